@@ -1,0 +1,29 @@
+//! What crosses a process boundary: the nine events and their envelope, the broker topology, statuses, money,
+//! HTTP bodies and problem details.
+//!
+//! The wire is fixed: existing clients and the NestJS services that paysaga replaces already speak it, so every
+//! name here that serde writes is part of a contract. The golden files in `contracts/tests/golden` hold one example
+//! of each.
+//!
+//! The crate is pure: no I/O and no async runtime; the only effects are new random ids and the reading of the clock.
+
+pub mod envelope;
+pub mod event;
+pub mod health;
+pub mod id;
+pub mod money;
+pub mod order;
+pub mod page;
+pub mod payment;
+pub mod problem;
+pub mod status;
+pub mod timestamp;
+pub mod topology;
+
+pub use envelope::{DecodeError, Envelope};
+pub use event::{Event, EventType};
+pub use id::{EventId, OrderId, PaymentId, UserId};
+pub use money::{Money, MoneyTotal};
+pub use problem::Problem;
+pub use status::{CancelReason, OrderStatus, PaymentStatus};
+pub use timestamp::Timestamp;

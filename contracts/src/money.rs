@@ -1,0 +1,223 @@
+//! Exact amounts of money. No binary floating point anywhere between the wire and the database.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// Digits after the decimal point that an amount may have.
+const DECIMALS: u32 = 2;
+
+/// An amount that can be charged: more than 0, at most 2 decimals, at most [`Money::MAX`].
+///
+/// On the wire it is a JSON number and keeps its exact value: `999` comes back as `999`, `999.99` as `999.99`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Money(Decimal);
+
+/// Why a number is not an amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidMoney {
+    /// Not a decimal number, or one with more digits than any amount has.
+    #[error("must be a number with at most 12 digits before and 2 after the decimal point")]
+    NotANumber,
+    /// Zero or negative.
+    #[error("must be greater than 0")]
+    NotPositive,
+    /// A fraction of a cent.
+    #[error("must have at most 2 decimals")]
+    TooManyDecimals,
+    /// Above [`Money::MAX`].
+    #[error("must be at most {}", Money::MAX)]
+    TooLarge,
+}
+
+impl Money {
+    /// The largest amount: 999 999 999 999.99.
+    pub const MAX: Self = Self(Decimal::from_parts(276_447_231, 23_283, 0, false, DECIMALS));
+
+    /// The whole cents beyond the last full unit, 0 to 99.
+    #[must_use]
+    pub fn cents(self) -> u32 {
+        let cents = (self.0 - self.0.trunc()) * Decimal::ONE_HUNDRED;
+        u32::try_from(cents.mantissa() / 10_i128.pow(cents.scale())).unwrap_or_default()
+    }
+
+    /// The same amount for a database driver.
+    #[must_use]
+    pub const fn as_decimal(self) -> Decimal {
+        self.0
+    }
+}
+
+impl TryFrom<Decimal> for Money {
+    type Error = InvalidMoney;
+
+    fn try_from(value: Decimal) -> Result<Self, InvalidMoney> {
+        let value = value.normalize();
+        if value <= Decimal::ZERO {
+            Err(InvalidMoney::NotPositive)
+        } else if value > Self::MAX.0 {
+            Err(InvalidMoney::TooLarge)
+        } else if value.scale() > DECIMALS {
+            Err(InvalidMoney::TooManyDecimals)
+        } else {
+            Ok(Self(value))
+        }
+    }
+}
+
+impl std::str::FromStr for Money {
+    type Err = InvalidMoney;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMoney> {
+        parse_decimal(text)?.try_into()
+    }
+}
+
+/// A sum of amounts, exact. Zero is a sum; there is no upper limit but the one that [`MoneyTotal::checked_add`] reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MoneyTotal(Decimal);
+
+impl MoneyTotal {
+    /// The sum of nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// The sum with one more amount, or `None` beyond 28 digits.
+    #[must_use]
+    pub fn checked_add(self, amount: impl Into<Self>) -> Option<Self> {
+        self.0.checked_add(amount.into().0).map(Self)
+    }
+
+    /// The same sum for a database driver.
+    #[must_use]
+    pub const fn as_decimal(self) -> Decimal {
+        self.0
+    }
+}
+
+impl From<Decimal> for MoneyTotal {
+    fn from(value: Decimal) -> Self {
+        Self(value.normalize())
+    }
+}
+
+impl From<Money> for MoneyTotal {
+    fn from(amount: Money) -> Self {
+        Self(amount.0)
+    }
+}
+
+/// Reads plain (`999.99`) and scientific (`1e3`) notation, every digit exactly.
+fn parse_decimal(text: &str) -> Result<Decimal, InvalidMoney> {
+    match text.split_once(['e', 'E']) {
+        None => match Decimal::from_str_exact(text) {
+            Ok(value) => Ok(value),
+            Err(rust_decimal::Error::Underflow) => Err(InvalidMoney::TooManyDecimals),
+            Err(_) => Err(InvalidMoney::NotANumber),
+        },
+        Some(_) => Decimal::from_scientific(text).map_err(|_| InvalidMoney::NotANumber),
+    }
+}
+
+macro_rules! number {
+    ($name:ident, $parse:expr) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.normalize().fmt(f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                // With serde_json's `arbitrary_precision` a Number keeps the text that it was made from.
+                let number: serde_json::Number =
+                    self.to_string().parse().map_err(serde::ser::Error::custom)?;
+                number.serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = serde_json::Number::deserialize(deserializer)
+                    .map_err(|_| de::Error::custom("must be a number"))?;
+                $parse(number.as_str()).map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+number!(Money, str::parse::<Money>);
+number!(MoneyTotal, |text| parse_decimal(text).map(MoneyTotal::from));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(json: &str) -> Result<Money, String> {
+        serde_json::from_str::<Money>(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_amount_comes_back_as_it_went() {
+        for (json, back) in [
+            ("999", "999"),
+            ("999.99", "999.99"),
+            ("0.01", "0.01"),
+            ("10.50", "10.5"),
+            ("1e3", "1000"),
+            ("1.5E+2", "150"),
+            ("999999999999.99", "999999999999.99"),
+        ] {
+            assert_eq!(serde_json::to_string(&read(json).unwrap()).unwrap(), back, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_amount_is_refused_with_the_reason() {
+        for (json, reason) in [
+            ("0", "greater than 0"),
+            ("-0", "greater than 0"),
+            ("-1", "greater than 0"),
+            ("0.001", "at most 2 decimals"),
+            ("0.30000000000000004", "at most 2 decimals"),
+            ("1.000000000000000000000000000000000001", "at most 2 decimals"),
+            ("1000000000000", "at most 999999999999.99"),
+            ("999999999999.991", "at most 999999999999.99"),
+            ("1e15", "at most 999999999999.99"),
+            ("1e400", "must be a number"),
+            ("1e-400", "must be a number"),
+            ("\"12\"", "must be a number"),
+            ("null", "must be a number"),
+            ("true", "must be a number"),
+            ("{}", "must be a number"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(error.contains(reason), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn cents_are_what_follows_the_point() {
+        for (text, cents) in [("7", 0), ("7.5", 50), ("7.05", 5), ("0.99", 99), ("999999999999.99", 99)] {
+            assert_eq!(text.parse::<Money>().unwrap().cents(), cents, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sum_is_exact_and_says_when_it_overflows() {
+        let dime: Money = "0.1".parse().unwrap();
+        let sum =
+            MoneyTotal::ZERO.checked_add(dime).unwrap().checked_add(dime).unwrap().checked_add(dime).unwrap();
+        assert_eq!(sum.to_string(), "0.3");
+        assert_eq!(MoneyTotal(Decimal::MAX).checked_add(Money::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_of_cents_survives_the_wire(cents in 1_i64..=99_999_999_999_999) {
+            let money = Money::try_from(Decimal::new(cents, DECIMALS)).unwrap();
+            let json = serde_json::to_string(&money).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Money>(&json).unwrap(), money);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! HTTP bodies about orders.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::problem::InvalidMember;
+use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Timestamp, UserId};
+
+/// An order as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// The order's id.
+    pub id: OrderId,
+    /// Who ordered.
+    pub user_id: UserId,
+    /// What is or was to be paid.
+    pub total: Money,
+    /// Where the order stands.
+    pub status: OrderStatus,
+    /// Why it was cancelled; absent while it isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<CancelReason>,
+    /// When the order service wrote the order down.
+    pub created_at: Timestamp,
+    /// When the status last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Body of `POST /api/orders`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateOrder {
+    /// Who orders.
+    pub user_id: UserId,
+    /// What is to be paid.
+    pub total: Money,
+}
+
+impl CreateOrder {
+    /// Reads and checks a request body. The error names every wrong, missing and unknown member at once.
+    pub fn from_json(body: &[u8]) -> Result<Self, Vec<InvalidMember>> {
+        let mut members = object(body)?;
+        let mut errors = Vec::new();
+        let user_id = take(&mut members, "userId", "must be a UUID", &mut errors);
+        let total = take_total(&mut members, &mut errors);
+        reject_unknown(&members, "userId, total", &mut errors);
+        match (user_id, total) {
+            (Some(user_id), Some(total)) if errors.is_empty() => Ok(Self { user_id, total }),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// Body of `PATCH /api/orders/{id}`: the only change a client can ask for is `{"status":"CANCELLED"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelOrder;
+
+impl CancelOrder {
+    /// Reads and checks a request body. The error names every wrong, missing and unknown member at once.
+    pub fn from_json(body: &[u8]) -> Result<Self, Vec<InvalidMember>> {
+        let mut members = object(body)?;
+        let mut errors = Vec::new();
+        match members.remove("status") {
+            Some(Value::String(status)) if status == "CANCELLED" => {}
+            Some(_) => errors.push(InvalidMember::new("status", "must be \"CANCELLED\"")),
+            None => errors.push(InvalidMember::new("status", "is missing; it must be \"CANCELLED\"")),
+        }
+        reject_unknown(&members, "status", &mut errors);
+        if errors.is_empty() { Ok(Self) } else { Err(errors) }
+    }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Vec<InvalidMember>> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(vec![InvalidMember::new("", "the body must be a JSON object")]),
+        Err(error) => Err(vec![InvalidMember::new("", format!("the body is not valid JSON: {error}"))]),
+    }
+}
+
+fn take<T: DeserializeOwned>(
+    members: &mut Map<String, Value>,
+    name: &str,
+    rule: &str,
+    errors: &mut Vec<InvalidMember>,
+) -> Option<T> {
+    let found = members.remove(name);
+    let detail = match found.map(serde_json::from_value) {
+        Some(Ok(value)) => return Some(value),
+        Some(Err(_)) => rule.to_owned(),
+        None => format!("is missing; it {rule}"),
+    };
+    errors.push(InvalidMember::new(name, detail));
+    None
+}
+
+fn take_total(members: &mut Map<String, Value>, errors: &mut Vec<InvalidMember>) -> Option<Money> {
+    let detail = match members.remove("total") {
+        Some(Value::Number(number)) => match number.as_str().parse() {
+            Ok(total) => return Some(total),
+            Err(error) => error.to_string(),
+        },
+        Some(_) => "must be a number".to_owned(),
+        None => "is missing; it must be a number greater than 0 with at most 2 decimals".to_owned(),
+    };
+    errors.push(InvalidMember::new("total", detail));
+    None
+}
+
+fn reject_unknown(members: &Map<String, Value>, known: &str, errors: &mut Vec<InvalidMember>) {
+    for name in members.keys() {
+        errors.push(InvalidMember::new(name, format!("is not a known member; known are: {known}")));
+    }
+}
+
+/// Answer to an order that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateOrderAccepted {
+    /// Under which id the order can be asked for.
+    pub order_id: OrderId,
+    /// For people.
+    pub message: String,
+    /// Always `PENDING_PAYMENT`.
+    pub status: OrderStatus,
+}
+
+impl From<OrderId> for CreateOrderAccepted {
+    fn from(order_id: OrderId) -> Self {
+        Self {
+            order_id,
+            message: "Order creation request accepted".to_owned(),
+            status: OrderStatus::PendingPayment,
+        }
+    }
+}
+
+/// Answer to a cancellation that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelOrderAccepted {
+    /// Which order.
+    pub order_id: OrderId,
+    /// For people.
+    pub message: String,
+}
+
+impl From<OrderId> for CancelOrderAccepted {
+    fn from(order_id: OrderId) -> Self {
+        Self { order_id, message: "Order cancellation request accepted".to_owned() }
+    }
+}
+
+/// One step of an order's saga.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// The event that was heard or said.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+    /// When it happened, by the clock of the service that said it.
+    pub occurred_at: Timestamp,
+    /// When the order service wrote it down.
+    pub recorded_at: Timestamp,
+    /// What the order's status was after it.
+    pub status: Option<OrderStatus>,
+    /// What the event says beyond its type.
+    pub payload: Value,
+}
+
+/// `GET /orders/{id}/events`, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeline {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Its steps, oldest first.
+    pub events: Vec<TimelineEntry>,
+}
+
+/// `PUT /idempotency-keys/{orderId}` between gateway and order service: what a key was first used for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdempotencyClaim {
+    /// SHA-256 of the request that the key stands for, in hexadecimal.
+    pub fingerprint: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(body: &str) -> Vec<(String, String)> {
+        let invalid = CreateOrder::from_json(body.as_bytes()).unwrap_err();
+        invalid.into_iter().map(|e| (e.member, e.detail)).collect()
+    }
+
+    #[test]
+    fn a_valid_order_is_read() {
+        let order =
+            CreateOrder::from_json(br#"{"userId":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","total":999.99}"#)
+                .unwrap();
+        assert_eq!(order.total.to_string(), "999.99");
+    }
+
+    #[test]
+    fn every_wrong_member_is_named_at_once() {
+        let found = errors(r#"{"userId":"me","total":"12","status":"PAID"}"#);
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["userId", "total", "status"]);
+        assert_eq!(found[0].1, "must be a UUID");
+        assert_eq!(found[1].1, "must be a number");
+        assert_eq!(found[2].1, "is not a known member; known are: userId, total");
+    }
+
+    #[test]
+    fn missing_members_are_named_with_what_they_must_be() {
+        let found = errors("{}");
+        assert_eq!(found[0], ("userId".into(), "is missing; it must be a UUID".into()));
+        assert!(found[1].1.starts_with("is missing; it must be a number"));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused_as_a_whole() {
+        for body in ["", "[]", "null", "{", "\"x\"", "{\"total\":1,}"] {
+            let found = errors(body);
+            assert_eq!(found.len(), 1, "{body}");
+            assert_eq!(found[0].0, "", "{body}");
+        }
+    }
+
+    #[test]
+    fn only_cancelled_can_be_asked_for() {
+        assert!(CancelOrder::from_json(br#"{"status":"CANCELLED"}"#).is_ok());
+        for body in [r#"{"status":"PAID"}"#, r#"{"status":7}"#, "{}", r#"{"status":"CANCELLED","total":1}"#] {
+            assert!(CancelOrder::from_json(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

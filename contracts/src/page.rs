@@ -1,0 +1,127 @@
+//! Lists, a page at a time.
+
+use serde::{Deserialize, Serialize};
+
+/// Which page of a list, always within range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PageRequest {
+    page: u32,
+    limit: u32,
+}
+
+impl PageRequest {
+    /// The number of the last page that can be asked for. Beyond any list that exists, and small enough that the
+    /// offset of its first item fits a PostgreSQL `bigint`.
+    const LAST_PAGE: u32 = u32::MAX;
+    /// Items on the largest page.
+    pub const MAX_LIMIT: u32 = 100;
+
+    /// Reads `page` and `limit` of a query string. Values out of range or not numeric are clamped to 1.. and 1..=100;
+    /// missing ones are 1 and 10. Everything else in the query is ignored.
+    #[must_use]
+    pub fn from_query(page: Option<&str>, limit: Option<&str>) -> Self {
+        Self { page: clamp(page, 1, Self::LAST_PAGE), limit: clamp(limit, 10, Self::MAX_LIMIT) }
+    }
+
+    /// The page's number, from 1.
+    #[must_use]
+    pub const fn page(self) -> u32 {
+        self.page
+    }
+
+    /// The most items the page holds, 1 to 100.
+    #[must_use]
+    pub const fn limit(self) -> u32 {
+        self.limit
+    }
+
+    /// How many items come before the page.
+    #[must_use]
+    pub const fn offset(self) -> u64 {
+        (self.page as u64 - 1) * self.limit as u64
+    }
+}
+
+/// The whole number that the text begins with, as JavaScript's `parseInt` reads it, moved into `1..=max`.
+fn clamp(value: Option<&str>, default: u32, max: u32) -> u32 {
+    let Some(text) = value.map(str::trim) else {
+        return default;
+    };
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let digits = &text[..text.bytes().take_while(u8::is_ascii_digit).count()];
+    match digits {
+        "" => default,
+        _ if negative => 1,
+        // What does not fit is larger than any limit.
+        _ => digits.parse::<u32>().unwrap_or(u32::MAX).clamp(1, max),
+    }
+}
+
+/// One page of a list with its place in the whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The page's items, newest first.
+    pub data: Vec<T>,
+    /// Where the page stands.
+    pub meta: PageMeta,
+}
+
+/// A page's place in the whole list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageMeta {
+    /// The page's number, from 1.
+    pub page: u32,
+    /// The most items a page holds.
+    pub limit: u32,
+    /// Items in the whole list.
+    pub total: u64,
+    /// Pages in the whole list.
+    pub total_pages: u64,
+}
+
+impl PageMeta {
+    /// The place of a page in a list of `total` items.
+    #[must_use]
+    pub const fn new(request: PageRequest, total: u64) -> Self {
+        Self {
+            page: request.page,
+            limit: request.limit,
+            total,
+            total_pages: total.div_ceil(request.limit as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_clamped() {
+        for (page, limit, expected) in [
+            (None, None, (1, 10)),
+            (Some("3"), Some("25"), (3, 25)),
+            (Some("0"), Some("0"), (1, 1)),
+            (Some("-5"), Some("-1"), (1, 1)),
+            (Some("abc"), Some("xyz"), (1, 10)),
+            (Some(""), Some(""), (1, 10)),
+            (Some("2.9"), Some("99.9"), (2, 99)),
+            (Some("1e3"), Some("101"), (1, 100)),
+            (Some(" 7 "), Some("-x"), (7, 10)),
+            (Some("99999999999999999999"), Some("99999999999999999999"), (u32::MAX, 100)),
+        ] {
+            let request = PageRequest::from_query(page, limit);
+            assert_eq!((request.page(), request.limit()), expected, "{page:?} {limit:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_page_is_counted_when_it_is_not_full() {
+        let request = PageRequest::from_query(Some("2"), Some("10"));
+        assert_eq!(PageMeta::new(request, 0).total_pages, 0);
+        assert_eq!(PageMeta::new(request, 10).total_pages, 1);
+        assert_eq!(PageMeta::new(request, 11).total_pages, 2);
+        assert_eq!(request.offset(), 10);
+    }
+}

@@ -1,0 +1,52 @@
+//! HTTP bodies about payments.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Money, MoneyTotal, OrderId, PaymentId, PaymentStatus, Timestamp};
+
+/// A payment as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payment {
+    /// The payment's id.
+    pub id: PaymentId,
+    /// What it pays for.
+    pub order_id: OrderId,
+    /// How much.
+    pub amount: Money,
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// The provider's reference; absent until the provider gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// How often the provider was asked.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Why the last attempt brought no answer, or why the provider refused; absent when all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When the payment service wrote the payment down.
+    pub created_at: Timestamp,
+    /// When the status last changed.
+    pub updated_at: Timestamp,
+}
+
+/// `GET /payments/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentStats {
+    /// One entry a status that any payment has.
+    pub by_status: Vec<StatusStats>,
+}
+
+/// The payments of one status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusStats {
+    /// Which status.
+    pub status: PaymentStatus,
+    /// How many payments have it.
+    pub count: u64,
+    /// Their amounts together, exact.
+    pub total_amount: MoneyTotal,
+}

@@ -1,0 +1,85 @@
+//! Points in time as the wire writes them.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+/// A point in time. Written as RFC 3339 in UTC with milliseconds and `Z` (`2026-01-02T03:04:05.678Z`, what
+/// JavaScript's `toISOString` gives); read with any offset and precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(OffsetDateTime);
+
+impl Timestamp {
+    /// The time on this machine's clock. For what people and other systems read; leases and deadlines use the
+    /// database's clock, since replicas may disagree about theirs.
+    #[must_use]
+    pub fn now() -> Self {
+        OffsetDateTime::now_utc().into()
+    }
+
+    /// The same point for a database driver.
+    #[must_use]
+    pub const fn as_datetime(self) -> OffsetDateTime {
+        self.0
+    }
+}
+
+impl From<OffsetDateTime> for Timestamp {
+    /// Keeps whole milliseconds, so that what was written equals what is read back.
+    fn from(value: OffsetDateTime) -> Self {
+        let utc = value.to_offset(UtcOffset::UTC);
+        Self(utc.replace_millisecond(utc.millisecond()).unwrap_or(utc))
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        f.write_str(&self.0.format(&format).map_err(|_| std::fmt::Error)?)
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = time::error::Parse;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        OffsetDateTime::parse(text, &Rfc3339).map(Self::from)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            de::Error::custom(format_args!(
+                "`{text}` is not an RFC 3339 time such as 2026-01-02T03:04:05.678Z"
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_in_utc_with_milliseconds() {
+        let time: Timestamp = "2026-01-02T05:04:05.6789+02:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2026-01-02T03:04:05.678Z");
+        assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_time() {
+        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
+        assert!(serde_json::from_str::<Timestamp>("1700000000").is_err());
+    }
+}

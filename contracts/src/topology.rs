@@ -1,0 +1,173 @@
+//! Exchanges, queues and routes as data. The gateway and the services publish and consume by these tables, the broker
+//! connection declares them, and the documentation and the tests are checked against them.
+
+use strum::{Display, IntoStaticStr, VariantArray};
+
+use crate::EventType;
+
+/// One of the three services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
+pub enum Service {
+    /// Turns HTTP commands into events.
+    Gateway,
+    /// Owns the orders.
+    Order,
+    /// Owns the payments.
+    Payment,
+}
+
+/// A durable topic exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+pub enum Exchange {
+    /// Commands to and events of orders.
+    #[strum(serialize = "orders.exchange")]
+    Orders,
+    /// Events of payments.
+    #[strum(serialize = "payments.exchange")]
+    Payments,
+    /// Where rejected messages go, by the name of their dead-letter queue.
+    #[strum(serialize = "dlx.exchange")]
+    DeadLetters,
+}
+
+impl Exchange {
+    /// The name on the broker.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// A durable quorum queue that one service consumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+pub enum Queue {
+    /// Orders to be placed.
+    #[strum(serialize = "order.create.queue")]
+    OrderCreate,
+    /// Orders to be cancelled.
+    #[strum(serialize = "order.cancel-requested.queue")]
+    OrderCancelRequested,
+    /// What became of payments.
+    #[strum(serialize = "order.payment-result.queue")]
+    OrderPaymentResult,
+    /// What the timeline shows beyond the results. A queue of its own, so that the results' queue carries only what a
+    /// NestJS order service expects there.
+    #[strum(serialize = "order.payment-timeline.queue")]
+    OrderPaymentTimeline,
+    /// Orders to be charged.
+    #[strum(serialize = "payment.order-created.queue")]
+    PaymentOrderCreated,
+    /// Orders whose money must be given back or never be taken.
+    #[strum(serialize = "payment.order-cancelled.queue")]
+    PaymentOrderCancelled,
+}
+
+impl Queue {
+    /// The name on the broker.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The queue that takes what this one rejects, and the routing key to it on [`Exchange::DeadLetters`].
+    #[must_use]
+    pub const fn dead_letter_queue(self) -> &'static str {
+        match self {
+            Self::OrderCreate => "order.create.dlq",
+            Self::OrderCancelRequested => "order.cancel-requested.dlq",
+            Self::OrderPaymentResult => "order.payment-result.dlq",
+            Self::OrderPaymentTimeline => "order.payment-timeline.dlq",
+            Self::PaymentOrderCreated => "payment.order-created.dlq",
+            Self::PaymentOrderCancelled => "payment.order-cancelled.dlq",
+        }
+    }
+
+    /// The service that consumes it.
+    #[must_use]
+    pub const fn consumer(self) -> Service {
+        match self {
+            Self::OrderCreate
+            | Self::OrderCancelRequested
+            | Self::OrderPaymentResult
+            | Self::OrderPaymentTimeline => Service::Order,
+            Self::PaymentOrderCreated | Self::PaymentOrderCancelled => Service::Payment,
+        }
+    }
+
+    /// The events that are routed to it.
+    pub fn routes(self) -> impl Iterator<Item = &'static Route> {
+        ROUTES.iter().filter(move |route| route.queue == self)
+    }
+}
+
+/// The way of one event from the service that says it to the queue of the service that hears it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What travels.
+    pub event_type: EventType,
+    /// By which exchange.
+    pub exchange: Exchange,
+    /// Under which routing key.
+    pub routing_key: &'static str,
+    /// Who says it.
+    pub publisher: Service,
+    /// Where it is heard.
+    pub queue: Queue,
+}
+
+/// Every route there is, one an event, in the order of the contract.
+pub const ROUTES: [Route; 9] = [
+    route(EventType::CreateOrderRequested, "order.create.requested", Service::Gateway, Queue::OrderCreate),
+    route(
+        EventType::OrderCancelRequested,
+        "order.cancel.requested",
+        Service::Gateway,
+        Queue::OrderCancelRequested,
+    ),
+    route(EventType::OrderCreated, "order.created", Service::Order, Queue::PaymentOrderCreated),
+    route(EventType::OrderCancelled, "order.cancelled", Service::Order, Queue::PaymentOrderCancelled),
+    route(EventType::PaymentApproved, "payment.approved", Service::Payment, Queue::OrderPaymentResult),
+    route(EventType::PaymentDeclined, "payment.declined", Service::Payment, Queue::OrderPaymentResult),
+    route(EventType::PaymentFailed, "payment.failed", Service::Payment, Queue::OrderPaymentResult),
+    route(EventType::PaymentCancelled, "payment.cancelled", Service::Payment, Queue::OrderPaymentTimeline),
+    route(EventType::PaymentRefunded, "payment.refunded", Service::Payment, Queue::OrderPaymentTimeline),
+];
+
+const fn route(event_type: EventType, routing_key: &'static str, publisher: Service, queue: Queue) -> Route {
+    let exchange = match publisher {
+        Service::Gateway | Service::Order => Exchange::Orders,
+        Service::Payment => Exchange::Payments,
+    };
+    Route { event_type, exchange, routing_key, publisher, queue }
+}
+
+impl EventType {
+    /// The event's one route.
+    #[must_use]
+    pub const fn route(self) -> &'static Route {
+        &ROUTES[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_its_own_route() {
+        for &event_type in EventType::VARIANTS {
+            assert_eq!(event_type.route().event_type, event_type);
+        }
+        assert_eq!(EventType::VARIANTS.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn every_queue_hears_something_and_dead_letters_to_a_queue_of_its_own() {
+        for &queue in Queue::VARIANTS {
+            assert!(queue.routes().count() > 0, "{queue} hears nothing");
+            let expected = queue.name().replace(".queue", ".dlq");
+            assert_eq!(queue.dead_letter_queue(), expected);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The wire, byte by byte. What stands in `golden/events` and `golden/http` is what we write and what we read; what
+//! stands in `golden/nestjs` is what the services that paysaga replaces write, and we must read.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use contracts::health::Health;
+use contracts::order::{
+    CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, Order, Timeline,
+};
+use contracts::page::Page;
+use contracts::payment::{Payment, PaymentStats};
+use contracts::{Envelope, Event, EventType, OrderId, Problem};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use strum::VariantArray;
+
+fn golden(path: &str) -> String {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path).with_extension("json");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .trim_end()
+        .to_owned()
+}
+
+/// `OrderCreated` stands in `order-created.json`.
+fn file_of(event_type: EventType) -> String {
+    let mut name = String::new();
+    for letter in event_type.to_string().chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+#[test]
+fn every_event_is_read_and_written_byte_for_byte() {
+    for &event_type in EventType::VARIANTS {
+        let json = golden(&format!("events/{}", file_of(event_type)));
+        let envelope = Envelope::decode(json.as_bytes()).unwrap();
+        assert_eq!(envelope.event.event_type(), event_type);
+        assert_eq!(envelope.encode().unwrap(), json);
+    }
+}
+
+#[track_caller]
+fn both_ways<T: Serialize + DeserializeOwned + Debug>(name: &str) {
+    let json = golden(&format!("http/{name}"));
+    let value: T = serde_json::from_str(&json).unwrap();
+    assert_eq!(serde_json::to_string(&value).unwrap(), json, "{name}");
+}
+
+#[test]
+fn every_http_body_is_read_and_written_byte_for_byte() {
+    both_ways::<Order>("order");
+    both_ways::<Order>("order-cancelled");
+    both_ways::<Page<Order>>("order-page");
+    both_ways::<CreateOrderAccepted>("create-order-accepted");
+    both_ways::<CancelOrderAccepted>("cancel-order-accepted");
+    both_ways::<Payment>("payment");
+    both_ways::<Page<Payment>>("payment-page");
+    both_ways::<PaymentStats>("payment-stats");
+    both_ways::<Timeline>("timeline");
+    both_ways::<Problem>("problem");
+    both_ways::<Health>("health");
+    both_ways::<IdempotencyClaim>("idempotency-claim");
+
+    let json = golden("http/create-order");
+    let order = CreateOrder::from_json(json.as_bytes()).unwrap();
+    assert_eq!(serde_json::to_string(&order).unwrap(), json);
+}
+
+#[test]
+fn a_nestjs_gateway_names_no_order_and_every_delivery_means_the_same_one() {
+    let json = golden("nestjs/create-order-requested");
+    let envelope = Envelope::decode(json.as_bytes()).unwrap();
+    let Event::CreateOrderRequested(event) = &envelope.event else { panic!("{envelope:?}") };
+    assert_eq!(event.order_id, None);
+    assert_eq!(event.total.to_string(), "999");
+    assert_eq!(envelope.correlation_id, None);
+    assert_eq!(envelope.order_id(), OrderId::from_create_event(envelope.event_id));
+}
+
+#[test]
+fn members_that_we_dont_know_are_ignored_in_any_order() {
+    let envelope = Envelope::decode(golden("nestjs/order-created").as_bytes()).unwrap();
+    let Event::OrderCreated(event) = &envelope.event else { panic!("{envelope:?}") };
+    assert_eq!(event.total.to_string(), "0.1");
+    assert_eq!(envelope.occurred_at.to_string(), "2026-01-02T03:04:05.000Z");
+
+    let envelope = Envelope::decode(golden("nestjs/payment-approved").as_bytes()).unwrap();
+    let Event::PaymentApproved(event) = &envelope.event else { panic!("{envelope:?}") };
+    assert_eq!(event.transaction_id, "9b2e7a34-0d3c-4c53-9a6a-2f6d3b1c4e5f");
+    assert_eq!(envelope.correlation_id, None);
+}
+
+#[test]
+fn what_breaks_the_contract_is_refused_with_the_reason() {
+    let created = golden("events/order-created");
+    for (from, to, reason) in [
+        (
+            "\"eventType\":\"OrderCreated\"",
+            "\"eventType\":\"OrderExploded\"",
+            "unknown eventType `OrderExploded`",
+        ),
+        ("\"eventId\"", "\"id\"", "missing field `eventId`"),
+        ("\"total\":999.99", "\"total\":\"999.99\"", "payload of OrderCreated: must be a number"),
+        ("\"total\":999.99", "\"total\":-1", "payload of OrderCreated: must be greater than 0"),
+        ("\"total\":999.99", "\"total\":1e15", "payload of OrderCreated: must be at most 999999999999.99"),
+        ("\"userId\"", "\"customer\"", "payload of OrderCreated: missing field `userId`"),
+        ("{", "", "not an event envelope"),
+    ] {
+        let broken = created.replacen(from, to, 1);
+        assert_ne!(broken, created, "{from}");
+        let error = Envelope::decode(broken.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    assert!(Envelope::decode(b"").is_err());
+    assert!(Envelope::decode(&[0xff, 0xfe]).is_err());
+}
