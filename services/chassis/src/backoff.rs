@@ -1,0 +1,68 @@
+//! How long to wait before trying again.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// Exponential delays with jitter, for ever: replicas that lost the same broker don't come back in step.
+pub struct Backoff {
+    builder: ExponentialBuilder,
+    delays: ExponentialBackoff,
+    max: Duration,
+}
+
+impl Backoff {
+    /// Delays from `min` to `max`, each about twice the one before.
+    #[must_use]
+    pub fn new(min: Duration, max: Duration) -> Self {
+        let builder = ExponentialBuilder::default()
+            .with_min_delay(min)
+            .with_max_delay(max)
+            .with_factor(2.0)
+            .with_jitter()
+            .without_max_times();
+        Self { builder, delays: builder.build(), max }
+    }
+
+    /// For a database or a broker that is away: 100 ms to 5 s.
+    #[must_use]
+    pub fn for_infrastructure() -> Self {
+        Self::new(Duration::from_millis(100), Duration::from_secs(5))
+    }
+
+    /// For a message that met a deadlock or a lock timeout: 20 ms to 1 s.
+    #[must_use]
+    pub fn for_message() -> Self {
+        Self::new(Duration::from_millis(20), Duration::from_secs(1))
+    }
+
+    /// Waits for the next delay.
+    pub async fn wait(&mut self) {
+        tokio::time::sleep(self.next()).await;
+    }
+
+    /// Starts from the shortest delay again, after a success.
+    pub fn reset(&mut self) {
+        self.delays = self.builder.build();
+    }
+
+    fn next(&mut self) -> Duration {
+        // The jitter adds up to one more delay; the promise is `max`.
+        self.delays.next().unwrap_or(self.max).min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_up_to_their_maximum_and_never_end() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let delays: Vec<_> = (0..100).map(|_| backoff.next()).collect();
+        assert!(delays[0] >= Duration::from_millis(100) && delays[0] <= Duration::from_millis(200));
+        assert!(delays[10..].iter().all(|delay| *delay == Duration::from_secs(1)));
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_millis(200));
+    }
+}

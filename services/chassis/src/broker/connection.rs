@@ -1,0 +1,188 @@
+//! The one connection of a process, replaced whenever it is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::topology::Service;
+use futures_util::StreamExt;
+use lapin::{Connection, ConnectionProperties, Event};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{BrokerConfig, topology};
+use crate::backoff::Backoff;
+use crate::health::{Health, HealthPart};
+use crate::tasks::Tasks;
+
+/// How long connecting, or declaring the topology, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a silent connection is looked at, should its end ever go unreported.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why nothing can be published right now. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unavailable {
+    /// There is no connection.
+    #[error("the broker can't be reached: {0}")]
+    Down(Arc<str>),
+    /// The broker has an alarm (memory, disk) and takes no messages
+    /// (<https://www.rabbitmq.com/docs/connection-blocked>).
+    #[error("the broker takes no messages: {0}")]
+    Blocked(Arc<str>),
+}
+
+#[derive(Clone)]
+enum Link {
+    Up { connection: Arc<Connection>, blocked: Option<Arc<str>> },
+    Down(Arc<str>),
+}
+
+/// The supervised connection. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Broker {
+    link: watch::Receiver<Link>,
+    service: Service,
+    declare: bool,
+}
+
+impl Broker {
+    /// Connects, and stays connected until the tasks stop.
+    #[must_use]
+    pub fn start(service: Service, config: BrokerConfig, health: &Health, tasks: &Tasks) -> Self {
+        let (sender, link) = watch::channel(Link::Down("not connected yet".into()));
+        let broker = Self { link, service, declare: config.declare };
+        let supervisor = Supervisor {
+            service,
+            config,
+            link: sender,
+            health: health.part("broker"),
+            stopping: tasks.stopping(),
+        };
+        tasks.spawn_essential("broker connection", supervisor.run());
+        broker
+    }
+
+    /// Whether a message could be published right now.
+    pub fn availability(&self) -> Result<(), Unavailable> {
+        match &*self.link.borrow() {
+            Link::Up { blocked: None, .. } => Ok(()),
+            Link::Up { blocked: Some(reason), .. } => Err(Unavailable::Blocked(Arc::clone(reason))),
+            Link::Down(reason) => Err(Unavailable::Down(Arc::clone(reason))),
+        }
+    }
+
+    /// The connection, as soon as there is one.
+    pub(crate) async fn connection(&self) -> Arc<Connection> {
+        let mut link = self.link.clone();
+        loop {
+            if let Link::Up { connection, .. } = &*link.borrow_and_update()
+                && connection.status().connected()
+            {
+                return Arc::clone(connection);
+            }
+            // The sender lives as long as the process connects at all; afterwards there is nothing to wait for.
+            if tokio::time::timeout(WATCH_INTERVAL, link.changed())
+                .await
+                .is_ok_and(|changed| changed.is_err())
+            {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Declares (or verifies) the service's topology again, for whoever found a part of it missing.
+    pub(crate) async fn restore_topology(&self) {
+        let Link::Up { connection, .. } = self.link.borrow().clone() else {
+            return;
+        };
+        let restored = topology::establish(&connection, self.service, self.declare);
+        match tokio::time::timeout(CONNECT_TIMEOUT, restored).await {
+            Ok(Ok(())) => {}
+            // Whoever asked finds the same part missing again and reports it where it matters.
+            Ok(Err(error)) => debug!(%error, "the topology could not be restored"),
+            Err(_) => debug!("the topology could not be restored in time"),
+        }
+    }
+}
+
+struct Supervisor {
+    service: Service,
+    config: BrokerConfig,
+    link: watch::Sender<Link>,
+    health: HealthPart,
+    stopping: CancellationToken,
+}
+
+impl Supervisor {
+    async fn run(self) {
+        let mut backoff = Backoff::for_infrastructure();
+        while !self.stopping.is_cancelled() {
+            let opened = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return,
+                opened = tokio::time::timeout(CONNECT_TIMEOUT, self.open()) => opened,
+            };
+            let reason = match opened {
+                Ok(Ok(connection)) => {
+                    backoff.reset();
+                    self.keep(connection).await
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("{} did not answer in time", self.config.address()),
+            };
+            self.health.down(reason.clone());
+            self.link.send_replace(Link::Down(reason.into()));
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return,
+                () = backoff.wait() => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, topology::TopologyError> {
+        let name = format!("paysaga {} {}", self.service, std::process::id());
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let connection = Connection::connect_uri(self.config.uri.clone(), properties).await?;
+        topology::establish(&connection, self.service, self.config.declare).await?;
+        Ok(connection)
+    }
+
+    /// Offers the connection to everybody until it is lost, and says why it was.
+    async fn keep(&self, connection: Connection) -> String {
+        let mut events = Box::pin(connection.events_listener());
+        let connection = Arc::new(connection);
+        let offer = |blocked: Option<Arc<str>>| {
+            match &blocked {
+                None => self.health.up(),
+                Some(reason) => self.health.down(format!("takes no messages: {reason}")),
+            }
+            self.link.send_replace(Link::Up { connection: Arc::clone(&connection), blocked });
+        };
+        offer(None);
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => {
+                    let closed = connection.close(200, "shutdown".into());
+                    // Past its time the process ends anyway, and the broker notices that as well.
+                    tokio::time::timeout(Duration::from_secs(2), closed).await.ok();
+                    return "shutting down".to_owned();
+                }
+                event = events.next() => event,
+                () = tokio::time::sleep(WATCH_INTERVAL) => Some(Event::Connected),
+            };
+            match event {
+                Some(Event::ConnectionBlocked(reason)) => offer(Some(reason.into())),
+                Some(Event::ConnectionUnblocked) => offer(None),
+                // A channel's error is reported here too, and is its user's business.
+                Some(Event::Error(error)) if !connection.status().connected() => return error.to_string(),
+                Some(_) if connection.status().connected() => {}
+                _ => return "the connection was lost".to_owned(),
+            }
+        }
+    }
+}

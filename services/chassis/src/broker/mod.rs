@@ -1,0 +1,22 @@
+//! RabbitMQ: one supervised connection a process, the topology, and publishing with confirms.
+//!
+//! ```text
+//! connection   connect → declare topology → up | blocked | down → back off → connect …, for ever
+//! publisher    messages → windows → lanes (a channel each, in confirm mode) → confirmed | returned | unconfirmed
+//! ```
+//!
+//! lapin's own recovery is not used: it gives up after some minutes, and a channel that the broker closed stays closed.
+//! Here a lost connection is replaced as a whole, and with it every channel, by whoever uses one.
+
+mod config;
+mod connection;
+mod message;
+mod publisher;
+mod topology;
+
+pub use config::{BrokerConfig, BrokerVariables};
+pub use connection::{Broker, Unavailable};
+pub use message::Message;
+pub use publisher::{PublishError, Publisher};
+
+pub(crate) use message::trace_context;

@@ -1,0 +1,147 @@
+//! One queue's consumer, for as long as the service lives.
+
+use contracts::topology::Queue;
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer as Deliveries};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Processor, Unsettled};
+use super::{ConsumerConfig, Handler};
+use crate::backoff::Backoff;
+use crate::broker::Broker;
+use crate::health::{Health, HealthPart};
+use crate::outbox::Outbox;
+use crate::tasks::Tasks;
+
+/// Most messages in one transaction.
+const MAX_BATCH: usize = 200;
+
+/// How long opening a channel and subscribing may take.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Consumes one queue with one handler.
+pub struct Consumer<H> {
+    /// Which queue.
+    pub queue: Queue,
+    /// What to do with its messages.
+    pub handler: H,
+    /// Where they come from.
+    pub broker: Broker,
+    /// Where their effects go.
+    pub outbox: Outbox,
+    /// How much it takes.
+    pub config: ConsumerConfig,
+}
+
+/// Why consuming ended.
+enum End {
+    Stopping,
+    Lost(String),
+}
+
+impl<H: Handler> Consumer<H> {
+    /// Consumes until the tasks stop, on one channel after the other.
+    pub fn start(self, health: &Health, tasks: &Tasks) {
+        let name = format!("consumer {}", self.queue);
+        let (health, stopping) = (health.part(name.clone()), tasks.stopping());
+        tasks.spawn_essential(name, self.run(health, stopping));
+    }
+
+    async fn run(self, health: HealthPart, stopping: CancellationToken) {
+        let mut backoff = Backoff::for_infrastructure();
+        loop {
+            let subscribed = tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                subscribed = self.subscribe() => subscribed,
+            };
+            let reason = match subscribed {
+                Ok((channel, deliveries)) => {
+                    health.up();
+                    backoff.reset();
+                    match self.consume(&channel, deliveries, &health, &stopping).await {
+                        End::Stopping => return,
+                        End::Lost(reason) => reason,
+                    }
+                }
+                Err(reason) => reason,
+            };
+            health.down(reason);
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                () = backoff.wait() => {}
+            }
+            // The queue itself may be gone: somebody deleted it, or the broker was replaced by an empty one.
+            self.broker.restore_topology().await;
+        }
+    }
+
+    async fn subscribe(&self) -> Result<(Channel, Deliveries), String> {
+        let connection = self.broker.connection().await;
+        let subscribe = async {
+            let channel = connection.create_channel().await?;
+            channel.basic_qos(self.config.prefetch, BasicQosOptions::default()).await?;
+            let deliveries = channel
+                .basic_consume(
+                    self.queue.name().into(),
+                    "".into(),
+                    BasicConsumeOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+            Ok::<_, lapin::Error>((channel, deliveries))
+        };
+        match tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribe).await {
+            Ok(subscribed) => subscribed.map_err(|error| error.to_string()),
+            Err(_) => Err("no subscription in time".to_owned()),
+        }
+    }
+
+    async fn consume(
+        &self,
+        channel: &Channel,
+        mut deliveries: Deliveries,
+        health: &HealthPart,
+        stopping: &CancellationToken,
+    ) -> End {
+        let processor =
+            Processor { queue: self.queue, outbox: &self.outbox, handler: &self.handler, health, stopping };
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stopping.cancelled() => {
+                    // What was delivered but not begun goes back to the queue when the channel closes.
+                    channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default()).await.ok();
+                    return End::Stopping;
+                }
+                first = deliveries.next() => first,
+            };
+            let first = match first {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => return End::Lost(error.to_string()),
+                None => return End::Lost("the broker cancelled the consumer".to_owned()),
+            };
+            match processor.process(gather(first, &mut deliveries)).await {
+                Ok(()) => {}
+                Err(Unsettled::Stopping) => return End::Stopping,
+                Err(Unsettled::ChannelLost(error)) => return End::Lost(error.to_string()),
+            }
+        }
+    }
+}
+
+/// The first delivery and those that have arrived with it; waits for none.
+fn gather(first: Delivery, deliveries: &mut Deliveries) -> Vec<Delivery> {
+    let mut batch = vec![first];
+    while batch.len() < MAX_BATCH
+        && let Some(Some(Ok(delivery))) = deliveries.next().now_or_never()
+    {
+        batch.push(delivery);
+    }
+    batch
+}

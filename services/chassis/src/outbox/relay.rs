@@ -1,0 +1,97 @@
+//! The fast path: from a committed transaction straight to the broker.
+
+use async_channel::{Receiver, Sender};
+use contracts::EventId;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{BATCH, store};
+use crate::broker::{Message, Publisher};
+use crate::crash_here;
+use crate::tasks::Tasks;
+
+/// Commits whose messages may wait for the relay; those of further ones are left to the sweeper.
+const QUEUE: usize = 4096;
+
+const WORKERS: usize = 2;
+
+/// Takes the messages of committed transactions. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Relay(Sender<Vec<Message>>);
+
+impl Relay {
+    /// Starts the workers. When the tasks stop, they publish what they were given and end.
+    pub(super) fn start(pool: &PgPool, publisher: &Publisher, tasks: &Tasks) -> Self {
+        let (sender, receiver) = async_channel::bounded(QUEUE);
+        for number in 0..WORKERS {
+            let worker = Worker {
+                commits: receiver.clone(),
+                pool: pool.clone(),
+                publisher: publisher.clone(),
+                stopping: tasks.stopping(),
+            };
+            tasks.spawn_essential(format!("outbox relay {number}"), worker.run());
+        }
+        Self(sender)
+    }
+
+    /// Hands over the messages of one commit. They are in the table already, so nothing is lost if the relay has
+    /// too much to do.
+    pub(super) fn offer(&self, messages: Vec<Message>) {
+        if self.0.try_send(messages).is_err() {
+            debug!("the relay is busy; the sweeper publishes these messages");
+        }
+    }
+}
+
+struct Worker {
+    commits: Receiver<Vec<Message>>,
+    pool: PgPool,
+    publisher: Publisher,
+    stopping: CancellationToken,
+}
+
+impl Worker {
+    async fn run(self) {
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = self.commits.recv() => received,
+                () = self.stopping.cancelled() => {
+                    // Nobody offers anything any more; what is queued is received until the channel is empty.
+                    self.commits.close();
+                    continue;
+                }
+            };
+            let Ok(mut batch) = received else { return };
+            while batch.len() < BATCH
+                && let Ok(more) = self.commits.try_recv()
+            {
+                batch.extend(more);
+            }
+            self.publish(batch).await;
+        }
+    }
+
+    async fn publish(&self, batch: Vec<Message>) {
+        let events: Vec<EventId> = batch.iter().map(|message| message.event_id).collect();
+        let results = self.publisher.publish_all(batch).await;
+        let confirmed: Vec<EventId> = events
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_ok())
+            .map(|(event, _)| *event)
+            .collect();
+        if confirmed.len() < events.len() {
+            // The sweeper meets the same error, and reports it.
+            debug!(left = events.len() - confirmed.len(), "messages stay in the outbox for now");
+        }
+        crash_here!("after-confirm-before-delete");
+        if !confirmed.is_empty()
+            && let Err(error) = store::delete(&self.pool, &confirmed).await
+        {
+            debug!(%error, "published messages stay in the outbox; the sweeper publishes them again");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Groups of tasks that stop together, so that a service drains in the order in which its data flows.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+/// Some tasks, and the token that tells them to stop.
+#[derive(Clone)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    failure: Failure,
+}
+
+/// Raised when a task that must not end ended; the whole process drains then and exits with an error, so that
+/// whoever supervises it starts it again.
+#[derive(Clone, Default)]
+pub(crate) struct Failure {
+    raised: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+}
+
+impl Failure {
+    pub(crate) fn new(shutdown: CancellationToken) -> Self {
+        Self { raised: Arc::default(), shutdown }
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
+    fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+        self.shutdown.cancel();
+    }
+}
+
+impl Tasks {
+    pub(crate) fn new(failure: Failure) -> Self {
+        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), failure }
+    }
+
+    /// Cancelled when the group is to stop.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs a task that may end at any time; the group waits for it when it stops.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
+    /// Runs a task that must go on until the group stops. If it panics or returns before, the service shuts down.
+    pub fn spawn_essential(
+        &self,
+        name: impl Display + Send + 'static,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (stop, failure) = (self.stop.clone(), self.failure.clone());
+        self.tracker.spawn(async move {
+            let outcome = AssertUnwindSafe(task).catch_unwind().await;
+            if outcome.is_err() || !stop.is_cancelled() {
+                let how = if outcome.is_err() { "panicked" } else { "returned" };
+                error!(task = %name, "an essential task {how}; the service shuts down");
+                failure.raise();
+            }
+        });
+    }
+
+    /// Tells the tasks to stop and waits until all have ended.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// How many tasks have not ended yet.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.tracker.len()
+    }
+}

@@ -1,0 +1,106 @@
+//! The W3C trace context on its way through HTTP headers, AMQP headers, outbox rows and payment rows.
+
+use http::HeaderMap;
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// Where in which trace something happened (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// Version, trace id, span id and flags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What tracing systems along the way added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}
+
+impl TraceContext {
+    /// The context of `span`.
+    #[must_use]
+    pub fn of(span: &Span) -> Self {
+        let mut carrier = Self::default();
+        TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
+        carrier
+    }
+
+    /// The context that a request's headers carry. Empty if they carry none or a malformed one.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self { traceparent: text(TRACEPARENT), tracestate: text(TRACESTATE) }
+    }
+
+    /// The headers to send, by name.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let headers = [(TRACEPARENT, &self.traceparent), (TRACESTATE, &self.tracestate)];
+        headers.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+
+    /// Makes this context the parent of `span`, which must not have been entered yet.
+    ///
+    /// tracing-opentelemetry fixes a span's parent when it is entered for the first time; setting it later fails.
+    pub fn make_parent_of(&self, span: &Span) {
+        let parent = self.as_otel();
+        if parent.span().span_context().is_valid() {
+            // Fails without an OpenTelemetry layer (unit tests) or for a filtered span; both have no trace to join.
+            let _ = span.set_parent(parent);
+        }
+        record_trace_id(span);
+    }
+
+    /// Links `span` to this context.
+    pub fn link_to(&self, span: &Span) {
+        let context = self.as_otel().span().span_context().clone();
+        if context.is_valid() {
+            span.add_link(context);
+        }
+    }
+
+    fn as_otel(&self) -> Context {
+        // An empty context, not the current one: what a message carries must not be mixed with who reads it.
+        TraceContextPropagator::new().extract_with_context(&Context::new(), self)
+    }
+}
+
+/// Writes the id of the trace that `span` belongs to into its field `trace.id`, for the logs.
+pub fn record_trace_id(span: &Span) {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    if context.is_valid() {
+        span.record("trace.id", tracing::field::display(context.trace_id()));
+    }
+}
+
+impl Injector for TraceContext {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            TRACEPARENT => self.traceparent = Some(value),
+            // The propagator writes an empty one where there is nothing to say.
+            TRACESTATE if !value.is_empty() => self.tracestate = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for TraceContext {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            TRACEPARENT => self.traceparent.as_deref(),
+            TRACESTATE => self.tracestate.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT, TRACESTATE]
+    }
+}

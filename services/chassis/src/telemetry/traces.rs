@@ -1,0 +1,45 @@
+//! Where spans go.
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider};
+use tracing::{Metadata, Subscriber, level_filters::LevelFilter};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::registry::LookupSpan;
+
+/// The crates whose spans and events belong into a trace. Everything else (the HTTP client, the exporter itself) would
+/// be noise or, for the exporter, an endless echo.
+const OURS: [&str; 4] = ["chassis", "gateway", "order", "payment"];
+
+pub(super) fn provider(
+    resource: Resource,
+    export: bool,
+) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    if !export {
+        // Nobody would see a span, so record none; a caller that records keeps its decision for the next service.
+        return Ok(builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))).build());
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    Ok(builder.with_span_processor(BatchSpanProcessor::builder(exporter).build()).build())
+}
+
+pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    // Independent of RUST_LOG on purpose: a span that the log filter drops would break the trace at this service.
+    let ours = |metadata: &Metadata<'_>| {
+        *metadata.level() <= LevelFilter::INFO
+            && metadata.target().split("::").next().is_some_and(|krate| OURS.contains(&krate))
+    };
+    let layer: OpenTelemetryLayer<S, SdkTracer> = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("paysaga"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false);
+    layer.with_filter(FilterFn::new(ours))
+}
