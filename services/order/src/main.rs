@@ -1,0 +1,21 @@
+//! The order service.
+
+use std::process::ExitCode;
+
+use chassis::service::Service;
+use order::config::{Config, VARIABLES};
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let service = Service {
+        name: "order",
+        about: "owns the orders: places them, cancels them, and moves them by what becomes of their payments",
+        variables: VARIABLES,
+        configure: Config::from_environment,
+        migrates: true,
+    };
+    service.run(order::start)
+}
