@@ -1,0 +1,5 @@
+//! Rebuilds the service when a migration is added: `sqlx::migrate!` embeds them.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../migrations/payment");
+}

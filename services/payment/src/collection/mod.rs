@@ -1,0 +1,82 @@
+//! Carries out what payments are due for: charges, lookups, refunds.
+//!
+//! ```text
+//! taker: due steps → lease committed → asker: provider (many at a time, outside of any transaction) → settler: transition → commit
+//! ```
+//!
+//! The provider is never called inside a transaction, and never before it is committed that it will be. An asker that
+//! dies leaves a lease that lapses; whoever takes the step then looks the charge up first.
+
+mod asker;
+mod config;
+mod settler;
+mod taker;
+
+use std::sync::Arc;
+
+use chassis::health::Health;
+use chassis::outbox::Outbox;
+use chassis::tasks::Tasks;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tracing::info;
+
+pub(crate) use config::{CollectionConfig, CollectionVariables};
+
+use crate::domain::Trigger;
+use crate::provider::PaymentProvider;
+use crate::store::{Note, TakenStep};
+use asker::Asker;
+use settler::Settler;
+use taker::Taker;
+
+/// What the provider answered to a step, as the saga sees it.
+struct Answer {
+    step: TakenStep,
+    trigger: Trigger,
+    note: Note,
+}
+
+impl Answer {
+    /// Says in the log that the answer was written down.
+    fn settled(&self) {
+        info!(
+            order.id = %self.step.order_id,
+            payment.id = %self.step.payment_id,
+            payment.attempt = self.step.attempt,
+            step = <&str>::from(self.step.step),
+            answer = <&str>::from(&self.trigger),
+            error = self.note.error,
+            correlation.id = self.note.cause.correlation_id,
+            "answer of the provider settled"
+        );
+    }
+}
+
+/// Starts taking, asking and settling. `steps_due` wakes the taker; it looks by itself as well.
+pub(crate) fn start(
+    provider: impl PaymentProvider,
+    config: &CollectionConfig,
+    outbox: Outbox,
+    steps_due: Arc<Notify>,
+    health: &Health,
+    intake: &Tasks,
+    work: &Tasks,
+) {
+    let (answers, answered) = mpsc::channel(config.concurrency);
+    let asker = Arc::new(Asker { provider, timeout: config.timeout });
+    let taker = Taker {
+        pool: outbox.pool().clone(),
+        asker,
+        slots: Arc::new(Semaphore::new(config.concurrency)),
+        lease: config.lease(),
+        arrival: config.arrival(),
+        answers,
+        steps_due: Arc::clone(&steps_due),
+        stopping: intake.stopping(),
+        work: work.clone(),
+    };
+    let settler =
+        Settler { outbox, health: health.part("payment results"), steps_due, stopping: work.stopping() };
+    intake.spawn_essential("step taker", taker.run());
+    work.spawn_essential("settler", settler.run(answered));
+}

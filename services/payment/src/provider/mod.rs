@@ -1,0 +1,57 @@
+//! The payment provider, as the payment service sees it.
+
+mod simulator;
+
+use std::future::Future;
+
+use contracts::{Money, PaymentId};
+use thiserror::Error;
+
+pub use simulator::{Simulator, SimulatorConfig, SimulatorVariables};
+
+/// Takes and returns money. An HTTP provider implements this as well as [`Simulator`] does.
+///
+/// The payment id is the idempotency key: asked again under the same key, a provider repeats its answer and never
+/// charges or refunds a second time. Calls are made outside of any transaction, many at a time.
+pub trait PaymentProvider: Send + Sync + 'static {
+    /// Takes the money.
+    fn charge(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+    ) -> impl Future<Output = Result<Charge, Unanswered>> + Send;
+
+    /// Gives the money of an approved charge back.
+    fn refund(&self, payment: PaymentId) -> impl Future<Output = Result<(), Unanswered>> + Send;
+
+    /// What became of a charge; `None` if the provider knows of none.
+    fn lookup(&self, payment: PaymentId) -> impl Future<Output = Result<Option<Charge>, Unanswered>> + Send;
+}
+
+/// A provider's definite answer to a charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// The money was taken.
+    Approved {
+        /// The provider's reference.
+        transaction_id: String,
+    },
+    /// The provider refuses.
+    Declined {
+        /// The provider's reference.
+        transaction_id: String,
+        /// The provider's words.
+        reason: String,
+    },
+    /// The provider can't carry it out, and never will under this key.
+    Failed {
+        /// The provider's words.
+        error: String,
+    },
+}
+
+/// No definite answer: the call timed out, the connection broke, or the provider had an error of its own. What was
+/// asked for may have been done or not.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the provider did not answer: {0}")]
+pub struct Unanswered(pub String);
