@@ -1,0 +1,160 @@
+//! What the gateway reads from its environment.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chassis::broker::{BrokerConfig, BrokerVariables};
+use chassis::config::{Environment, Problems, Variable, Variables};
+use chassis::http::{HttpConfig, HttpVariables};
+use url::Url;
+
+use crate::access::AccessConfig;
+use crate::cors::CorsConfig;
+
+chassis::variables! {
+    /// The gateway's own variables.
+    pub struct GatewayVariables {
+        /// TCP port to listen on.
+        port = "3000",
+        /// Where the order service is.
+        order_service_url = "http://127.0.0.1:3001",
+        /// Where the payment service is.
+        payment_service_url = "http://127.0.0.1:3002",
+        /// How long a query may take, retries included, in milliseconds.
+        request_timeout = "5000",
+        /// File of API keys, one `name:sha256-of-key` (hexadecimal) a line; read again on SIGHUP. Required on an address that is not loopback.
+        api_keys_file,
+        /// `off`: let everybody in who reaches the address, although it is not loopback.
+        authentication = "on",
+        /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None unless told.
+        cors_origins,
+    }
+}
+
+/// Every variable of the gateway, for `--help`.
+pub const VARIABLES: &[&[Variable]] =
+    &[GatewayVariables::VARIABLES, HttpVariables::VARIABLES, BrokerVariables::VARIABLES];
+
+/// The gateway's configuration.
+pub struct Config {
+    /// Where it listens.
+    pub http: HttpConfig,
+    /// The broker.
+    pub broker: BrokerConfig,
+    /// Where the order service is.
+    pub order_url: Url,
+    /// Where the payment service is.
+    pub payment_url: Url,
+    /// How long a query may take, retries included.
+    pub request_timeout: Duration,
+    /// Who is let in.
+    pub access: AccessConfig,
+    /// Which web pages may call.
+    pub cors: Option<CorsConfig>,
+}
+
+impl Config {
+    /// Reads the configuration; every mistake goes to `problems`.
+    pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
+        let broker = BrokerConfig::from_environment(environment, problems);
+        let own: GatewayVariables = environment.read(problems)?;
+        let http = HttpConfig::from_environment(own.port(), environment, problems);
+        let order_url = own.order_service_url().url(problems, &["http", "https"]);
+        let payment_url = own.payment_service_url().url(problems, &["http", "https"]);
+        let request_timeout = own.request_timeout().duration(problems);
+        let cors = own.cors_origins().optional(problems, CorsConfig::parse);
+        let address = http.as_ref().map(|http| http.address.ip());
+        let access = Self::access(&own, address, problems);
+        Some(Self {
+            http: http?,
+            broker: broker?,
+            order_url: order_url?,
+            payment_url: payment_url?,
+            request_timeout: request_timeout?,
+            access: access?,
+            cors: cors?,
+        })
+    }
+
+    /// Keys where there are some; nobody else where the address is open to the network.
+    fn access(
+        own: &GatewayVariables,
+        address: Option<IpAddr>,
+        problems: &mut Problems,
+    ) -> Option<AccessConfig> {
+        let on = own.authentication().parse_with(problems, |text| match text {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err("must be on or off".to_owned()),
+        })?;
+        let keys = own.api_keys_file().optional(problems, AccessConfig::read)?;
+        match keys {
+            Some(_) if !on => {
+                problems.add("AUTHENTICATION", "is off although API_KEYS_FILE is given; give one of them");
+                None
+            }
+            Some(keys) => Some(keys),
+            None if on && !address?.is_loopback() => {
+                problems.add(
+                    "API_KEYS_FILE",
+                    "is missing. LISTEN_ADDRESS is open to the network, so callers need keys; \
+                     AUTHENTICATION=off lets everybody in",
+                );
+                None
+            }
+            None => Some(AccessConfig::Open),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(variables: &[(&str, &str)]) -> Vec<String> {
+        let url = [("RABBITMQ_URL", "amqp://user:secret@broker/shop")];
+        let variables = url.iter().chain(variables);
+        let environment = Environment::new(variables.map(|(name, value)| ((*name).into(), (*value).into())));
+        let mut problems = Problems::default();
+        let config = Config::from_environment(&environment, &mut problems);
+        assert_eq!(config.is_some(), problems.lines().is_empty());
+        problems.lines().to_vec()
+    }
+
+    #[test]
+    fn loopback_needs_nothing_but_the_broker() {
+        assert!(problems(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_network_needs_keys_or_plain_words() {
+        let open = ("LISTEN_ADDRESS", "0.0.0.0");
+        let lines = problems(&[open]);
+        assert!(lines.len() == 1 && lines[0].starts_with("API_KEYS_FILE: is missing"), "{lines:?}");
+        assert!(problems(&[open, ("AUTHENTICATION", "off")]).is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_reported() {
+        let lines = problems(&[
+            ("PORT", "-1"),
+            ("LISTEN_ADDRESS", "here"),
+            ("ORDER_SERVICE_URL", "ftp://order"),
+            ("REQUEST_TIMEOUT", "long"),
+            ("CORS_ORIGINS", "not an origin"),
+            ("API_KEYS_FILE", "/does/not/exist"),
+        ]);
+        let names: Vec<_> = lines.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(
+            names,
+            [
+                "PORT",
+                "LISTEN_ADDRESS",
+                "ORDER_SERVICE_URL",
+                "REQUEST_TIMEOUT",
+                "CORS_ORIGINS",
+                "API_KEYS_FILE"
+            ]
+        );
+    }
+}
