@@ -135,7 +135,8 @@ impl Lane {
                 () = self.stopping.cancelled() => return,
                 first = self.jobs.recv() => match first {
                     Ok(first) => first,
-                    Err(_) => return,
+                    // Everybody who could publish is gone: the service stops, and this lane is the next to be told.
+                    Err(_) => return self.stopping.cancelled().await,
                 },
             };
             let mut window = vec![first];

@@ -179,6 +179,10 @@ fn server_span(
     template: Option<&'static str>,
     correlation_id: &CorrelationId,
 ) -> Span {
+    // Asked every few seconds by whoever watches the service; their spans would bury everybody else's.
+    if template.is_some_and(|template| template.starts_with("/health/") || template.ends_with("/metrics")) {
+        return Span::none();
+    }
     let name = template.map_or_else(|| method.to_owned(), |template| format!("{method} {template}"));
     let span = info_span!(
         "request",

@@ -38,7 +38,7 @@ impl Outbox {
     /// Runs `work` in a transaction and commits it.
     ///
     /// While the database is away it waits, as long as it takes, and `health` says so. A transaction that collides
-    /// with another one is tried [`ATTEMPTS`] times.
+    /// with another one is tried five times in all.
     pub async fn transact<W: Work>(
         &self,
         health: &HealthPart,
