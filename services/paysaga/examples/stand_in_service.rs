@@ -1,0 +1,50 @@
+//! Stands in for a service in the tests of `paysaga up`: answers `GET /health/ready`, ends on SIGTERM like any
+//! process, and says on its first line of output what it was told. How it behaves is in a file beside it, since a
+//! service's environment is not the test's: `<name>.behaviour` with one of
+//!
+//! - `ready` (also if there is no such file)
+//! - `ends`: ends with status 7 half a second after it was first asked
+//! - `deaf`: ignores SIGTERM
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut variables: Vec<(String, String)> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    variables.sort();
+    println!("{}", serde_json::to_string(&variables)?);
+    let behaviour = fs::read_to_string(env::current_exe()?.with_extension("behaviour")).unwrap_or_default();
+    let _ignored = (behaviour.trim() == "deaf").then(|| signal(SignalKind::terminate())).transpose()?;
+    let port = variables.iter().find(|(name, _)| name == "PORT").map_or("0", |(_, value)| value).parse()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let mut asked = 0;
+    loop {
+        let (mut connection, _) = listener.accept().await?;
+        asked += 1;
+        let mut request = [0; 1024];
+        let _ = connection.read(&mut request).await?;
+        // The first answers are a service's that still waits for its broker.
+        let (status, body) = match asked {
+            1..3 => ("503 Service Unavailable", r#"{"status":"down","checks":{"broker":"no connection"}}"#),
+            _ => ("200 OK", r#"{"status":"up"}"#),
+        };
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        connection.write_all(format!("{head}{body}").as_bytes()).await?;
+        if asked == 3 && behaviour.trim() == "ends" {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            println!("out of ink");
+            std::process::exit(7);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The options that name infrastructure to use instead of a private one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::stack::plan::Given;
+
+/// Infrastructure that is there already. Whatever is not named is private.
+#[derive(Args)]
+#[command(next_help_heading = "Infrastructure that is there already")]
+pub(super) struct GivenInfrastructure {
+    /// Use this RabbitMQ: amqp://… (other users see command lines; prefer the variable or the file)
+    #[arg(long, value_name = "URL", env = "RABBITMQ_URL", hide_env_values = true)]
+    rabbitmq_url: Option<String>,
+    /// The same, from a file
+    #[arg(long, value_name = "PATH", env = "RABBITMQ_URL_FILE", conflicts_with = "rabbitmq_url")]
+    rabbitmq_url_file: Option<PathBuf>,
+    /// Use this database for the order service: postgres://…
+    #[arg(long, value_name = "URL", env = "ORDER_DATABASE_URL", hide_env_values = true)]
+    order_database_url: Option<String>,
+    /// The same, from a file
+    #[arg(long, value_name = "PATH", env = "ORDER_DATABASE_URL_FILE", conflicts_with = "order_database_url")]
+    order_database_url_file: Option<PathBuf>,
+    /// Use this database for the payment service: postgres://…
+    #[arg(long, value_name = "URL", env = "PAYMENT_DATABASE_URL", hide_env_values = true)]
+    payment_database_url: Option<String>,
+    /// The same, from a file
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "PAYMENT_DATABASE_URL_FILE",
+        conflicts_with = "payment_database_url"
+    )]
+    payment_database_url_file: Option<PathBuf>,
+}
+
+impl GivenInfrastructure {
+    /// Reads the files.
+    pub(super) fn read(self) -> anyhow::Result<Given> {
+        Ok(Given {
+            rabbitmq_url: value(self.rabbitmq_url, self.rabbitmq_url_file.as_deref())?,
+            order_database_url: value(self.order_database_url, self.order_database_url_file.as_deref())?,
+            payment_database_url: value(
+                self.payment_database_url,
+                self.payment_database_url_file.as_deref(),
+            )?,
+        })
+    }
+}
+
+/// The value itself, or what the file holds; an empty one is none, as in the services.
+fn value(direct: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let read =
+        |file: &Path| fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+    let value = direct.map_or_else(|| file.map(read).transpose(), |direct| Ok(Some(direct)))?;
+    Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
+}
+
+impl std::fmt::Debug for GivenInfrastructure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("GivenInfrastructure(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_may_come_from_a_file_and_an_empty_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        fs::write(&file, "amqp://broker\n").unwrap();
+        assert_eq!(value(None, Some(&file)).unwrap().unwrap(), "amqp://broker");
+        assert_eq!(value(Some("amqp://other".to_owned()), None).unwrap().unwrap(), "amqp://other");
+        assert_eq!(value(Some(String::new()), None).unwrap(), None);
+        assert!(value(None, Some(Path::new("/nowhere"))).is_err());
+    }
+}

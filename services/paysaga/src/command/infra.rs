@@ -1,0 +1,73 @@
+//! `paysaga infra`: the private servers alone, for test kits.
+//!
+//! Whoever starts it holds its standard input. When that process ends in whatever way, the kernel closes the pipe
+//! and the servers go.
+
+use std::io::{self, Write};
+use std::thread;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::sync::oneshot;
+
+use super::data_directory::DataDirectory;
+use crate::infrastructure::Infrastructure;
+use crate::infrastructure::installation::Installation;
+use crate::interrupts::Interrupts;
+
+/// Starts PostgreSQL and RabbitMQ, prints one line of JSON with their addresses and passwords when both serve,
+/// and stops them when standard input ends or on SIGINT, SIGTERM or SIGHUP.
+#[derive(Debug, Args)]
+pub(super) struct Infra {
+    #[command(flatten)]
+    data: DataDirectory,
+}
+
+impl Infra {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
+        let installation = Installation::of_this_machine();
+        let directory = self.data.open(&installation).await?;
+        let mut infrastructure = Infrastructure::prepare(&installation, directory)?;
+        let served = tokio::select! {
+            () = interrupts.next() => Ok(()),
+            () = end_of_standard_input() => Ok(()),
+            failure = serve(&mut infrastructure) => Err(failure),
+        };
+        let stopped = tokio::select! {
+            stopped = infrastructure.stop() => stopped,
+            () = interrupts.next() => infrastructure.kill().await,
+        };
+        served?;
+        Ok(stopped?)
+    }
+}
+
+/// Comes back only with what went wrong.
+async fn serve(infrastructure: &mut Infrastructure) -> anyhow::Error {
+    if let Err(error) = infrastructure.start().await {
+        return error.into();
+    }
+    if let Err(error) = print(infrastructure) {
+        return error.context("cannot print the addresses");
+    }
+    infrastructure.ended().await.into()
+}
+
+fn print(infrastructure: &Infrastructure) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    serde_json::to_writer(&mut output, &infrastructure.description())?;
+    output.write_all(b"\n")?;
+    Ok(output.flush()?)
+}
+
+/// Reads on a thread of its own, which nobody waits for: a read can't be taken back, and the runtime would wait for
+/// one of its own threads at the end.
+async fn end_of_standard_input() {
+    let (ended, end) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drop(ended);
+    });
+    let _ = end.await;
+}

@@ -1,0 +1,161 @@
+//! `paysaga up`: the whole saga on this machine until Ctrl-C.
+
+use std::env;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::data_directory::DataDirectory;
+use super::given::GivenInfrastructure;
+use crate::infrastructure::installation::Installation;
+use crate::infrastructure::jaeger;
+use crate::interrupts::Interrupts;
+use crate::progress::Progress;
+use crate::stack::plan::Plan;
+use crate::stack::service::Ports;
+use crate::stack::{Addresses, Stack};
+
+/// Starts PostgreSQL, RabbitMQ and, if there is one, Jaeger, all private to this directory, then the services order,
+/// payment and gateway. Everything stops on Ctrl-C (at once on a second one), and when any part ends by itself.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Of the caller's environment the services get PROVIDER_*, SAGA_TIMEOUT, RUST_LOG, HOME, TZ, \
+                        SSL_CERT_FILE, SSL_CERT_DIR and PATH."
+)]
+pub(super) struct Up {
+    #[command(flatten)]
+    data: DataDirectory,
+    /// Port of the gateway on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    gateway_port: u16,
+    /// Port of the order service on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 3001)]
+    order_port: u16,
+    /// Port of the payment service on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 3002)]
+    payment_port: u16,
+    /// Jaeger to collect traces [default: `jaeger` on PATH, else ~/.cache/paysaga/jaeger, else none]
+    #[arg(long, value_name = "PROGRAM", env = "JAEGER_BIN")]
+    jaeger: Option<PathBuf>,
+    /// Folder of the services' programs [default: the one this program is in, then PATH]
+    #[arg(long, value_name = "FOLDER")]
+    bin_dir: Option<PathBuf>,
+    // Last: the heading it brings holds for everything after it.
+    #[command(flatten)]
+    given: GivenInfrastructure,
+}
+
+impl Up {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
+        let progress = Progress::new();
+        let installation = Installation::of_this_machine();
+        let directory = self.data.open(&installation).await?;
+        let plan = self.plan(&installation)?;
+        let mut stack = Stack::prepare(&installation, directory, plan)?;
+        let ran = tokio::select! {
+            () = interrupts.next() => Ok(()),
+            failure = run_until_a_part_ends(&mut stack, &progress) => Err(failure),
+        };
+        match &ran {
+            Ok(()) => progress.say("stopping; once more to hurry"),
+            // Said before the rest is stopped: whoever waits should know why.
+            Err(failure) => progress.say(&format!("paysaga: {failure:#}\nstopping the rest")),
+        }
+        let stopped = tokio::select! {
+            stopped = stack.stop(&progress) => stopped,
+            () = interrupts.next() => stack.kill(&progress).await,
+        };
+        stopped?;
+        ran.map_err(|_| anyhow::anyhow!("stopped, because of the failure above"))
+    }
+
+    fn plan(self, installation: &Installation) -> anyhow::Result<Plan> {
+        let home_of_programs = || {
+            let own = env::current_exe().context("cannot learn where this program is")?;
+            Ok::<_, anyhow::Error>(own.parent().map(Path::to_owned).unwrap_or_default())
+        };
+        let cache = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/paysaga"));
+        Ok(Plan {
+            programs: self.bin_dir.map_or_else(home_of_programs, Ok)?,
+            ports: Ports { gateway: self.gateway_port, order: self.order_port, payment: self.payment_port },
+            given: self.given.read()?,
+            jaeger: self
+                .jaeger
+                .filter(|program| !program.as_os_str().is_empty())
+                .or_else(|| jaeger::find(installation, cache.as_deref())),
+        })
+    }
+}
+
+/// Comes back only with what went wrong.
+async fn run_until_a_part_ends(stack: &mut Stack, progress: &Progress) -> anyhow::Error {
+    let begun = Instant::now();
+    if let Err(error) = stack.start(progress).await {
+        return error.into();
+    }
+    if let Err(error) = stdout().write_all(welcome(&stack.addresses(), begun.elapsed()).as_bytes()) {
+        return anyhow::Error::new(error).context("cannot print the addresses");
+    }
+    stack.ended(progress).await.into()
+}
+
+fn welcome(addresses: &Addresses, took: Duration) -> String {
+    let Ports { gateway, order, payment } = addresses.ports;
+    let mut lines = vec![
+        String::new(),
+        format!("paysaga is up ({:.1} s)", took.as_secs_f32()),
+        String::new(),
+        format!("  gateway     http://127.0.0.1:{gateway}/api"),
+        format!("  order       http://127.0.0.1:{order}"),
+        format!("  payment     http://127.0.0.1:{payment}"),
+    ];
+    if let Some((url, password)) = &addresses.management {
+        lines.push(format!("  RabbitMQ    {url}  (user paysaga, password in {})", password.display()));
+    }
+    if let Some((port, password)) = &addresses.postgres {
+        lines.push(format!(
+            "  PostgreSQL  127.0.0.1:{port}  (user admin, password in {})",
+            password.display()
+        ));
+    }
+    if let Some(url) = &addresses.jaeger {
+        lines.push(format!("  Jaeger      {url}"));
+    }
+    lines.extend([
+        format!("  logs        {}", addresses.logs.display()),
+        String::new(),
+        "Place an order:".to_owned(),
+        String::new(),
+        format!(
+            "  curl -s -X POST http://127.0.0.1:{gateway}/api/orders -H 'content-type: application/json' \\"
+        ),
+        r#"    -d '{"userId":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","total":999.99}'"#.to_owned(),
+        String::new(),
+        "Ctrl-C stops everything.".to_owned(),
+        String::new(),
+    ]);
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_runs_is_listed() {
+        let addresses = Addresses {
+            ports: Ports { gateway: 3000, order: 3001, payment: 3002 },
+            management: None,
+            postgres: None,
+            jaeger: Some("http://127.0.0.1:16686".to_owned()),
+            logs: PathBuf::from("/data/log"),
+        };
+        let welcome = welcome(&addresses, Duration::from_millis(6040));
+        assert!(welcome.contains("paysaga is up (6.0 s)") && welcome.contains("http://127.0.0.1:16686"));
+        assert!(!welcome.contains("RabbitMQ") && !welcome.contains("PostgreSQL"));
+    }
+}

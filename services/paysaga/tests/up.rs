@@ -1,0 +1,209 @@
+//! `paysaga up`, with stand-ins for the services and infrastructure that is given, so that no server is needed.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod left_behind;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use left_behind::{processes_of, wait_until_no_process_of};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+const PAYSAGA: &str = env!("CARGO_BIN_EXE_paysaga");
+
+/// A folder with stand-ins for the three services, and a place for data.
+struct Workplace(TempDir);
+
+impl Workplace {
+    fn new() -> Self {
+        let stand_in = Path::new(PAYSAGA).with_file_name("examples").join("stand_in_service");
+        let folder = tempfile::tempdir().unwrap();
+        for service in ["gateway", "order", "payment"] {
+            fs::copy(&stand_in, folder.path().join(service)).unwrap();
+        }
+        Self(folder)
+    }
+
+    /// How a service is to behave, see `examples/stand_in_service.rs`.
+    fn with(self, service: &str, behaviour: &str) -> Self {
+        fs::write(self.0.path().join(service).with_extension("behaviour"), behaviour).unwrap();
+        self
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    fn up(&self) -> Command {
+        let mut command = Command::new(PAYSAGA);
+        command
+            .args(["up", "--gateway-port", "0", "--order-port", "0", "--payment-port", "0"])
+            .arg("--bin-dir")
+            .arg(self.0.path())
+            .arg("--directory")
+            .arg(self.data())
+            .env("RABBITMQ_URL", "amqp://given")
+            .env("ORDER_DATABASE_URL", "postgres://given/order")
+            .env("PAYMENT_DATABASE_URL", "postgres://given/payment")
+            .env("JAEGER_BIN", "/nowhere/jaeger")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it and waits until it says that everything is up.
+    fn running(&self) -> Running {
+        let mut child = self.up().spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        while !welcome.contains("Ctrl-C stops everything") {
+            assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
+        }
+        assert_eq!(processes_of(&[&self.data()]).len(), 4, "the command and three services");
+        Running(child)
+    }
+
+    fn variables_of(&self, service: &str) -> Vec<(String, String)> {
+        let log = fs::read_to_string(self.data().join("log").join(service).with_extension("log")).unwrap();
+        serde_json::from_str(log.lines().next().unwrap()).unwrap()
+    }
+}
+
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits for its end; returns its exit code and what it said meanwhile.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (self.0.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn everything_stops_on_a_signal_the_gateway_first() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let place = Workplace::new();
+        let running = place.running();
+        running.signal(signal);
+        let (code, said) = running.end();
+        assert_eq!(code, Some(0), "{said}");
+        let stopped: Vec<&str> = said.lines().filter(|line| line.contains("stopped")).collect();
+        assert!(stopped.len() == 3 && stopped[0].contains("gateway"), "{said}");
+        assert_eq!(processes_of(&[&place.data()]), [""; 0]);
+    }
+}
+
+#[test]
+fn services_get_what_they_need_and_nothing_else_of_the_environment() {
+    let place = Workplace::new();
+    let mut up = place.up();
+    up.env("PROVIDER_LATENCY_MS", "5").env("AWS_SECRET_ACCESS_KEY", "hush").env_remove("SSL_CERT_FILE");
+    up.env_remove("SSL_CERT_DIR").env_remove("RUST_LOG").env("TZ", "UTC").env("HOME", "/");
+    let mut child = up.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(output.any(|line| line.unwrap().contains("Ctrl-C stops everything")));
+    let names = |service| place.variables_of(service).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let order = [
+        "DATABASE_URL",
+        "HOME",
+        "LISTEN_ADDRESS",
+        "LOG_FORMAT",
+        "PATH",
+        "PAYSAGA_DIRECTORY",
+        "PORT",
+        "PROVIDER_LATENCY_MS",
+        "RABBITMQ_URL",
+        "TZ",
+    ];
+    assert_eq!(names("order"), order);
+    assert_eq!(names("payment"), order);
+    let gateway = names("gateway");
+    assert!(
+        gateway.contains(&"ORDER_SERVICE_URL".to_owned()) && !gateway.contains(&"DATABASE_URL".to_owned())
+    );
+    assert!(
+        place
+            .variables_of("order")
+            .contains(&("DATABASE_URL".to_owned(), "postgres://given/order".to_owned()))
+    );
+    drop(Running(child));
+}
+
+#[test]
+fn a_service_that_ends_is_named_with_its_status_and_log_and_the_rest_is_stopped() {
+    let place = Workplace::new().with("order", "ends");
+    let (code, said) = place.running().end();
+    assert_eq!(code, Some(1));
+    for expected in
+        ["order ended by itself (exit status: 7)", "out of ink", "gateway    stopped", "payment    stopped"]
+    {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert_eq!(processes_of(&[&place.data()]), [""; 0]);
+}
+
+#[test]
+fn a_second_signal_hurries_a_service_that_does_not_listen() {
+    let place = Workplace::new().with("payment", "deaf");
+    let mut running = place.running();
+    running.signal(Signal::INT);
+    // It says so when it has understood; the second signal must not be taken for the first.
+    let mut errors = BufReader::new(running.0.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("once more to hurry") {
+        assert_ne!(errors.read_line(&mut line).unwrap(), 0, "{line}");
+    }
+    running.signal(Signal::INT);
+    let begun = std::time::Instant::now();
+    running.0.wait().unwrap();
+    assert!(begun.elapsed().as_secs() < 10, "it waited for the service");
+    assert_eq!(processes_of(&[&place.data()]), [""; 0]);
+}
+
+#[test]
+fn no_service_outlives_a_killed_command() {
+    let place = Workplace::new();
+    let running = place.running();
+    running.signal(Signal::KILL);
+    running.end();
+    wait_until_no_process_of(&[&place.data()]);
+}
+
+#[test]
+fn the_second_command_in_a_directory_is_told_about_the_first() {
+    let place = Workplace::new();
+    let first = place.running();
+    let second = place.up().output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let expected = format!("a paysaga is running there (process {})", first.0.id());
+    assert!(said(&second).contains(&expected), "{}", said(&second));
+}
+
+#[test]
+fn a_service_that_is_not_built_is_named_with_what_to_do() {
+    let place = Workplace::new();
+    fs::remove_file(place.0.path().join("payment")).unwrap();
+    let output = place.up().env("PATH", "/usr/bin:/bin").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("the service `payment`") && said(&output).contains("cargo build"));
+}
