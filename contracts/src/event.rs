@@ -7,7 +7,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use crate::{CancelReason, Money, OrderId, Timestamp, UserId};
 
 /// A customer wants an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateOrderRequested {
     /// The order's id. A NestJS gateway sends none; then the order service derives it from the event id.
@@ -20,7 +20,7 @@ pub struct CreateOrderRequested {
 }
 
 /// A customer wants an order cancelled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelRequested {
     /// Which order.
@@ -28,7 +28,7 @@ pub struct OrderCancelRequested {
 }
 
 /// An order was placed and waits for its payment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCreated {
     /// Which order.
@@ -40,7 +40,7 @@ pub struct OrderCreated {
 }
 
 /// An order was cancelled; its money must be given back or never be taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelled {
     /// Which order.
@@ -52,7 +52,7 @@ pub struct OrderCancelled {
 }
 
 /// The provider took the money.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentApproved {
     /// Which order.
@@ -62,7 +62,7 @@ pub struct PaymentApproved {
 }
 
 /// The provider refused the charge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDeclined {
     /// Which order.
@@ -72,7 +72,7 @@ pub struct PaymentDeclined {
 }
 
 /// The provider could not carry out the charge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentFailed {
     /// Which order.
@@ -82,7 +82,7 @@ pub struct PaymentFailed {
 }
 
 /// The order was cancelled before any money was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCancelled {
     /// Which order.
@@ -92,7 +92,7 @@ pub struct PaymentCancelled {
 }
 
 /// The money was given back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
     /// Which order.
@@ -105,7 +105,7 @@ pub struct PaymentRefunded {
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Any event, with its payload.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum Event {
             $($(#[$doc])* $name($name),)*
         }

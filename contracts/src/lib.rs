@@ -9,6 +9,7 @@
 
 pub mod envelope;
 pub mod event;
+pub mod failed_message;
 pub mod health;
 pub mod id;
 pub mod money;

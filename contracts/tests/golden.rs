@@ -1,6 +1,8 @@
 //! The wire, byte by byte. What stands in `golden/events` and `golden/http` is what we write and what we read; what
 //! stands in `golden/nestjs` is what the services that paysaga replaces write, and we must read.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says so and ends")]
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 

@@ -5,6 +5,9 @@ CREATE TABLE orders (
     total         numeric(14, 2) NOT NULL CHECK (total > 0),
     status        text           NOT NULL CHECK (status IN ('PENDING_PAYMENT', 'PAID', 'CANCELLED', 'FAILED')),
     cancel_reason text           CHECK (cancel_reason IN ('USER_REQUESTED', 'PAYMENT_DECLINED', 'PAYMENT_TIMEOUT')),
+    -- Where the order came from: what its deadline causes joins the saga's correlation and trace.
+    correlation_id text,
+    trace_context jsonb          NOT NULL,
     created_at    timestamptz    NOT NULL DEFAULT now(),
     updated_at    timestamptz    NOT NULL DEFAULT now(),
     CHECK ((status = 'CANCELLED') = (cancel_reason IS NOT NULL))

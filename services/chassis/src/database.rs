@@ -140,18 +140,14 @@ pub async fn migrate(
 
 /// Asks the database every two seconds whether it is there, for readiness.
 pub fn watch(pool: PgPool, health: &Health, tasks: &Tasks) {
-    let (part, stopping) = (health.part("database"), tasks.stopping());
-    tasks.spawn_essential("database watch", async move {
-        while !stopping.is_cancelled() {
-            let asked = sqlx::query("SELECT 1").execute(&pool);
-            match tokio::time::timeout(ACQUIRE_TIMEOUT, asked).await {
+    let part = health.part("database");
+    tasks.spawn_every(Duration::from_secs(2), "database watch", move || {
+        let (pool, part) = (pool.clone(), part.clone());
+        async move {
+            match tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::query("SELECT 1").execute(&pool)).await {
                 Ok(Ok(_)) => part.up(),
                 Ok(Err(error)) => part.down(error.to_string()),
                 Err(_) => part.down("no answer in time"),
-            }
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_secs(2)) => {}
             }
         }
     });

@@ -6,6 +6,7 @@
 //! http       requests in
 //! broker     the connection, the topology, publishing with confirms
 //! consumer   messages in, a batch at a time
+//! failed_messages  what could not be handled: stored, replayed, discarded
 //! outbox     state and messages in one commit, messages out
 //! database   the pool, the migrations, what an error means
 //! ```
@@ -17,6 +18,7 @@ pub mod broker;
 pub mod config;
 pub mod consumer;
 pub mod database;
+pub mod failed_messages;
 pub mod failpoint;
 pub mod health;
 pub mod http;

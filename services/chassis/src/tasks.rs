@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +72,27 @@ impl Tasks {
                 let how = if outcome.is_err() { "panicked" } else { "returned" };
                 error!(task = %name, "an essential task {how}; the service shuts down");
                 failure.raise();
+            }
+        });
+    }
+
+    /// Runs a task every `interval`, from now on until the group stops.
+    pub fn spawn_every<F>(
+        &self,
+        interval: Duration,
+        name: impl Display + Send + 'static,
+        mut task: impl FnMut() -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        let stop = self.stop.clone();
+        self.spawn_essential(name, async move {
+            while !stop.is_cancelled() {
+                task().await;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(interval) => {}
+                }
             }
         });
     }

@@ -91,14 +91,15 @@ pub(crate) struct Access(Option<Arc<Guard>>);
 struct Guard {
     path: PathBuf,
     keys: RwLock<Keys>,
+    operators: Vec<String>,
 }
 
 impl Access {
-    pub(crate) fn new(config: AccessConfig) -> Self {
+    pub(crate) fn new(config: AccessConfig, operators: Vec<String>) -> Self {
         match config {
             AccessConfig::Open => Self(None),
             AccessConfig::Keys { path, keys } => {
-                Self(Some(Arc::new(Guard { path, keys: RwLock::new(keys) })))
+                Self(Some(Arc::new(Guard { path, keys: RwLock::new(keys), operators })))
             }
         }
     }
@@ -114,6 +115,11 @@ impl Access {
             return None;
         }
         guard.keys.read().unwrap_or_else(PoisonError::into_inner).find(key.trim())
+    }
+
+    /// Whether a caller may do an operator's work. Everybody may where no keys are asked for.
+    pub(crate) fn is_operator(&self, caller: &str) -> bool {
+        self.0.as_ref().is_none_or(|guard| guard.operators.iter().any(|operator| operator == caller))
     }
 
     /// Rejects requests of unknown callers. Health and metrics are open to this machine.
@@ -190,7 +196,7 @@ mod tests {
     #[test]
     fn only_a_bearer_of_a_known_key_is_a_caller() {
         let keys = Keys::parse(&format!("shop:{DIGEST_OF_KEY}")).unwrap();
-        let access = Access::new(AccessConfig::Keys { path: PathBuf::new(), keys });
+        let access = Access::new(AccessConfig::Keys { path: PathBuf::new(), keys }, vec!["ops".to_owned()]);
         let caller = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
@@ -202,5 +208,14 @@ mod tests {
             assert_eq!(caller(wrong), None, "{wrong}");
         }
         assert_eq!(access.caller(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn an_operator_is_named_as_one_unless_no_keys_are_asked_for() {
+        let keys = Keys::parse(&format!("shop:{DIGEST_OF_KEY}")).unwrap();
+        let config = AccessConfig::Keys { path: PathBuf::new(), keys };
+        let access = Access::new(config, vec!["ops".to_owned()]);
+        assert!(access.is_operator("ops") && !access.is_operator("shop") && !access.is_operator(""));
+        assert!(Access::new(AccessConfig::Open, Vec::new()).is_operator("anonymous"));
     }
 }

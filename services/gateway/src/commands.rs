@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::http::{HeaderMap, HeaderValue, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use bytes::Bytes;
 use chassis::broker::{Message, PublishError, Publisher};
 use chassis::http::{self, CorrelationId};
@@ -16,7 +16,7 @@ use contracts::{Envelope, Event, EventId, OrderId, OrderStatus, Problem};
 use tracing::{Span, error, info};
 use warp::reply::Response;
 
-use crate::upstream::{Query, Upstream};
+use crate::upstream::{Change, Query, Upstream};
 use crate::{idempotency, preference, queries};
 
 /// How often a client that waits has its order looked at.
@@ -134,7 +134,8 @@ impl Commands {
         let path = format!("/idempotency-keys/{order_id}");
         let query = Query { path: &path, template: "/idempotency-keys/{id}", correlation_id };
         let body = serde_json::to_vec(&claim).map_err(|error| unwritable(&error))?;
-        match self.order.put(query, body).await {
+        let claim = Change { method: Method::PUT, body: body.into(), actor: None };
+        match self.order.change(query, claim).await {
             Ok(answer) if answer.status == StatusCode::OK => Ok(()),
             Ok(answer) if answer.status == StatusCode::UNPROCESSABLE_ENTITY => {
                 Err(http::problem(Problem::new(

@@ -24,6 +24,8 @@ chassis::variables! {
         request_timeout = "5000",
         /// File of API keys, one `name:sha256-of-key` (hexadecimal) a line; read again on SIGHUP. Required on an address that is not loopback.
         api_keys_file,
+        /// Names of the API keys that may use `/api/admin`, separated by commas. Nobody unless told, where there are keys.
+        operators,
         /// `off`: let everybody in who reaches the address, although it is not loopback.
         authentication = "on",
         /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None unless told.
@@ -49,6 +51,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Who is let in.
     pub access: AccessConfig,
+    /// Names of the API keys that may do an operator's work.
+    pub operators: Vec<String>,
     /// Which web pages may call.
     pub cors: Option<CorsConfig>,
 }
@@ -63,6 +67,9 @@ impl Config {
         let payment_url = own.payment_service_url().url(problems, &["http", "https"]);
         let request_timeout = own.request_timeout().duration(problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
+        let operators = own.operators().optional(problems, |text| {
+            Ok(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+        });
         let address = http.as_ref().map(|http| http.address.ip());
         let access = Self::access(&own, address, problems);
         Some(Self {
@@ -72,6 +79,7 @@ impl Config {
             payment_url: payment_url?,
             request_timeout: request_timeout?,
             access: access?,
+            operators: operators?.unwrap_or_default(),
             cors: cors?,
         })
     }

@@ -15,6 +15,7 @@ use warp::reply::Response;
 use warp::{Filter, Reply};
 
 use crate::access::{Access, Unauthorized};
+use crate::admin::{self, Admin};
 use crate::commands::Commands;
 use crate::cors::CorsConfig;
 use crate::queries::Queries;
@@ -34,11 +35,17 @@ pub(crate) const ROUTES: &[RouteTable] = &[
         (Method::GET, "/api/payments/stats"),
         (Method::GET, "/api/payments/{id}"),
         (Method::GET, "/api/payments/order/{orderId}"),
+        (Method::GET, "/api/admin/{service}/failed-messages"),
+        (Method::POST, "/api/admin/{service}/failed-messages/replay"),
+        (Method::GET, "/api/admin/{service}/failed-messages/{id}"),
+        (Method::DELETE, "/api/admin/{service}/failed-messages/{id}"),
+        (Method::POST, "/api/admin/{service}/failed-messages/{id}/replay"),
     ]),
 ];
 
 pub(crate) fn routes(
     access: Access,
+    admin: Admin,
     commands: Commands,
     queries: Queries,
     cors: Option<&CorsConfig>,
@@ -51,6 +58,8 @@ pub(crate) fn routes(
             .or(order_queries(queries.clone()))
             .unify()
             .or(payment_queries(queries))
+            .unify()
+            .or(failed_messages(admin))
             .unify(),
     );
     let routes = http::with_fallback(http::health(health).or(api).unify().boxed());
@@ -126,6 +135,60 @@ fn payment_queries(queries: Queries) -> BoxedFilter<(Response,)> {
         async |id, queries: Queries, correlation_id| queries.payment_of_order(id, correlation_id).await,
     );
     warp::get().and(list.or(stats).unify().or(get).unify().or(of_order).unify()).boxed()
+}
+
+fn failed_messages(admin: Admin) -> BoxedFilter<(Response,)> {
+    let context = warp::method()
+        .and(http::query_string())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::bytes())
+        .and(correlation_id());
+    let to_request = |rest: &'static str| {
+        move |service, id, method, query, headers, body, correlation_id| admin::Request {
+            service,
+            rest,
+            id,
+            query,
+            body,
+            method,
+            headers,
+            correlation_id,
+        }
+    };
+    let no_id = warp::any().map(|| None);
+    let all = warp::get()
+        .and(warp::path!("admin" / String / "failed-messages"))
+        .and(no_id)
+        .and(context.clone())
+        .map(to_request(""));
+    let replay_all = warp::post()
+        .and(warp::path!("admin" / String / "failed-messages" / "replay"))
+        .and(no_id)
+        .and(context.clone())
+        .map(to_request("/replay"));
+    let one = warp::get()
+        .or(warp::delete())
+        .unify()
+        .and(warp::path!("admin" / String / "failed-messages" / String))
+        .map(|service, id| (service, Some(id)))
+        .untuple_one()
+        .and(context.clone())
+        .map(to_request(""));
+    let replay = warp::post()
+        .and(warp::path!("admin" / String / "failed-messages" / String / "replay"))
+        .map(|service, id| (service, Some(id)))
+        .untuple_one()
+        .and(context)
+        .map(to_request("/replay"));
+    all.or(replay_all)
+        .unify()
+        .or(one)
+        .unify()
+        .or(replay)
+        .unify()
+        .and(warp::any().map(move || admin.clone()))
+        .then(async |request, admin: Admin| admin.failed_messages(request).await)
+        .boxed()
 }
 
 fn correlation_id() -> impl Filter<Extract = (CorrelationId,), Error = Rejection> + Copy + Send + Sync {

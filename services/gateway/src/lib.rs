@@ -8,6 +8,7 @@
 //! It owns no state. What it answers 202 to is on the broker's disk.
 
 mod access;
+mod admin;
 mod commands;
 pub mod config;
 mod cors;
@@ -23,6 +24,7 @@ use chassis::service::{Lifecycle, StartError};
 use contracts::topology::Service;
 
 use crate::access::Access;
+use crate::admin::Admin;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::queries::Queries;
@@ -39,10 +41,11 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
 
     let broker = Broker::start(Service::Gateway, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
-    let access = Access::new(config.access);
+    let access = Access::new(config.access, config.operators);
     access.reload_on_hangup(&intake);
     let routes = http::routes(
-        access,
+        access.clone(),
+        Admin::new(access, order.clone(), payment.clone()),
         Commands::new(publisher, order.clone()),
         Queries::new(order, payment),
         config.cors.as_ref(),

@@ -78,7 +78,7 @@ async fn one<Id: std::str::FromStr + std::fmt::Display>(
 /// A service's answer as the client gets it: what was found, byte for byte, or a problem in our own words.
 fn pass_on(answer: Result<Answer, UpstreamError>) -> Response {
     match answer {
-        Ok(Answer { status: StatusCode::OK, body }) => {
+        Ok(Answer { status: StatusCode::OK, body, .. }) => {
             let mut response = Response::new(body.into());
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);

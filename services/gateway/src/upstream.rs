@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chassis::http::CorrelationId;
 use chassis::telemetry::TraceContext;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use rand::RngExt;
 use reqwest::Client;
 use thiserror::Error;
@@ -33,6 +33,7 @@ pub(crate) enum UpstreamError {
 /// A service's answer.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
 
@@ -57,6 +58,19 @@ pub(crate) struct Query<'a> {
     pub(crate) correlation_id: &'a CorrelationId,
 }
 
+/// What is to be changed, and by whom.
+pub(crate) struct Change<'a> {
+    pub(crate) method: Method,
+    pub(crate) body: Bytes,
+    /// Who asks, for the audit.
+    pub(crate) actor: Option<&'a str>,
+}
+
+impl Change<'_> {
+    /// Nothing: a question.
+    const NONE: Self = Self { method: Method::GET, body: Bytes::new(), actor: None };
+}
+
 /// The pooled HTTP client of all upstreams. Credentials and redirects have no place between services.
 pub(crate) fn client() -> Result<Client, reqwest::Error> {
     Client::builder()
@@ -77,7 +91,7 @@ impl Upstream {
         let deadline = Instant::now() + self.0.timeout;
         let mut attempt = 0;
         loop {
-            let answer = self.send(Method::GET, &query, None, deadline).await;
+            let answer = self.send(&query, Change::NONE, deadline).await;
             let undelivered = match &answer {
                 Ok(answer) => {
                     matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
@@ -94,10 +108,10 @@ impl Upstream {
         }
     }
 
-    /// Sends a body that may be sent again, since it changes nothing the second time.
-    pub(crate) async fn put(&self, query: Query<'_>, body: Vec<u8>) -> Result<Answer, UpstreamError> {
+    /// Asks for a change. Sent once: whether it was made is not known when there is no answer.
+    pub(crate) async fn change(&self, query: Query<'_>, change: Change<'_>) -> Result<Answer, UpstreamError> {
         let deadline = Instant::now() + self.0.timeout;
-        self.judge(self.send(Method::PUT, &query, Some(body), deadline).await?)
+        self.judge(self.send(&query, change, deadline).await?)
     }
 
     fn judge(&self, answer: Answer) -> Result<Answer, UpstreamError> {
@@ -110,12 +124,12 @@ impl Upstream {
 
     async fn send(
         &self,
-        method: Method,
         query: &Query<'_>,
-        body: Option<Vec<u8>>,
+        change: Change<'_>,
         deadline: Instant,
     ) -> Result<Answer, UpstreamError> {
         let Inner { service, url, client, .. } = &*self.0;
+        let Change { method, body, actor } = change;
         let span = client_span(&method, query, url);
         let address = format!("{}{}", url.as_str().trim_end_matches('/'), query.path);
         let mut request = client
@@ -125,13 +139,17 @@ impl Upstream {
         for (name, value) in TraceContext::of(&span).headers() {
             request = request.header(name, value);
         }
-        if let Some(body) = body {
-            request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
+        if let Some(actor) = actor {
+            request = request.header("x-actor", actor);
+        }
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
         let exchange = async {
             let response = request.send().await?;
             let status = response.status();
-            Ok::<_, reqwest::Error>(Answer { status, body: response.bytes().await? })
+            let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+            Ok::<_, reqwest::Error>(Answer { status, content_type, body: response.bytes().await? })
         };
         match exchange.instrument(span.clone()).await {
             Ok(answer) => {

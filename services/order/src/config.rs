@@ -1,5 +1,7 @@
 //! What the order service reads from its environment.
 
+use std::time::Duration;
+
 use chassis::broker::{BrokerConfig, BrokerVariables};
 use chassis::config::{Environment, Problems, Variable, Variables};
 use chassis::consumer::{ConsumerConfig, ConsumerVariables};
@@ -11,6 +13,8 @@ chassis::variables! {
     pub struct OrderVariables {
         /// TCP port to listen on.
         port = "3001",
+        /// How long an order may wait for the result of its payment; then it is cancelled, and its payment voided or refunded.
+        saga_timeout = "15m",
     }
 }
 
@@ -27,6 +31,8 @@ pub const VARIABLES: &[&[Variable]] = &[
 pub struct Config {
     /// Where it listens.
     pub http: HttpConfig,
+    /// How long an order may wait for its payment.
+    pub saga_timeout: Duration,
     /// Its database.
     pub database: DatabaseConfig,
     /// The broker.
@@ -38,11 +44,18 @@ pub struct Config {
 impl Config {
     /// Reads the configuration; every mistake goes to `problems`.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
-        let own: Option<OrderVariables> = environment.read(problems);
-        let http = own.and_then(|own| HttpConfig::from_environment(own.port(), environment, problems));
+        let own: OrderVariables = environment.read(problems)?;
+        let http = HttpConfig::from_environment(own.port(), environment, problems);
+        let saga_timeout = own.saga_timeout().duration(problems);
         let database = DatabaseConfig::from_environment(environment, problems);
         let broker = BrokerConfig::from_environment(environment, problems);
         let consumer = ConsumerConfig::from_environment(environment, problems);
-        Some(Self { http: http?, database: database?, broker: broker?, consumer: consumer? })
+        Some(Self {
+            http: http?,
+            saga_timeout: saga_timeout?,
+            database: database?,
+            broker: broker?,
+            consumer: consumer?,
+        })
     }
 }

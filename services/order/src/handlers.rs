@@ -22,7 +22,9 @@ impl Handler for SagaHandler {
         for received in batch {
             verdicts.push(apply(unit, received, &mut after, &mut steps)?);
         }
-        store::save(unit.connection(), &before, &after).await?;
+        let causes =
+            batch.iter().map(|received| (received.envelope.order_id(), received.cause().clone())).collect();
+        store::save(unit.connection(), &before, &after, &causes).await?;
         store::record(unit.connection(), &steps).await?;
         Ok(verdicts)
     }

@@ -1,6 +1,7 @@
 //! The order service's HTTP routes. Only the gateway calls them.
 
 use ::http::{Method, StatusCode};
+use chassis::failed_messages;
 use chassis::health::Health;
 use chassis::http::{self, RouteTable};
 use contracts::Problem;
@@ -16,6 +17,7 @@ use crate::queries;
 /// What [`routes`] answers.
 pub(crate) const ROUTES: &[RouteTable] = &[
     http::HEALTH,
+    failed_messages::ROUTES,
     RouteTable(&[
         (Method::GET, "/metrics"),
         (Method::GET, "/orders"),
@@ -26,6 +28,7 @@ pub(crate) const ROUTES: &[RouteTable] = &[
 ];
 
 pub(crate) fn routes(pool: PgPool, health: Health) -> BoxedFilter<(Response,)> {
+    let failed_messages = failed_messages::routes(pool.clone());
     let pool = warp::any().map(move || pool.clone());
     let list = warp::get()
         .and(warp::path!("orders"))
@@ -50,7 +53,7 @@ pub(crate) fn routes(pool: PgPool, health: Health) -> BoxedFilter<(Response,)> {
         .and(pool)
         .then(async |id: String, body: bytes::Bytes, pool: PgPool| claim_key(&pool, &id, &body).await);
     let own = list.or(get).unify().or(events).unify().or(claim).unify();
-    let everywhere = http::health(health).or(http::metrics()).unify();
+    let everywhere = http::health(health).or(http::metrics()).unify().or(failed_messages).unify();
     http::with_fallback(everywhere.or(own).unify().boxed())
 }
 

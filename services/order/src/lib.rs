@@ -9,18 +9,20 @@
 //! ```
 
 pub mod config;
+mod deadline;
 pub mod domain;
 mod handlers;
 mod http;
 mod queries;
 mod store;
 
+use std::sync::Arc;
+
 use chassis::broker::{Broker, Publisher};
-use chassis::consumer::Consumer;
-use chassis::database;
 use chassis::http::Server;
 use chassis::outbox::Outbox;
 use chassis::service::{Lifecycle, StartError};
+use chassis::{consumer, database, failed_messages};
 use contracts::topology::{Queue, Service};
 use sqlx::migrate::Migrator;
 use strum::VariantArray;
@@ -62,15 +64,19 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let broker = Broker::start(Service::Order, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker.clone(), config.broker.publish_timeout(), &connections);
     let outbox = Outbox::start(pool, relaxed, publisher, &delivery);
+    let handler = Arc::new(SagaHandler);
     for &queue in Queue::VARIANTS.iter().filter(|queue| queue.consumer() == Service::Order) {
-        Consumer {
+        consumer::start(
             queue,
-            handler: SagaHandler,
-            broker: broker.clone(),
-            outbox: outbox.clone(),
-            config: config.consumer,
-        }
-        .start(&health, &intake);
+            Arc::clone(&handler),
+            broker.clone(),
+            outbox.clone(),
+            config.consumer,
+            &health,
+            &intake,
+        );
     }
+    deadline::start(config.saga_timeout, outbox.clone(), &health, &intake);
+    failed_messages::start(Service::Order, handler, &broker, &outbox, &health, &intake);
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! Orders in PostgreSQL, as the saga changes them: set by set, each change guarded by the state that it starts from.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chassis::database;
+use chassis::outbox::Cause;
+use chassis::telemetry::TraceContext;
 use contracts::{Envelope, OrderId, OrderStatus};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, Row};
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use crate::domain::{Order, Saga};
@@ -66,12 +70,14 @@ pub(crate) async fn load(
         .collect()
 }
 
-/// Writes down what changed between `before` and `after`.
+/// Writes down what changed between `before` and `after`. `causes` tell where new orders came from.
 pub(crate) async fn save(
     connection: &mut PgConnection,
     before: &HashMap<OrderId, Saga>,
     after: &HashMap<OrderId, Saga>,
+    causes: &HashMap<OrderId, Cause>,
 ) -> Result<(), sqlx::Error> {
+    let nowhere = Cause::default();
     let mut placed = Vec::new();
     let mut moved = Vec::new();
     let mut cancelled_early = Vec::new();
@@ -79,7 +85,7 @@ pub(crate) async fn save(
         match (before.get(id), saga) {
             (Some(before), after) if before == after => {}
             (Some(Saga::Placed(from)), Saga::Placed(to)) => moved.push((*id, from.status, to)),
-            (_, Saga::Placed(order)) => placed.push((*id, order)),
+            (_, Saga::Placed(order)) => placed.push((*id, order, causes.get(id).unwrap_or(&nowhere))),
             (_, Saga::CancelledEarly) => cancelled_early.push(id.as_uuid()),
             (_, Saga::Unknown) => {}
         }
@@ -96,16 +102,22 @@ pub(crate) async fn save(
     Ok(())
 }
 
-async fn insert(connection: &mut PgConnection, placed: &[(OrderId, &Order)]) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = placed.iter().map(|(id, _)| id.as_uuid()).collect();
-    let user_ids: Vec<Uuid> = placed.iter().map(|(_, order)| order.user_id.as_uuid()).collect();
-    let totals: Vec<Decimal> = placed.iter().map(|(_, order)| order.total.as_decimal()).collect();
-    let statuses: Vec<&str> = placed.iter().map(|(_, order)| order.status.into()).collect();
+async fn insert(
+    connection: &mut PgConnection,
+    placed: &[(OrderId, &Order, &Cause)],
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = placed.iter().map(|(id, ..)| id.as_uuid()).collect();
+    let user_ids: Vec<Uuid> = placed.iter().map(|(_, order, _)| order.user_id.as_uuid()).collect();
+    let totals: Vec<Decimal> = placed.iter().map(|(_, order, _)| order.total.as_decimal()).collect();
+    let statuses: Vec<&str> = placed.iter().map(|(_, order, _)| order.status.into()).collect();
     let reasons: Vec<Option<&str>> =
-        placed.iter().map(|(_, order)| order.cancel_reason.map(Into::into)).collect();
+        placed.iter().map(|(_, order, _)| order.cancel_reason.map(Into::into)).collect();
+    let correlation_ids: Vec<Option<&str>> =
+        placed.iter().map(|(.., cause)| cause.correlation_id.as_deref()).collect();
+    let traces: Vec<_> = placed.iter().map(|(.., cause)| Json(&cause.trace)).collect();
     let inserted = sqlx::query(
-        "INSERT INTO orders (id, user_id, total, status, cancel_reason)
-         SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::numeric[], $4::text[], $5::text[])
+        "INSERT INTO orders (id, user_id, total, status, cancel_reason, correlation_id, trace_context)
+         SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::numeric[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(ids)
@@ -113,6 +125,8 @@ async fn insert(connection: &mut PgConnection, placed: &[(OrderId, &Order)]) -> 
     .bind(totals)
     .bind(statuses)
     .bind(reasons)
+    .bind(correlation_ids)
+    .bind(traces)
     .execute(connection)
     .await?;
     database::expect_rows(&inserted, placed.len())
@@ -157,6 +171,43 @@ async fn insert_early_cancellations(
     Ok(())
 }
 
+/// Orders that wait for their payment for longer than `timeout`, with where they came from.
+pub(crate) async fn overdue(
+    connection: &mut PgConnection,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Vec<(OrderId, Cause)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, correlation_id, trace_context
+         FROM orders
+         WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1
+         ORDER BY created_at
+         LIMIT $2",
+    )
+    .bind(timeout)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let trace: Json<TraceContext> = row.try_get("trace_context")?;
+            let cause = Cause { correlation_id: row.try_get("correlation_id")?, trace: trace.0 };
+            Ok((row.try_get::<Uuid, _>("id")?.into(), cause))
+        })
+        .collect()
+}
+
+/// How many orders wait for their payment for longer than `timeout`.
+pub(crate) async fn count_overdue(pool: &PgPool, timeout: Duration) -> Result<u64, sqlx::Error> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM orders WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1",
+    )
+    .bind(timeout)
+    .fetch_one(pool)
+    .await?;
+    Ok(count.unsigned_abs())
+}
+
 /// Adds to the orders' timelines. An event that is there already stays as it was first seen.
 pub(crate) async fn record(connection: &mut PgConnection, steps: &[Step]) -> Result<(), sqlx::Error> {
     let order_ids: Vec<Uuid> = steps.iter().map(|step| step.order_id.as_uuid()).collect();
@@ -164,7 +215,7 @@ pub(crate) async fn record(connection: &mut PgConnection, steps: &[Step]) -> Res
     let types: Vec<&str> = steps.iter().map(|step| step.envelope.event.event_type().into()).collect();
     let times: Vec<_> = steps.iter().map(|step| step.envelope.occurred_at.as_datetime()).collect();
     let statuses: Vec<Option<&str>> = steps.iter().map(|step| step.status.map(Into::into)).collect();
-    let payloads: Vec<_> = steps.iter().map(|step| sqlx::types::Json(&step.envelope.event)).collect();
+    let payloads: Vec<_> = steps.iter().map(|step| Json(&step.envelope.event)).collect();
     sqlx::query(
         "INSERT INTO order_events (order_id, event_id, event_type, occurred_at, status, payload)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::jsonb[])

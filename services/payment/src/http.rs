@@ -1,6 +1,7 @@
 //! The payment service's HTTP routes. Only the gateway calls them.
 
 use ::http::Method;
+use chassis::failed_messages;
 use chassis::health::Health;
 use chassis::http::{self, RouteTable};
 use sqlx::PgPool;
@@ -13,6 +14,7 @@ use crate::queries;
 /// What [`routes`] answers.
 pub(crate) const ROUTES: &[RouteTable] = &[
     http::HEALTH,
+    failed_messages::ROUTES,
     RouteTable(&[
         (Method::GET, "/metrics"),
         (Method::GET, "/payments"),
@@ -23,6 +25,7 @@ pub(crate) const ROUTES: &[RouteTable] = &[
 ];
 
 pub(crate) fn routes(pool: PgPool, health: Health) -> BoxedFilter<(Response,)> {
+    let failed_messages = failed_messages::routes(pool.clone());
     let pool = warp::any().map(move || pool.clone());
     let list = warp::path!("payments")
         .and(http::page_request())
@@ -45,6 +48,6 @@ pub(crate) fn routes(pool: PgPool, health: Health) -> BoxedFilter<(Response,)> {
             }
         });
     let own = warp::get().and(list.or(stats).unify().or(get).unify().or(of_order).unify());
-    let everywhere = http::health(health).or(http::metrics()).unify();
+    let everywhere = http::health(health).or(http::metrics()).unify().or(failed_messages).unify();
     http::with_fallback(everywhere.or(own).unify().boxed())
 }

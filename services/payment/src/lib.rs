@@ -20,11 +20,10 @@ mod store;
 use std::sync::Arc;
 
 use chassis::broker::{Broker, Publisher};
-use chassis::consumer::Consumer;
-use chassis::database;
 use chassis::http::Server;
 use chassis::outbox::Outbox;
 use chassis::service::{Lifecycle, StartError};
+use chassis::{consumer, database, failed_messages};
 use contracts::topology::{Queue, Service};
 use sqlx::migrate::Migrator;
 use strum::VariantArray;
@@ -74,16 +73,19 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let publisher = Publisher::start(broker.clone(), config.broker.publish_timeout(), &connections);
     let outbox = Outbox::start(pool, relaxed, publisher, &delivery);
     let steps_due = Arc::new(Notify::new());
+    let handler = Arc::new(SagaHandler { steps_due: Arc::clone(&steps_due) });
     for &queue in Queue::VARIANTS.iter().filter(|queue| queue.consumer() == Service::Payment) {
-        Consumer {
+        consumer::start(
             queue,
-            handler: SagaHandler { steps_due: Arc::clone(&steps_due) },
-            broker: broker.clone(),
-            outbox: outbox.clone(),
-            config: config.consumer,
-        }
-        .start(&health, &intake);
+            Arc::clone(&handler),
+            broker.clone(),
+            outbox.clone(),
+            config.consumer,
+            &health,
+            &intake,
+        );
     }
+    failed_messages::start(Service::Payment, handler, &broker, &outbox, &health, &intake);
     let provider = Simulator::new(config.simulator, books, connections.clone());
     collection::start(provider, &config.collection, outbox, steps_due, &health, &intake, &work);
     Ok(())

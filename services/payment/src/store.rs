@@ -10,7 +10,7 @@ use contracts::{Money, OrderId, PaymentId, PaymentStatus};
 use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use crate::domain::{Payment, Saga, Step, Trigger, transition};
@@ -279,4 +279,15 @@ pub(crate) async fn take_due_steps(
         .await?;
     }
     Ok(taken)
+}
+
+/// How many payments wait for an answer that the provider did not give.
+pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM payments
+         WHERE due_at IS NOT NULL AND status = 'PROCESSING' AND last_error IS NOT NULL",
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(count.unsigned_abs())
 }

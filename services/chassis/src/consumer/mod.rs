@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runner: connection → channel (prefetch) → batch of what has arrived
-//!    batch: decode → one transaction: handler + outbox → commit → reject the poison, ack the rest at once
+//!   events: decode → one transaction: handler + outbox → commit → reject the poison, ack the rest at once
 //! ```
 //!
 //! Three kinds of failure. *Infrastructure* (database away): hold the batch, back off, be not ready, never
@@ -10,18 +10,27 @@
 //! decode, breaks the contract, still failing): reject that one message, which dead-letters it. A batch that fails is
 //! tried message by message, so that a bad message stops only itself.
 
-mod batch;
 mod config;
+mod events;
 mod received;
 mod runner;
 
 use std::future::Future;
+use std::sync::Arc;
+
+use contracts::topology::Queue;
 
 pub use config::{ConsumerConfig, ConsumerVariables};
 pub use received::Received;
-pub use runner::Consumer;
 
-use crate::outbox::UnitOfWork;
+pub(crate) use received::Origin;
+pub(crate) use runner::{Process, Runner, Unsettled};
+
+use crate::broker::Broker;
+use crate::health::Health;
+use crate::outbox::{Outbox, UnitOfWork};
+use crate::tasks::Tasks;
+use events::Events;
 
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +41,7 @@ pub enum Verdict {
     Poison(String),
 }
 
-/// Changes a service's state by the messages of one queue.
+/// Changes a service's state by the messages of its queues.
 pub trait Handler: Send + Sync + 'static {
     /// Handles a batch within one transaction, which the caller commits, and judges each message in its order.
     ///
@@ -45,4 +54,18 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Called after each commit, to start what the changes call for.
     fn committed(&self) {}
+}
+
+/// Consumes a queue with a handler until the tasks stop.
+pub fn start(
+    queue: Queue,
+    handler: Arc<impl Handler>,
+    broker: Broker,
+    outbox: Outbox,
+    config: ConsumerConfig,
+    health: &Health,
+    tasks: &Tasks,
+) {
+    let process = Events { queue, handler, outbox };
+    Runner { queue: queue.name(), process, broker, prefetch: config.prefetch }.start(health, tasks);
 }

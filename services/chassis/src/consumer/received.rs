@@ -1,31 +1,68 @@
 //! A message that was read successfully.
 
 use contracts::topology::Queue;
-use contracts::{DecodeError, Envelope};
+use contracts::{DecodeError, Envelope, EventType};
 use lapin::message::Delivery;
+use thiserror::Error;
 use tracing::{Span, field, info, info_span};
 
 use crate::broker;
 use crate::outbox::Cause;
 use crate::telemetry::TraceContext;
 
+/// Where a message comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The queue that it is consumed from.
+    pub(crate) queue: Queue,
+    /// The exchange that it was published to.
+    pub(crate) exchange: String,
+    /// The routing key that it was published with.
+    pub(crate) routing_key: String,
+    /// Its `correlation_id` property.
+    pub(crate) correlation_id: Option<String>,
+    /// The context of the span that sent it.
+    pub(crate) trace: TraceContext,
+}
+
+impl Origin {
+    /// Where a delivery comes from.
+    pub(super) fn of(queue: Queue, delivery: &Delivery) -> Self {
+        Self {
+            queue,
+            exchange: delivery.exchange.to_string(),
+            routing_key: delivery.routing_key.to_string(),
+            correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
+            trace: broker::trace_context(&delivery.properties),
+        }
+    }
+}
+
+/// Why a message can't be an event for this queue.
+#[derive(Debug, Error)]
+pub(crate) enum Unreadable {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("{event_type} does not belong on {queue}")]
+    WrongQueue { event_type: EventType, queue: Queue },
+}
+
 /// An event that arrived, within the span of its processing.
 pub struct Received {
     /// The event.
     pub envelope: Envelope,
-    pub(super) span: Span,
+    pub(crate) span: Span,
     cause: Cause,
 }
 
 impl Received {
-    /// Reads a delivery. The span of its processing exists either way, to say what became of it.
-    pub(super) fn read(queue: Queue, delivery: &Delivery) -> (Span, Result<Self, DecodeError>) {
-        let span = process_span(queue, delivery);
-        let received = Envelope::decode(&delivery.data).map(|envelope| {
-            let property = delivery.properties.correlation_id().as_ref().map(ToString::to_string);
+    /// Reads a message. The span of its processing exists either way, to say what became of it.
+    pub(crate) fn read(origin: &Origin, body: &[u8]) -> (Span, Result<Self, Unreadable>) {
+        let span = process_span(origin);
+        let received = decode(origin.queue, body).map(|envelope| {
+            let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
             // A message that names none is the beginning of its own story.
-            let correlation_id =
-                envelope.correlation_id.clone().or(property).unwrap_or_else(|| envelope.event_id.to_string());
+            let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());
             span.record("messaging.message.id", field::display(envelope.event_id));
             span.record("order.id", field::display(envelope.order_id()));
             span.record("correlation.id", &correlation_id);
@@ -36,7 +73,7 @@ impl Received {
     }
 
     /// Says in the log that the message was processed, once that is committed.
-    pub(super) fn processed(&self, queue: Queue) {
+    pub(crate) fn processed(&self, queue: Queue) {
         let event_type = self.envelope.event.event_type();
         self.span.in_scope(|| info!(%queue, event.r#type = %event_type, "processed"));
     }
@@ -48,29 +85,37 @@ impl Received {
     }
 }
 
+fn decode(queue: Queue, body: &[u8]) -> Result<Envelope, Unreadable> {
+    let envelope = Envelope::decode(body)?;
+    let event_type = envelope.event.event_type();
+    if event_type.route().queue == queue {
+        Ok(envelope)
+    } else {
+        Err(Unreadable::WrongQueue { event_type, queue })
+    }
+}
+
 /// The CONSUMER span. Its parent is the PRODUCER span that sent the message, so that a saga is one trace and Jaeger's
 /// graph has its edges; it links to it as well, which is where the messaging conventions would have it found.
-fn process_span(queue: Queue, delivery: &Delivery) -> Span {
+fn process_span(origin: &Origin) -> Span {
+    let Origin { queue, exchange, routing_key, .. } = origin;
     let span = info_span!(
         "process",
-        otel.name = format!("process {}", delivery.routing_key),
+        otel.name = format!("process {routing_key}"),
         otel.kind = "consumer",
         otel.status_code = field::Empty,
         messaging.system = "rabbitmq",
         messaging.operation.name = "process",
         messaging.operation.r#type = "process",
-        messaging.destination.name = format!("{}:{}:{queue}", delivery.exchange, delivery.routing_key),
-        messaging.rabbitmq.destination.routing_key = delivery.routing_key.as_str(),
-        messaging.rabbitmq.message.delivery_tag = i64::try_from(delivery.delivery_tag).unwrap_or(i64::MAX),
-        messaging.rabbitmq.message.redelivered = delivery.redelivered,
+        messaging.destination.name = format!("{exchange}:{routing_key}:{queue}"),
+        messaging.rabbitmq.destination.routing_key = routing_key,
         messaging.message.id = field::Empty,
         order.id = field::Empty,
         correlation.id = field::Empty,
         error.r#type = field::Empty,
         trace.id = field::Empty,
     );
-    let sent_by = broker::trace_context(&delivery.properties);
-    sent_by.make_parent_of(&span);
-    sent_by.link_to(&span);
+    origin.trace.make_parent_of(&span);
+    origin.trace.link_to(&span);
     span
 }

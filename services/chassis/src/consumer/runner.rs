@@ -1,40 +1,45 @@
 //! One queue's consumer, for as long as the service lives.
 
-use contracts::topology::Queue;
+use std::future::Future;
+use std::time::Duration;
+
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer as Deliveries};
-use std::time::Duration;
+use lapin::{Channel, Consumer};
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Processor, Unsettled};
-use super::{ConsumerConfig, Handler};
 use crate::backoff::Backoff;
 use crate::broker::Broker;
 use crate::health::{Health, HealthPart};
-use crate::outbox::Outbox;
 use crate::tasks::Tasks;
 
-/// Most messages in one transaction.
+/// Most messages in one batch.
 const MAX_BATCH: usize = 200;
 
 /// How long opening a channel and subscribing may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Consumes one queue with one handler.
-pub struct Consumer<H> {
-    /// Which queue.
-    pub queue: Queue,
-    /// What to do with its messages.
-    pub handler: H,
-    /// Where they come from.
-    pub broker: Broker,
-    /// Where their effects go.
-    pub outbox: Outbox,
-    /// How much it takes.
-    pub config: ConsumerConfig,
+/// What is done with the messages of a queue.
+pub(crate) trait Process: Send + Sync + 'static {
+    /// Processes deliveries in their order, and acknowledges or rejects each.
+    fn process(
+        &self,
+        deliveries: Vec<Delivery>,
+        health: &HealthPart,
+        stopping: &CancellationToken,
+    ) -> impl Future<Output = Result<(), Unsettled>> + Send;
+}
+
+/// Why a batch was not settled. Its messages come again.
+#[derive(Debug, Error)]
+pub(crate) enum Unsettled {
+    #[error("{0}")]
+    ChannelLost(#[from] lapin::Error),
+    #[error("stopping")]
+    Stopping,
 }
 
 /// Why consuming ended.
@@ -43,9 +48,18 @@ enum End {
     Lost(String),
 }
 
-impl<H: Handler> Consumer<H> {
-    /// Consumes until the tasks stop, on one channel after the other.
-    pub fn start(self, health: &Health, tasks: &Tasks) {
+/// Consumes a queue, on one channel after the other.
+pub(crate) struct Runner<P> {
+    pub(crate) queue: &'static str,
+    pub(crate) process: P,
+    pub(crate) broker: Broker,
+    /// Most messages held unacknowledged.
+    pub(crate) prefetch: u16,
+}
+
+impl<P: Process> Runner<P> {
+    /// Consumes until the tasks stop.
+    pub(crate) fn start(self, health: &Health, tasks: &Tasks) {
         let name = format!("consumer {}", self.queue);
         let (health, stopping) = (health.part(name.clone()), tasks.stopping());
         tasks.spawn_essential(name, self.run(health, stopping));
@@ -81,19 +95,14 @@ impl<H: Handler> Consumer<H> {
         }
     }
 
-    async fn subscribe(&self) -> Result<(Channel, Deliveries), String> {
+    async fn subscribe(&self) -> Result<(Channel, Consumer), String> {
         let connection = self.broker.connection().await;
         let subscribe = async {
             let channel = connection.create_channel().await?;
-            channel.basic_qos(self.config.prefetch, BasicQosOptions::default()).await?;
-            let deliveries = channel
-                .basic_consume(
-                    self.queue.name().into(),
-                    "".into(),
-                    BasicConsumeOptions::default(),
-                    FieldTable::default(),
-                )
-                .await?;
+            channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+            let (queue, tag) = (self.queue.into(), "".into());
+            let options = BasicConsumeOptions::default();
+            let deliveries = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
             Ok::<_, lapin::Error>((channel, deliveries))
         };
         match tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribe).await {
@@ -105,12 +114,10 @@ impl<H: Handler> Consumer<H> {
     async fn consume(
         &self,
         channel: &Channel,
-        mut deliveries: Deliveries,
+        mut deliveries: Consumer,
         health: &HealthPart,
         stopping: &CancellationToken,
     ) -> End {
-        let processor =
-            Processor { queue: self.queue, outbox: &self.outbox, handler: &self.handler, health, stopping };
         loop {
             let first = tokio::select! {
                 biased;
@@ -126,7 +133,7 @@ impl<H: Handler> Consumer<H> {
                 Some(Err(error)) => return End::Lost(error.to_string()),
                 None => return End::Lost("the broker cancelled the consumer".to_owned()),
             };
-            match processor.process(gather(first, &mut deliveries)).await {
+            match self.process.process(gather(first, &mut deliveries), health, stopping).await {
                 Ok(()) => {}
                 Err(Unsettled::Stopping) => return End::Stopping,
                 Err(Unsettled::ChannelLost(error)) => return End::Lost(error.to_string()),
@@ -136,7 +143,7 @@ impl<H: Handler> Consumer<H> {
 }
 
 /// The first delivery and those that have arrived with it; waits for none.
-fn gather(first: Delivery, deliveries: &mut Deliveries) -> Vec<Delivery> {
+fn gather(first: Delivery, deliveries: &mut Consumer) -> Vec<Delivery> {
     let mut batch = vec![first];
     while batch.len() < MAX_BATCH
         && let Some(Some(Ok(delivery))) = deliveries.next().now_or_never()

@@ -19,6 +19,6 @@ pub use config::{HttpConfig, HttpVariables};
 pub use endpoints::{HEALTH, health, metrics};
 pub use exchange::{CorrelationId, PeerAddr};
 pub use reply::{database_problem, found, json, problem};
-pub use request::{id, page_request};
+pub use request::{id, page_request, query_string};
 pub use routes::{Matched, RouteTable, with_fallback};
 pub use server::{BindError, Server};

@@ -54,7 +54,7 @@ struct Swept {
 
 pub(super) fn start(pool: PgPool, publisher: Publisher, tasks: &Tasks) {
     tasks.spawn_essential("outbox sweeper", sweep(pool.clone(), publisher, tasks.stopping()));
-    tasks.spawn_essential("outbox gauge", measure(pool, tasks.stopping()));
+    tasks.spawn_every(MEASURE_INTERVAL, "outbox gauge", move || measure(pool.clone()));
 }
 
 /// Walks through the table, pass after pass. Within a pass each row is tried once, so rows that can't be published
@@ -119,16 +119,10 @@ fn report(reported: &mut Option<String>, left: Option<&SweepError>) {
     *reported = cause;
 }
 
-async fn measure(pool: PgPool, stopping: CancellationToken) {
-    while !stopping.is_cancelled() {
-        // An outbox that can't be read keeps its last measure; the database's health says why.
-        if let Ok((depth, age)) = store::backlog(&pool).await {
-            DEPTH.record(depth, &[]);
-            AGE.record(age, &[]);
-        }
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = tokio::time::sleep(MEASURE_INTERVAL) => {}
-        }
+async fn measure(pool: PgPool) {
+    // An outbox that can't be read keeps its last measure; the database's health says why.
+    if let Ok((depth, age)) = store::backlog(&pool).await {
+        DEPTH.record(depth, &[]);
+        AGE.record(age, &[]);
     }
 }

@@ -39,6 +39,13 @@ impl TraceContext {
         Self { traceparent: text(TRACEPARENT), tracestate: text(TRACESTATE) }
     }
 
+    /// The id of the trace, in hexadecimal; `None` outside of any.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        let context = self.as_otel().span().span_context().clone();
+        context.is_valid().then(|| context.trace_id().to_string())
+    }
+
     /// The headers to send, by name.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let headers = [(TRACEPARENT, &self.traceparent), (TRACESTATE, &self.tracestate)];

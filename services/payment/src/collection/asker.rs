@@ -9,6 +9,7 @@ use opentelemetry::metrics::Histogram;
 use tracing::{Instrument, Span, field, info_span};
 
 use super::Answer;
+use super::breaker::Breaker;
 use crate::domain::{Step, Trigger};
 use crate::provider::{Charge, PaymentProvider, Unanswered};
 use crate::store::{Note, TakenStep};
@@ -24,6 +25,7 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 pub(super) struct Asker<P> {
     pub(super) provider: P,
     pub(super) timeout: Duration,
+    pub(super) breaker: Breaker,
 }
 
 impl<P: PaymentProvider> Asker<P> {
@@ -36,6 +38,10 @@ impl<P: PaymentProvider> Asker<P> {
             Ok(answer) => answer,
             Err(_) => Err(Unanswered(format!("no answer within {} ms", self.timeout.as_millis()))),
         };
+        match &answer {
+            Ok(_) => self.breaker.answered(),
+            Err(_) => self.breaker.unanswered(Instant::now()),
+        }
         let outcome = match &answer {
             Ok(trigger) => <&str>::from(trigger),
             Err(_) => "unanswered",

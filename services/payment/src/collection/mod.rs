@@ -8,15 +8,19 @@
 //! dies leaves a lease that lapses; whoever takes the step then looks the charge up first.
 
 mod asker;
+mod breaker;
 mod config;
 mod settler;
 mod taker;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use chassis::health::Health;
 use chassis::outbox::Outbox;
 use chassis::tasks::Tasks;
+use chassis::telemetry::METER;
+use opentelemetry::metrics::Gauge;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tracing::info;
 
@@ -24,10 +28,23 @@ pub(crate) use config::{CollectionConfig, CollectionVariables};
 
 use crate::domain::Trigger;
 use crate::provider::PaymentProvider;
-use crate::store::{Note, TakenStep};
+use crate::store::{self, Note, TakenStep};
 use asker::Asker;
+use breaker::Breaker;
 use settler::Settler;
 use taker::Taker;
+
+/// How often payments whose outcome is unknown are counted.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
+
+static UNKNOWN: LazyLock<Gauge<u64>> = LazyLock::new(|| {
+    METER
+        .u64_gauge("paysaga.payments.unknown")
+        .with_description(
+            "Payments of which it is not known whether money was taken: the provider did not answer.",
+        )
+        .build()
+});
 
 /// What the provider answered to a step, as the saga sees it.
 struct Answer {
@@ -62,10 +79,11 @@ pub(crate) fn start(
     intake: &Tasks,
     work: &Tasks,
 ) {
+    let pool = outbox.pool().clone();
     let (answers, answered) = mpsc::channel(config.concurrency);
-    let asker = Arc::new(Asker { provider, timeout: config.timeout });
+    let asker = Arc::new(Asker { provider, timeout: config.timeout, breaker: Breaker::default() });
     let taker = Taker {
-        pool: outbox.pool().clone(),
+        pool: pool.clone(),
         asker,
         slots: Arc::new(Semaphore::new(config.concurrency)),
         lease: config.lease(),
@@ -77,6 +95,15 @@ pub(crate) fn start(
     };
     let settler =
         Settler { outbox, health: health.part("payment results"), steps_due, stopping: work.stopping() };
+    intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
+        let pool = pool.clone();
+        async move {
+            // Payments that can't be counted keep their last measure; the database's health says why.
+            if let Ok(count) = store::count_unknown(&pool).await {
+                UNKNOWN.record(count, &[]);
+            }
+        }
+    });
     intake.spawn_essential("step taker", taker.run());
     work.spawn_essential("settler", settler.run(answered));
 }

@@ -1,7 +1,7 @@
 //! Takes due steps, as many as there are free slots, and sends them off.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::crash_here;
 use chassis::tasks::Tasks;
@@ -66,8 +66,11 @@ impl<P: PaymentProvider> Taker<P> {
             // Waits for a slot, and gives it back at once: only this task takes slots.
             slot = self.slots.acquire() => { drop(slot); self.slots.available_permits() }
         };
+        let limit = self.asker.breaker.allowance(free.clamp(1, BATCH), Instant::now());
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
         let mut transaction = self.pool.begin().await?;
-        let limit = free.clamp(1, BATCH);
         let taken = store::take_due_steps(&mut transaction, limit, self.lease, self.arrival).await?;
         if !taken.is_empty() {
             transaction.commit().await?;

@@ -1,6 +1,6 @@
-//! One batch: from deliveries to acknowledgements.
+//! Events of a queue, handled a batch at a time: from deliveries to acknowledgements.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use contracts::topology::Queue;
@@ -8,12 +8,12 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, info_span, warn};
 
-use super::{Handler, Received, Verdict};
+use super::{Handler, Origin, Process, Received, Unsettled, Verdict};
 use crate::crash_here;
+use crate::failed_messages;
 use crate::health::HealthPart;
 use crate::outbox::{GaveUp, Outbox, UnitOfWork, Work};
 use crate::telemetry::METER;
@@ -26,22 +26,11 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Why a batch was not settled. Its messages come again.
-#[derive(Debug, Error)]
-pub(super) enum Unsettled {
-    #[error("{0}")]
-    ChannelLost(#[from] lapin::Error),
-    #[error("stopping")]
-    Stopping,
-}
-
-/// What processing needs besides the messages.
-pub(super) struct Processor<'a, H> {
+/// Handles the events of a queue.
+pub(super) struct Events<H> {
     pub(super) queue: Queue,
-    pub(super) outbox: &'a Outbox,
-    pub(super) handler: &'a H,
-    pub(super) health: &'a HealthPart,
-    pub(super) stopping: &'a CancellationToken,
+    pub(super) handler: Arc<H>,
+    pub(super) outbox: Outbox,
 }
 
 /// A message with its delivery, until it is judged.
@@ -50,13 +39,31 @@ struct Item {
     received: Received,
 }
 
-impl<H: Handler> Processor<'_, H> {
+impl<H: Handler> Process for Events<H> {
+    async fn process(
+        &self,
+        deliveries: Vec<Delivery>,
+        health: &HealthPart,
+        stopping: &CancellationToken,
+    ) -> Result<(), Unsettled> {
+        Batch { events: self, health, stopping }.process(deliveries).await
+    }
+}
+
+/// A batch on its way from deliveries to acknowledgements.
+struct Batch<'a, H> {
+    events: &'a Events<H>,
+    health: &'a HealthPart,
+    stopping: &'a CancellationToken,
+}
+
+impl<H: Handler> Batch<'_, H> {
     /// Processes deliveries in their order and settles all of them, or none that is not decided.
-    pub(super) async fn process(&self, deliveries: Vec<Delivery>) -> Result<(), Unsettled> {
+    async fn process(&self, deliveries: Vec<Delivery>) -> Result<(), Unsettled> {
         let started = Instant::now();
         let mut items = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            match Received::read(self.queue, &delivery) {
+            match Received::read(&Origin::of(self.events.queue, &delivery), &delivery.data) {
                 (_, Ok(received)) => items.push(Item { delivery, received }),
                 (span, Err(error)) => self.reject(&delivery, &span, &error.to_string()).await?,
             }
@@ -74,7 +81,7 @@ impl<H: Handler> Processor<'_, H> {
         let elapsed = started.elapsed().as_secs_f64();
         let labels = [
             KeyValue::new("messaging.system", "rabbitmq"),
-            KeyValue::new("messaging.destination.name", self.queue.name()),
+            KeyValue::new("messaging.destination.name", self.events.queue.name()),
         ];
         for _ in 0..count {
             DURATION.record(elapsed, &labels);
@@ -89,12 +96,12 @@ impl<H: Handler> Processor<'_, H> {
         match self.transact(&received).await {
             Ok(verdicts) => {
                 crash_here!("after-commit-before-ack");
-                self.handler.committed();
+                self.events.handler.committed();
                 let mut last = None;
                 for ((delivery, received), verdict) in deliveries.iter().zip(&received).zip(verdicts) {
                     match verdict {
                         Verdict::Done => {
-                            received.processed(self.queue);
+                            received.processed(self.events.queue);
                             last = Some(delivery);
                         }
                         Verdict::Poison(reason) => self.reject(delivery, &received.span, &reason).await?,
@@ -107,7 +114,7 @@ impl<H: Handler> Processor<'_, H> {
             }
             Err(GaveUp::Stopping) => Err(Unsettled::Stopping),
             Err(GaveUp::Failed(error)) if received.len() > 1 => {
-                debug!(queue = %self.queue, %error, "the batch failed; message by message now");
+                debug!(queue = %self.events.queue, %error, "the batch failed; message by message now");
                 let pairs = deliveries.into_iter().zip(received);
                 Ok(Err(pairs.map(|(delivery, received)| Item { delivery, received }).collect()))
             }
@@ -126,9 +133,10 @@ impl<H: Handler> Processor<'_, H> {
     }
 
     async fn transact(&self, batch: &[Received]) -> Result<Vec<Verdict>, GaveUp> {
-        self.outbox
-            .transact(self.health, self.stopping, &HandleBatch { handler: self.handler, batch })
-            .instrument(transaction_span(self.queue, batch))
+        self.events
+            .outbox
+            .transact(self.health, self.stopping, &HandleBatch { handler: &*self.events.handler, batch })
+            .instrument(transaction_span(self.events.queue, batch))
             .await
     }
 
@@ -137,12 +145,13 @@ impl<H: Handler> Processor<'_, H> {
         span.record("error.type", "poison");
         span.in_scope(|| {
             warn!(
-                queue = %self.queue,
-                dead_letter_queue = self.queue.dead_letter_queue(),
+                queue = %self.events.queue,
+                dead_letter_queue = self.events.queue.dead_letter_queue(),
                 reason,
                 "poison message, dead-lettered"
             );
         });
+        failed_messages::note_rejection(self.events.outbox.pool(), self.events.queue, delivery, reason).await;
         delivery.reject(BasicRejectOptions { requeue: false }).await?;
         Ok(())
     }

@@ -1,0 +1,165 @@
+//! HTTP bodies about messages that could not be handled.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use strum::{Display, EnumString, IntoStaticStr};
+use uuid::Uuid;
+
+use crate::Timestamp;
+
+/// A message that a service could not handle, as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedMessage {
+    /// Names the message: the same message that fails again is the same failed message.
+    pub id: Uuid,
+    /// The queue that it failed on.
+    pub queue: String,
+    /// The exchange that it was published to.
+    pub exchange: String,
+    /// The routing key that it was published with.
+    pub routing_key: String,
+    /// Where it stands.
+    pub status: FailedMessageStatus,
+    /// Why it failed, the last time.
+    pub reason: String,
+    /// How often it failed.
+    pub attempts: u32,
+    /// When it failed first.
+    pub first_seen: Timestamp,
+    /// When it failed last.
+    pub last_seen: Timestamp,
+    /// Its `type`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// Its `message_id`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// Its `correlation_id`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The trace that it belongs to, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+/// A failed message with everything that is known about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedMessageDetails {
+    /// What the list shows.
+    pub message: FailedMessage,
+    /// Its AMQP headers.
+    pub headers: Value,
+    /// Its body as text; bytes that are not UTF-8 are replaced.
+    pub body: String,
+    /// What was done about it, oldest first.
+    pub audit: Vec<AuditEntry>,
+}
+
+/// Something that somebody did about a failed message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// What was done.
+    pub action: AuditAction,
+    /// Who did it: the name of an API key, or the service itself.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why, or what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Where a failed message stands.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum FailedMessageStatus {
+    /// It waits for somebody to decide.
+    Failed,
+    /// It is to be handled again, in its turn.
+    Replaying,
+    /// It was handled after all.
+    Replayed,
+    /// Somebody decided that it is not to be handled.
+    Discarded,
+}
+
+/// What can be done about a failed message.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum AuditAction {
+    /// It failed, for the first time or again.
+    Failed,
+    /// Somebody asked for it to be handled again.
+    ReplayRequested,
+    /// It was handled.
+    Replayed,
+    /// Somebody gave it up.
+    Discarded,
+}
+
+/// Which failed messages are meant. What is not given does not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailedMessageFilter {
+    /// Of this queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Of this `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// Whose reason contains this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<FailedMessageStatus>,
+    /// That failed last at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// That failed last before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+}
+
+/// `POST /failed-messages/replay`: handle all messages again that the filter means. Only those with status `FAILED`
+/// are; a `status` in the filter is refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// Which messages.
+    #[serde(default)]
+    pub filter: FailedMessageFilter,
+    /// Only count them.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Most messages a second; as fast as it goes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u32>,
+}
+
+/// Answer to a [`ReplayRequest`], and to the replay of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayAccepted {
+    /// How many messages the filter means.
+    pub matching: u64,
+    /// How many of them will be handled again: all, or none of a dry run.
+    pub scheduled: u64,
+}
+
+/// Body of `DELETE /failed-messages/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DiscardRequest {
+    /// Why the message is given up.
+    pub reason: String,
+}
