@@ -36,8 +36,9 @@ pub struct Payment {
     pub status: PaymentStatus,
     /// What the provider is to be asked next, if anything.
     pub step: Option<Step>,
-    /// Whether a charge was ever sent off: from then on money may have been taken.
-    pub charge_begun: bool,
+    /// How often a step was taken. From the first on, money may have been taken; and the number tells whether an answer
+    /// belongs to the step that was taken last (a fencing token).
+    pub attempts: u32,
     /// Whether the order is cancelled.
     pub cancel_requested: bool,
     /// The provider's reference.
@@ -88,8 +89,10 @@ pub enum Trigger {
     },
     /// The provider knows of no charge under our key.
     NotCharged {
-        /// Whether a charge that was sent off can no longer be on its way.
-        conclusive: bool,
+        /// The number of the step that asked. If another step was taken since, it may have charged.
+        attempt: u32,
+        /// Whether any charge that was sent off before it asked can no longer be on its way.
+        settled: bool,
     },
     /// The provider gave the money back.
     Refunded,
@@ -148,7 +151,7 @@ impl Payment {
             amount,
             status: PaymentStatus::Processing,
             step: Some(Step::Charge),
-            charge_begun: false,
+            attempts: 0,
             cancel_requested: false,
             transaction_id: None,
         }
@@ -157,7 +160,7 @@ impl Payment {
     /// The answer to the charge is awaited.
     fn while_processing(self, order_id: OrderId, trigger: Trigger) -> Transition {
         match trigger {
-            Trigger::OrderCancelled if !self.charge_begun => self.closed(order_id, None),
+            Trigger::OrderCancelled if self.attempts == 0 => self.closed(order_id, None),
             Trigger::OrderCancelled => Self { cancel_requested: true, ..self }.unchanged(),
             Trigger::Approved { transaction_id } => {
                 let event = PaymentApproved { order_id, transaction_id: transaction_id.clone() };
@@ -177,8 +180,11 @@ impl Payment {
             Trigger::NotCharged { .. } if !self.cancel_requested => {
                 Self { step: Some(Step::Charge), ..self }.unchanged()
             }
-            Trigger::NotCharged { conclusive: true } => self.closed(order_id, None),
-            Trigger::NotCharged { conclusive: false } => Transition { wait: true, ..self.unchanged() },
+            // Only if nobody can have charged meanwhile does "no charge" mean that there is none and will be none.
+            Trigger::NotCharged { attempt, settled: true } if attempt == self.attempts => {
+                self.closed(order_id, None)
+            }
+            Trigger::NotCharged { .. } => Transition { wait: true, ..self.unchanged() },
             _ => self.unchanged(),
         }
     }
@@ -213,10 +219,11 @@ impl Payment {
     /// The step is in somebody's hands now. Should they never report back, a charge is to be looked up before it is
     /// sent again; asking and refunding can simply be done again.
     fn taken(self) -> Transition {
-        match self.step {
-            Some(Step::Charge) => Self { step: Some(Step::Lookup), charge_begun: true, ..self }.unchanged(),
-            Some(Step::Lookup | Step::Refund) | None => self.unchanged(),
-        }
+        let step = match self.step {
+            Some(Step::Charge) => Some(Step::Lookup),
+            Some(Step::Lookup | Step::Refund) | None => self.step,
+        };
+        Self { step, attempts: self.attempts + 1, ..self }.unchanged()
     }
 
     /// Ends the payment of a cancelled order without money.
@@ -289,8 +296,9 @@ mod tests {
     fn the_table_of_the_contract_holds() {
         use PaymentStatus as S;
         use Trigger::{OrderCancelled, Refunded, StepTaken};
-        let conclusive = Trigger::NotCharged { conclusive: true };
-        let in_flight = Trigger::NotCharged { conclusive: false };
+        let conclusive = Trigger::NotCharged { attempt: 1, settled: true };
+        let in_flight = Trigger::NotCharged { attempt: 1, settled: false };
+        let outdated = Trigger::NotCharged { attempt: 0, settled: true };
         for (triggers, status, step, events) in [
             (vec![created()], S::Processing, Some(Step::Charge), 0),
             (vec![created(), StepTaken], S::Processing, Some(Step::Lookup), 0),
@@ -306,6 +314,7 @@ mod tests {
             (vec![created(), StepTaken, OrderCancelled, approved()], S::Approved, Some(Step::Refund), 1),
             (vec![created(), StepTaken, OrderCancelled, approved(), Refunded], S::Refunded, None, 2),
             (vec![created(), StepTaken, OrderCancelled, in_flight], S::Processing, Some(Step::Lookup), 0),
+            (vec![created(), StepTaken, OrderCancelled, outdated], S::Processing, Some(Step::Lookup), 0),
             (vec![created(), StepTaken, OrderCancelled, conclusive], S::Cancelled, None, 1),
             (vec![created(), StepTaken, approved(), OrderCancelled], S::Approved, Some(Step::Refund), 1),
             (vec![created(), StepTaken, approved(), OrderCancelled, Refunded], S::Refunded, None, 2),
@@ -342,7 +351,7 @@ mod tests {
             Just(approved()),
             Just(declined()),
             Just(failed()),
-            any::<bool>().prop_map(|conclusive| Trigger::NotCharged { conclusive }),
+            (0..3_u32, any::<bool>()).prop_map(|(attempt, settled)| Trigger::NotCharged { attempt, settled }),
             Just(Trigger::Refunded),
             Just(Trigger::Unanswered),
         ]

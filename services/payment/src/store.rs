@@ -64,7 +64,7 @@ fn read_payment(row: &PgRow) -> Result<Payment, sqlx::Error> {
         amount: database::decode(row.try_get::<Decimal, _>("amount")?.try_into())?,
         status: database::decode(row.try_get::<&str, _>("status")?.parse())?,
         step: step.map(|step| database::decode(step.parse())).transpose()?,
-        charge_begun: row.try_get::<i32, _>("attempts")? > 0,
+        attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
         cancel_requested: row.try_get("cancel_requested")?,
         transaction_id: row.try_get("transaction_id")?,
     })
@@ -244,6 +244,7 @@ pub(crate) async fn take_due_steps(
         let order_id = row.try_get::<Uuid, _>("order_id")?.into();
         let Some(step) = payment.step else { continue };
         let amount = payment.amount;
+        let attempt = payment.attempts + 1;
         let Saga::Known(after) = transition(order_id, &Saga::Known(payment), Trigger::StepTaken).next else {
             continue;
         };
@@ -253,7 +254,7 @@ pub(crate) async fn take_due_steps(
             order_id,
             amount,
             step,
-            attempt: row.try_get::<i32, _>("attempts")?.unsigned_abs() + 1,
+            attempt,
             settled: row.try_get("settled")?,
             cause: Cause {
                 correlation_id: row.try_get("correlation_id")?,

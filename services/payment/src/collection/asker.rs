@@ -71,7 +71,7 @@ impl<P: PaymentProvider> Asker<P> {
             Step::Charge => charged(self.provider.charge(step.payment_id, step.amount).await?),
             Step::Lookup => match self.provider.lookup(step.payment_id).await? {
                 Some(charge) => charged(charge),
-                None => Trigger::NotCharged { conclusive: step.settled },
+                None => Trigger::NotCharged { attempt: step.attempt, settled: step.settled },
             },
             Step::Refund => {
                 self.provider.refund(step.payment_id).await?;
