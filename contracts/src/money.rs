@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 /// Digits after the decimal point that an amount may have.
@@ -16,8 +17,8 @@ pub struct Money(Decimal);
 /// Why a number is not an amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidMoney {
-    /// Not a decimal number, or one with more digits than any amount has.
-    #[error("must be a number with at most 12 digits before and 2 after the decimal point")]
+    /// Not a decimal number.
+    #[error("must be a number")]
     NotANumber,
     /// Zero or negative.
     #[error("must be greater than 0")]
@@ -108,13 +109,26 @@ impl From<Money> for MoneyTotal {
 
 /// Reads plain (`999.99`) and scientific (`1e3`) notation, every digit exactly.
 fn parse_decimal(text: &str) -> Result<Decimal, InvalidMoney> {
-    match text.split_once(['e', 'E']) {
-        None => match Decimal::from_str_exact(text) {
-            Ok(value) => Ok(value),
-            Err(rust_decimal::Error::Underflow) => Err(InvalidMoney::TooManyDecimals),
-            Err(_) => Err(InvalidMoney::NotANumber),
-        },
-        Some(_) => Decimal::from_scientific(text).map_err(|_| InvalidMoney::NotANumber),
+    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let is_number =
+        !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
+    let read = if exponent == "0" { Decimal::from_str_exact(digits) } else { Decimal::from_scientific(text) };
+    // What a decimal of 28 digits can't hold is a number all the same, and no amount.
+    read.map_err(|error| match error {
+        _ if !is_number => InvalidMoney::NotANumber,
+        rust_decimal::Error::Underflow => InvalidMoney::TooManyDecimals,
+        _ if exponent.starts_with('-') => InvalidMoney::TooManyDecimals,
+        _ => InvalidMoney::TooLarge,
+    })
+}
+
+/// The digits of a JSON number as they were written.
+pub(crate) fn number_text(json: &RawValue) -> Result<&str, InvalidMoney> {
+    let text = json.get();
+    if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        Ok(text)
+    } else {
+        Err(InvalidMoney::NotANumber)
     }
 }
 
@@ -128,18 +142,17 @@ macro_rules! number {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                // With serde_json's `arbitrary_precision` a Number keeps the text that it was made from.
-                let number: serde_json::Number =
-                    self.to_string().parse().map_err(serde::ser::Error::custom)?;
-                number.serialize(serializer)
+                // As text: a JSON number has any number of digits, a binary one has not.
+                RawValue::from_string(self.to_string())
+                    .map_err(serde::ser::Error::custom)?
+                    .serialize(serializer)
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let number = serde_json::Number::deserialize(deserializer)
-                    .map_err(|_| de::Error::custom("must be a number"))?;
-                $parse(number.as_str()).map_err(de::Error::custom)
+                let raw = <Box<RawValue>>::deserialize(deserializer)?;
+                $parse(number_text(&raw).map_err(de::Error::custom)?).map_err(de::Error::custom)
             }
         }
     };
@@ -184,12 +197,14 @@ mod tests {
             ("1000000000000", "at most 999999999999.99"),
             ("999999999999.991", "at most 999999999999.99"),
             ("1e15", "at most 999999999999.99"),
-            ("1e400", "must be a number"),
-            ("1e-400", "must be a number"),
+            ("1e400", "at most 999999999999.99"),
+            ("1e-400", "at most 2 decimals"),
+            ("123456789012345678901234567890", "at most 999999999999.99"),
             ("\"12\"", "must be a number"),
             ("null", "must be a number"),
             ("true", "must be a number"),
             ("{}", "must be a number"),
+            ("{\"$serde_json::private::Number\":\"12\"}", "must be a number"),
         ] {
             let error = read(json).unwrap_err();
             assert!(error.contains(reason), "{json}: {error}");

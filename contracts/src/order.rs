@@ -1,8 +1,13 @@
 //! HTTP bodies about orders.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use crate::money::number_text;
 use crate::problem::InvalidMember;
 use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Timestamp, UserId};
 
@@ -42,8 +47,14 @@ impl CreateOrder {
     pub fn from_json(body: &[u8]) -> Result<Self, Vec<InvalidMember>> {
         let mut members = object(body)?;
         let mut errors = Vec::new();
-        let user_id = take(&mut members, "userId", "must be a UUID", &mut errors);
-        let total = take_total(&mut members, &mut errors);
+        let uuid = "must be a UUID";
+        let user_id = take(&mut members, "userId", uuid, &mut errors, |json| {
+            serde_json::from_str(json.get()).map_err(|_| uuid.to_owned())
+        });
+        let amount = "must be a number greater than 0 with at most 2 decimals";
+        let total = take(&mut members, "total", amount, &mut errors, |json| {
+            number_text(json).and_then(str::parse).map_err(|error| error.to_string())
+        });
         reject_unknown(&members, "userId, total", &mut errors);
         match (user_id, total) {
             (Some(user_id), Some(total)) if errors.is_empty() => Ok(Self { user_id, total }),
@@ -61,54 +72,47 @@ impl CancelOrder {
     pub fn from_json(body: &[u8]) -> Result<Self, Vec<InvalidMember>> {
         let mut members = object(body)?;
         let mut errors = Vec::new();
-        match members.remove("status") {
-            Some(Value::String(status)) if status == "CANCELLED" => {}
-            Some(_) => errors.push(InvalidMember::new("status", "must be \"CANCELLED\"")),
-            None => errors.push(InvalidMember::new("status", "is missing; it must be \"CANCELLED\"")),
-        }
+        let rule = "must be \"CANCELLED\"";
+        take(&mut members, "status", rule, &mut errors, |json| match serde_json::from_str(json.get()) {
+            Ok(OrderStatus::Cancelled) => Ok(()),
+            _ => Err(rule.to_owned()),
+        });
         reject_unknown(&members, "status", &mut errors);
         if errors.is_empty() { Ok(Self) } else { Err(errors) }
     }
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, Vec<InvalidMember>> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(vec![InvalidMember::new("", "the body must be a JSON object")]),
-        Err(error) => Err(vec![InvalidMember::new("", format!("the body is not valid JSON: {error}"))]),
-    }
+/// The members of a JSON object, each as it was written.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+fn object(body: &[u8]) -> Result<Members, Vec<InvalidMember>> {
+    serde_json::from_slice(body).map_err(|error| {
+        let detail = match error.classify() {
+            Category::Data => "the body must be a JSON object".to_owned(),
+            _ => format!("the body is not valid JSON: {error}"),
+        };
+        vec![InvalidMember::new("", detail)]
+    })
 }
 
-fn take<T: DeserializeOwned>(
-    members: &mut Map<String, Value>,
+/// Takes a member out; what `read` can't make sense of, or is missing, is noted with the `rule` that it breaks.
+fn take<T>(
+    members: &mut Members,
     name: &str,
     rule: &str,
     errors: &mut Vec<InvalidMember>,
+    read: impl FnOnce(&RawValue) -> Result<T, String>,
 ) -> Option<T> {
-    let found = members.remove(name);
-    let detail = match found.map(serde_json::from_value) {
+    let detail = match members.remove(name).map(|json| read(&json)) {
         Some(Ok(value)) => return Some(value),
-        Some(Err(_)) => rule.to_owned(),
+        Some(Err(reason)) => reason,
         None => format!("is missing; it {rule}"),
     };
     errors.push(InvalidMember::new(name, detail));
     None
 }
 
-fn take_total(members: &mut Map<String, Value>, errors: &mut Vec<InvalidMember>) -> Option<Money> {
-    let detail = match members.remove("total") {
-        Some(Value::Number(number)) => match number.as_str().parse() {
-            Ok(total) => return Some(total),
-            Err(error) => error.to_string(),
-        },
-        Some(_) => "must be a number".to_owned(),
-        None => "is missing; it must be a number greater than 0 with at most 2 decimals".to_owned(),
-    };
-    errors.push(InvalidMember::new("total", detail));
-    None
-}
-
-fn reject_unknown(members: &Map<String, Value>, known: &str, errors: &mut Vec<InvalidMember>) {
+fn reject_unknown(members: &Members, known: &str, errors: &mut Vec<InvalidMember>) {
     for name in members.keys() {
         errors.push(InvalidMember::new(name, format!("is not a known member; known are: {known}")));
     }

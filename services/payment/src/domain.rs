@@ -27,6 +27,17 @@ pub enum Saga {
     Known(Payment),
 }
 
+impl Saga {
+    /// What the provider is to be asked next, if anything.
+    #[must_use]
+    pub const fn step(&self) -> Option<Step> {
+        match self {
+            Self::Known(payment) => payment.step,
+            Self::Unknown | Self::CancelledEarly => None,
+        }
+    }
+}
+
 /// A payment, as far as the saga is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {

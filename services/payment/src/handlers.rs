@@ -8,7 +8,7 @@ use chassis::outbox::UnitOfWork;
 use contracts::{Event, OrderId};
 use tokio::sync::Notify;
 
-use crate::domain::{Saga, Trigger, transition};
+use crate::domain::{Saga, Step, Trigger, transition};
 use crate::store::{self, Note};
 
 /// Handles every queue of the payment service: each event triggers the payment of one order.
@@ -34,14 +34,19 @@ impl Handler for SagaHandler {
             let order_id = envelope.order_id();
             let saga = after.entry(order_id).or_insert(Saga::Unknown);
             let transition = transition(order_id, saga, trigger);
+            let refund_is_new =
+                transition.next.step() == Some(Step::Refund) && saga.step() != Some(Step::Refund);
             *saga = transition.next;
             if let Some(event) = transition.emit {
                 unit.emit(event, received.cause())?;
             }
-            // A payment belongs where it was opened; the first event that says so is the one.
-            notes
-                .entry(order_id)
-                .or_insert_with(|| Note { cause: received.cause().clone(), ..Note::default() });
+            let note = Note { cause: received.cause().clone(), adopt: refund_is_new, ..Note::default() };
+            if refund_is_new {
+                notes.insert(order_id, note);
+            } else {
+                // A payment belongs where it was opened; the first event that says so is the one.
+                notes.entry(order_id).or_insert(note);
+            }
             verdicts.push(Verdict::Done);
         }
         store::save(unit.connection(), &before, &after, &notes).await?;

@@ -21,8 +21,10 @@ pub(crate) type Sagas = HashMap<OrderId, Saga>;
 /// What a change needs to know besides the state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Note {
-    /// Where a new payment came from.
+    /// Where a new payment, or its new next step, came from.
     pub(crate) cause: Cause,
+    /// Whether the next step belongs to `cause` from now on: a refund to the cancellation, not to the order.
+    pub(crate) adopt: bool,
     /// What the provider said, if it was not good news.
     pub(crate) error: Option<String>,
     /// Whether the next step is to wait, because the last one brought nothing.
@@ -154,6 +156,10 @@ async fn update(
         changed.iter().map(|(_, _, payment, _)| payment.transaction_id.as_deref()).collect();
     let errors: Vec<Option<&str>> = changed.iter().map(|(.., note)| note.error.as_deref()).collect();
     let waits: Vec<bool> = changed.iter().map(|(.., note)| note.wait).collect();
+    let adopted: Vec<bool> = changed.iter().map(|(.., note)| note.adopt).collect();
+    let correlation_ids: Vec<Option<&str>> =
+        changed.iter().map(|(.., note)| note.cause.correlation_id.as_deref()).collect();
+    let traces: Vec<_> = changed.iter().map(|(.., note)| Json(&note.cause.trace)).collect();
     let updated = sqlx::query(
         "UPDATE payments
          SET status = change.after,
@@ -167,9 +173,13 @@ async fn update(
              cancel_requested = change.cancel_requested,
              transaction_id = change.transaction_id,
              last_error = coalesce(change.error, payments.last_error),
+             correlation_id = CASE WHEN change.adopt THEN change.correlation_id ELSE payments.correlation_id END,
+             trace_context = CASE WHEN change.adopt THEN change.trace_context ELSE payments.trace_context END,
              updated_at = CASE WHEN change.after = change.before THEN payments.updated_at ELSE now() END
-         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::boolean[])
-              AS change (order_id, before, after, next_step, cancel_requested, transaction_id, error, wait)
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::boolean[],
+                     $9::boolean[], $10::text[], $11::jsonb[])
+              AS change (order_id, before, after, next_step, cancel_requested, transaction_id, error, wait,
+                         adopt, correlation_id, trace_context)
          WHERE payments.order_id = change.order_id AND payments.status = change.before",
     )
     .bind(order_ids)
@@ -180,6 +190,9 @@ async fn update(
     .bind(transactions)
     .bind(errors)
     .bind(waits)
+    .bind(adopted)
+    .bind(correlation_ids)
+    .bind(traces)
     .execute(connection)
     .await?;
     database::expect_rows(&updated, changed.len())

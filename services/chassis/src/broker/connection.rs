@@ -133,6 +133,9 @@ impl Supervisor {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("{} did not answer in time", self.config.address()),
             };
+            if self.stopping.is_cancelled() {
+                return;
+            }
             self.health.down(reason.clone());
             self.link.send_replace(Link::Down(reason.into()));
             tokio::select! {

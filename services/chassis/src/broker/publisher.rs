@@ -264,7 +264,7 @@ fn publish_span(message: &Message) -> Span {
     let route = message.route();
     let span = info_span!(
         "publish",
-        otel.name = format!("publish {}", route.routing_key),
+        otel.name = format!("publish {}:{}", route.exchange, route.routing_key),
         otel.kind = "producer",
         otel.status_code = field::Empty,
         messaging.system = "rabbitmq",

@@ -101,7 +101,7 @@ fn process_span(origin: &Origin) -> Span {
     let Origin { queue, exchange, routing_key, .. } = origin;
     let span = info_span!(
         "process",
-        otel.name = format!("process {routing_key}"),
+        otel.name = format!("process {exchange}:{routing_key}:{queue}"),
         otel.kind = "consumer",
         otel.status_code = field::Empty,
         messaging.system = "rabbitmq",

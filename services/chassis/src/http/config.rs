@@ -22,7 +22,7 @@ pub struct HttpConfig {
     pub address: SocketAddr,
     /// Most connections open at once.
     pub max_connections: usize,
-    /// How long a client may take to send a request's header, and how long an idle connection is kept.
+    /// How long a client may take to send a request's header. Less than a shutdown may take, which waits for it.
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
@@ -46,7 +46,7 @@ impl HttpConfig {
         Some(Self {
             address: SocketAddr::new(address?, port?),
             max_connections: max_connections? as usize,
-            header_timeout: Duration::from_secs(15),
+            header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
             max_body: 64 * 1024,
         })

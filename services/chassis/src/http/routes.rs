@@ -38,7 +38,9 @@ impl Matched {
                 if known == method {
                     return Self::Route(template);
                 }
-                allowed.push(known.clone());
+                if !allowed.contains(known) {
+                    allowed.push(known.clone());
+                }
             }
         }
         if allowed.is_empty() { Self::Unknown } else { Self::WrongMethod(allowed) }
@@ -54,7 +56,9 @@ impl Matched {
     }
 }
 
+/// A slash at the end makes no difference, as it makes none to warp (and made none to the services replaced).
 fn matches(template: &str, path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
     let (mut wanted, mut found) = (template.split('/'), path.split('/'));
     loop {
         match (wanted.next(), found.next()) {
@@ -113,7 +117,8 @@ mod tests {
     fn a_known_path_with_another_method_names_the_right_ones() {
         let allowed = vec![Method::GET, Method::POST];
         assert_eq!(Matched::find(&TABLES, &Method::DELETE, "/orders"), Matched::WrongMethod(allowed));
-        for path in ["/", "/orders/", "/orders/7/", "/order", "/orders/7/cancel/now"] {
+        assert_eq!(Matched::find(&TABLES, &Method::GET, "/orders/"), Matched::Route("/orders"));
+        for path in ["/", "/orders//", "/order", "/orders/7/cancel/now"] {
             assert_eq!(Matched::find(&TABLES, &Method::GET, path), Matched::Unknown, "{path}");
         }
     }

@@ -64,7 +64,10 @@ impl Worker {
                     continue;
                 }
             };
-            let Ok(mut batch) = received else { return };
+            let Ok(mut batch) = received else {
+                // Everybody who could offer something is gone: the service stops, and this worker is the next to be told.
+                return self.stopping.cancelled().await;
+            };
             while batch.len() < BATCH
                 && let Ok(more) = self.commits.try_recv()
             {

@@ -15,7 +15,7 @@ crate::variables! {
         /// `json` (one object a line), `human`, or `auto`: human on a terminal, json elsewhere.
         log_format = "auto",
         /// What is logged, as `level` or `target=level,…` (tracing's `EnvFilter`).
-        rust_log = "info,sqlx=warn",
+        rust_log = "info,sqlx=warn,lapin=off",
     }
 }
 

@@ -63,7 +63,7 @@ impl<P: PaymentProvider> Asker<P> {
                 (Trigger::Unanswered, Some(unanswered.to_string()))
             }
         };
-        Answer { step, trigger, note: Note { cause, error, wait: false } }
+        Answer { step, trigger, note: Note { cause, error, ..Note::default() } }
     }
 
     async fn call(&self, step: &TakenStep) -> Result<Trigger, Unanswered> {
