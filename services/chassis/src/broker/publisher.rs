@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, field, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{Broker, Message, Unavailable};
 use crate::crash_here;
@@ -262,22 +263,26 @@ async fn publish_window(
 
 fn publish_span(message: &Message) -> Span {
     let route = message.route();
+    let destination = format!("{}:{}", route.exchange, route.routing_key);
     let span = info_span!(
         "publish",
-        otel.name = format!("publish {}:{}", route.exchange, route.routing_key),
+        otel.name = format!("publish {destination}"),
         otel.kind = "producer",
         otel.status_code = field::Empty,
-        messaging.system = "rabbitmq",
-        messaging.operation.name = "publish",
-        messaging.operation.r#type = "send",
-        messaging.destination.name = format!("{}:{}", route.exchange, route.routing_key),
-        messaging.rabbitmq.destination.routing_key = route.routing_key,
-        messaging.message.id = %message.event_id,
-        messaging.message.conversation_id = message.correlation_id,
         order.id = %message.order_id,
+        correlation.id = message.correlation_id,
         error.r#type = field::Empty,
         trace.id = field::Empty,
     );
+    span.set_attribute("messaging.system", "rabbitmq");
+    span.set_attribute("messaging.operation.name", "publish");
+    span.set_attribute("messaging.operation.type", "send");
+    span.set_attribute("messaging.destination.name", destination);
+    span.set_attribute("messaging.rabbitmq.destination.routing_key", route.routing_key);
+    span.set_attribute("messaging.message.id", message.event_id.to_string());
+    if let Some(correlation_id) = &message.correlation_id {
+        span.set_attribute("messaging.message.conversation_id", correlation_id.clone());
+    }
     message.trace.make_parent_of(&span);
     span
 }

@@ -5,6 +5,7 @@ use contracts::{DecodeError, Envelope, EventType};
 use lapin::message::Delivery;
 use thiserror::Error;
 use tracing::{Span, field, info, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::broker;
 use crate::outbox::Cause;
@@ -23,6 +24,8 @@ pub(crate) struct Origin {
     pub(crate) correlation_id: Option<String>,
     /// The context of the span that sent it.
     pub(crate) trace: TraceContext,
+    /// Its number on its channel; a message that is replayed has none.
+    pub(crate) delivery_tag: Option<u64>,
 }
 
 impl Origin {
@@ -34,6 +37,7 @@ impl Origin {
             routing_key: delivery.routing_key.to_string(),
             correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
             trace: broker::trace_context(&delivery.properties),
+            delivery_tag: Some(delivery.delivery_tag),
         }
     }
 }
@@ -98,23 +102,27 @@ fn decode(queue: Queue, body: &[u8]) -> Result<Envelope, Unreadable> {
 /// The CONSUMER span. Its parent is the PRODUCER span that sent the message, so that a saga is one trace and Jaeger's
 /// graph has its edges; it links to it as well, which is where the messaging conventions would have it found.
 fn process_span(origin: &Origin) -> Span {
-    let Origin { queue, exchange, routing_key, .. } = origin;
+    let destination = format!("{}:{}:{}", origin.exchange, origin.routing_key, origin.queue);
     let span = info_span!(
         "process",
-        otel.name = format!("process {exchange}:{routing_key}:{queue}"),
+        otel.name = format!("process {destination}"),
         otel.kind = "consumer",
         otel.status_code = field::Empty,
-        messaging.system = "rabbitmq",
-        messaging.operation.name = "process",
-        messaging.operation.r#type = "process",
-        messaging.destination.name = format!("{exchange}:{routing_key}:{queue}"),
-        messaging.rabbitmq.destination.routing_key = routing_key,
         messaging.message.id = field::Empty,
         order.id = field::Empty,
         correlation.id = field::Empty,
         error.r#type = field::Empty,
         trace.id = field::Empty,
     );
+    // For the trace alone; the log says where a message was by its queue.
+    span.set_attribute("messaging.system", "rabbitmq");
+    span.set_attribute("messaging.operation.name", "process");
+    span.set_attribute("messaging.operation.type", "process");
+    span.set_attribute("messaging.destination.name", destination);
+    span.set_attribute("messaging.rabbitmq.destination.routing_key", origin.routing_key.clone());
+    if let Some(tag) = origin.delivery_tag.and_then(|tag| i64::try_from(tag).ok()) {
+        span.set_attribute("messaging.rabbitmq.message.delivery_tag", tag);
+    }
     origin.trace.make_parent_of(&span);
     origin.trace.link_to(&span);
     span

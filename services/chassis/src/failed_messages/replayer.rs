@@ -144,6 +144,7 @@ async fn next(connection: &mut PgConnection) -> Result<Option<Due>, sqlx::Error>
             routing_key: row.try_get("routing_key")?,
             correlation_id: row.try_get("correlation_id")?,
             trace: trace.0,
+            delivery_tag: None,
         }),
     };
     Ok(Some(Due {

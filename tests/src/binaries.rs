@@ -1,0 +1,31 @@
+//! Where the services' programs are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The folder of the programs under test, built from the source as it is now.
+pub(crate) fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        // target/<profile>/deps/<this test>
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let directory =
+            test.ancestors().nth(2).expect("cargo keeps tests in target/<profile>/deps").to_owned();
+        build(&directory);
+        directory
+    })
+}
+
+/// cargo builds a package's own programs before its tests, not those of other packages.
+fn build(directory: &Path) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build", "--quiet", "--bins", "-p", "gateway", "-p", "order", "-p", "payment", "-p", "paysaga",
+    ]);
+    if directory.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be run");
+    assert!(status.success(), "the services can't be built");
+}

@@ -1,0 +1,61 @@
+//! One private PostgreSQL and RabbitMQ a test program, shared by its tests.
+
+use std::process::Stdio;
+
+use paysaga::infrastructure::Description;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
+
+use crate::binaries;
+
+struct Servers {
+    description: Description,
+    /// Its standard input is the leash: when this process ends, the kernel lets go of it and the servers stop.
+    _process: Child,
+}
+
+/// The servers, started by whoever asks first.
+pub async fn servers() -> &'static Description {
+    static SERVERS: OnceCell<Servers> = OnceCell::const_new();
+    &SERVERS.get_or_init(start).await.description
+}
+
+/// Makes an empty database and returns its URL.
+pub async fn new_database(name: &str) -> String {
+    // One at a time: CREATE DATABASE copies a template that must not be in use.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let endpoint = &servers().await.postgres.endpoint;
+    endpoint.create_database(name).await.expect("a database can be made");
+    endpoint.url(name)
+}
+
+/// Makes an empty virtual host and returns its URL.
+pub async fn new_virtual_host(name: &str) -> String {
+    let endpoint = &servers().await.rabbitmq.endpoint;
+    endpoint.create_vhost(name).await.expect("a virtual host can be made");
+    endpoint.amqp_url(name)
+}
+
+/// A name that no database and no virtual host has.
+#[must_use]
+pub fn new_name() -> String {
+    format!("t{}", Uuid::now_v7().simple())
+}
+
+async fn start() -> Servers {
+    let mut process = Command::new(binaries::directory().join("paysaga"))
+        .args(["infra", "--ephemeral"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("paysaga infra can be started");
+    let stdout = process.stdout.take().expect("its standard output is a pipe");
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).await.expect("its output can be read");
+    let description = serde_json::from_str(&line)
+        .unwrap_or_else(|error| panic!("`paysaga infra` did not start its servers ({error}): {line:?}"));
+    Servers { description, _process: process }
+}

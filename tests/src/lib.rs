@@ -1,0 +1,50 @@
+//! The test kit: real servers, real services, and what a test needs to look at them from outside.
+//!
+//! ```text
+//! infrastructure  one private PostgreSQL and RabbitMQ a test program
+//! stack           one database a service, one virtual host and one set of services a test
+//! service         a service as a child process
+//! api             the gateway, as a client sees it
+//! raw_http        HTTP byte by byte
+//! amqp            the broker, as another service sees it
+//! wire_tap        everything that is said on the broker
+//! management      the broker's HTTP API
+//! provider        the simulated payment provider's books
+//! otlp            a collector that keeps the spans it is sent
+//! ```
+//!
+//! Everything is started by the test and goes when it ends, in whatever way it ends.
+
+pub mod amqp;
+pub mod api;
+mod binaries;
+pub mod infrastructure;
+pub mod management;
+pub mod otlp;
+pub mod provider;
+pub mod raw_http;
+pub mod service;
+pub mod stack;
+pub mod wire_tap;
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+pub use api::Api;
+pub use stack::Stack;
+pub use wire_tap::WireTap;
+
+/// How long anything may take that a test waits for. Long, because the machine may be slow; no test measures it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Looks until there is something to see; panics with `what` and the last `Err` if there never is.
+pub async fn eventually<T, E: Display>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(seen) => return seen,
+            Err(reason) if Instant::now() > deadline => panic!("{what}: {reason}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A whole paysaga for one test: fresh databases, a fresh virtual host, its own services.
+
+use contracts::{EventType, OrderId, OrderStatus, PaymentStatus};
+use sqlx::PgPool;
+use tempfile::TempDir;
+
+use crate::amqp::Amqp;
+use crate::api::Api;
+use crate::eventually;
+use crate::infrastructure::{self, servers};
+use crate::management::Management;
+use crate::service::{Environment, Service};
+
+/// What a test wants to be different.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    environment: Environment,
+    gateway_only: Environment,
+}
+
+impl Wishes {
+    /// A variable of every service.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A variable of the gateway alone.
+    #[must_use]
+    pub fn gateway_env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.gateway_only.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Starts the stack.
+    pub async fn start(self) -> Stack {
+        Stack::start_with(self).await
+    }
+}
+
+/// A running paysaga.
+pub struct Stack {
+    /// The gateway as a client sees it.
+    pub api: Api,
+    /// The gateway's process.
+    pub gateway: Service,
+    /// The order service's process.
+    pub order: Service,
+    /// The payment service's process.
+    pub payment: Service,
+    /// The broker as another service sees it.
+    pub amqp: Amqp,
+    /// The broker as its administrator sees it.
+    pub management: Management,
+    /// The order service's database.
+    pub order_database: PgPool,
+    /// The payment service's database.
+    pub payment_database: PgPool,
+    logs: TempDir,
+}
+
+impl Stack {
+    /// Starts one with a provider that answers at once.
+    pub async fn start() -> Self {
+        Wishes::default().start().await
+    }
+
+    /// Starts one that is different.
+    #[must_use]
+    pub fn with() -> Wishes {
+        Wishes::default()
+    }
+
+    async fn start_with(wishes: Wishes) -> Self {
+        // reqwest is built without a TLS provider of its own; whoever comes second finds it installed.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let name = infrastructure::new_name();
+        let logs = TempDir::with_prefix("paysaga-test-").expect("there is room for logs");
+        let order_url = infrastructure::new_database(&format!("{name}_order")).await;
+        let payment_url = infrastructure::new_database(&format!("{name}_payment")).await;
+        let amqp_url = infrastructure::new_virtual_host(&name).await;
+
+        let mut common = Environment::from([
+            ("RABBITMQ_URL".to_owned(), amqp_url.clone()),
+            ("PROVIDER_LATENCY_MS".to_owned(), "0".to_owned()),
+            ("DATABASE_CONNECTIONS".to_owned(), "5".to_owned()),
+        ]);
+        common.extend(wishes.environment);
+        let with = |own: &[(&str, String)]| {
+            let mut environment = common.clone();
+            environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            environment
+        };
+        let (mut order, mut payment) = tokio::join!(
+            Service::start("order", with(&[("DATABASE_URL", order_url.clone())]), logs.path()),
+            Service::start("payment", with(&[("DATABASE_URL", payment_url.clone())]), logs.path()),
+        );
+        let urls = [("ORDER_SERVICE_URL", order.url()), ("PAYMENT_SERVICE_URL", payment.url())];
+        let mut gateway_environment = with(&urls);
+        gateway_environment.extend(wishes.gateway_only);
+        let mut gateway = Service::start("gateway", gateway_environment, logs.path()).await;
+        tokio::join!(gateway.ready(), order.ready(), payment.ready());
+        Self {
+            api: Api::new(gateway.url()),
+            gateway,
+            order,
+            payment,
+            amqp: Amqp::connect(&amqp_url).await,
+            management: Management::new(servers().await.rabbitmq.endpoint.clone(), name),
+            order_database: PgPool::connect_lazy(&order_url).expect("a valid URL"),
+            payment_database: PgPool::connect_lazy(&payment_url).expect("a valid URL"),
+            logs,
+        }
+    }
+
+    /// Sends an order through every queue there is. Whatever was in them before it has been processed when this
+    /// returns: each queue has one consumer, which takes messages in their order.
+    pub async fn walk_every_queue(&self) -> OrderId {
+        let id = self.api.place("1.01").await;
+        self.api.order_becomes(id, OrderStatus::Paid).await;
+        self.api.cancel(id).await;
+        self.api.payment_becomes(id, PaymentStatus::Refunded).await;
+        self.api.timeline_has(id, EventType::PaymentRefunded).await;
+        id
+    }
+
+    /// Waits until the payment service knows that an order, whose charge is under way, is cancelled.
+    pub async fn payment_hears_of_cancellation(&self, order: OrderId) {
+        eventually(&format!("the payment of {order} is to be cancelled"), async || {
+            let query = sqlx::query_scalar("SELECT cancel_requested FROM payments WHERE order_id = $1");
+            let requested = query.bind(order.as_uuid()).fetch_one(&self.payment_database).await;
+            if requested.expect("there is a payment") { Ok(()) } else { Err("it is not") }
+        })
+        .await;
+    }
+
+    /// Waits until both services have sent everything that they committed to say.
+    pub async fn outboxes_empty(&self) {
+        for (name, database) in [("order", &self.order_database), ("payment", &self.payment_database)] {
+            eventually(&format!("the {name} service's outbox is empty"), async || {
+                let count =
+                    sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(database).await;
+                match count.expect("the database answers") {
+                    0 => Ok(()),
+                    count => Err(format!("it holds {count}")),
+                }
+            })
+            .await;
+        }
+    }
+
+    /// Where the services log to.
+    #[must_use]
+    pub fn logs(&self) -> &std::path::Path {
+        self.logs.path()
+    }
+}

@@ -1,0 +1,80 @@
+//! Bugs to plant: one mechanism taken away at a time. The search must find each, or it proves nothing.
+
+use crate::exhaustive::search;
+
+/// A mechanism that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// An order service that forgets a cancellation which arrives before its order.
+    NoOrderTombstone,
+    /// A payment service that forgets a cancellation which arrives before its order.
+    NoPaymentTombstone,
+    /// An order service that applies payment results whatever the order's status is.
+    NoOrderGuard,
+    /// A payment service that applies answers whatever the payment's status is.
+    NoPaymentGuard,
+    /// A step that is taken for good, instead of for the time of a lease.
+    NoLease,
+    /// An outbox that deletes a row when it is sent, instead of when it is confirmed.
+    NoConfirm,
+    /// A charge that gets a new idempotency key each time it is sent.
+    KeyPerAttempt,
+    /// "No such charge" is believed although a charge may have been sent since it was asked.
+    NoFence,
+    /// A provider that does not answer is taken for one that declined.
+    TimeoutIsDeclined,
+}
+
+#[track_caller]
+fn is_found(bug: PlantedBug) -> String {
+    let found = search(Some(bug));
+    let violation =
+        found.violation.unwrap_or_else(|| panic!("{bug:?} is not found in {} states", found.states));
+    println!("{bug:?}: found after {} states: {violation}", found.states);
+    violation
+}
+
+#[test]
+fn a_missing_order_tombstone_is_found() {
+    assert!(is_found(PlantedBug::NoOrderTombstone).contains("forgotten"));
+}
+
+#[test]
+fn a_missing_payment_tombstone_is_found() {
+    assert!(is_found(PlantedBug::NoPaymentTombstone).contains("money was kept"));
+}
+
+#[test]
+fn a_missing_order_guard_is_found() {
+    is_found(PlantedBug::NoOrderGuard);
+}
+
+#[test]
+fn a_missing_payment_guard_is_found() {
+    is_found(PlantedBug::NoPaymentGuard);
+}
+
+#[test]
+fn a_missing_lease_is_found() {
+    assert!(is_found(PlantedBug::NoLease).contains("unsettled"));
+}
+
+#[test]
+fn a_missing_confirm_is_found() {
+    is_found(PlantedBug::NoConfirm);
+}
+
+#[test]
+fn a_key_per_attempt_is_found() {
+    assert!(is_found(PlantedBug::KeyPerAttempt).contains("charged"));
+}
+
+#[test]
+fn a_missing_fence_is_found() {
+    assert!(is_found(PlantedBug::NoFence).contains("money was kept"));
+}
+
+#[test]
+fn a_timeout_taken_for_a_refusal_is_found() {
+    is_found(PlantedBug::TimeoutIsDeclined);
+}

@@ -1,0 +1,443 @@
+//! The state of everything that takes part in one saga, and what can happen to it.
+
+use std::collections::BTreeSet;
+
+use contracts::{Event, EventType, OrderId, OrderStatus, PaymentStatus, Timestamp};
+use order::domain as orders;
+use payment::domain::{self as payments, Step};
+use uuid::Uuid;
+
+use crate::faults::PlantedBug;
+
+/// Calls to the provider that can be under way at once: those of two replicas, and one that everybody gave up on.
+const MAX_CALLS: usize = 3;
+
+/// The whole state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    pub order: orders::Saga,
+    pub payment: payments::Saga,
+    /// Events that are committed, but not known to be on the broker.
+    pub outboxes: BTreeSet<Message>,
+    /// Messages that are not acknowledged.
+    pub broker: BTreeSet<Message>,
+    /// Messages that a service refused.
+    pub dead_letters: BTreeSet<Message>,
+    /// Calls to the provider that are under way.
+    pub calls: Vec<Call>,
+    /// Whether somebody holds the payment's next step.
+    pub leased: bool,
+    pub provider: Provider,
+    /// Whether the customer asked for a cancellation.
+    pub cancel_asked: bool,
+}
+
+/// What travels. One saga says each at most once, so the name is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Message {
+    Place,
+    Cancel,
+    OrderCreated,
+    OrderCancelled,
+    PaymentApproved,
+    PaymentDeclined,
+    PaymentFailed,
+    PaymentCancelled,
+    PaymentRefunded,
+}
+
+/// A call to the provider.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Call {
+    /// On its way to the provider. `settled`: no charge was on its way when it was sent. `attempt`: the step's number.
+    Sent { step: StepName, settled: bool, attempt: u32 },
+    /// On its way back.
+    Answered(Answer),
+}
+
+/// [`Step`] with an order, so that two worlds that differ in the order of their calls only are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StepName {
+    Charge,
+    Lookup,
+    Refund,
+}
+
+/// The provider's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    Charged(Outcome),
+    NotCharged { attempt: u32, settled: bool },
+    Refunded,
+}
+
+/// What the provider decided about a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    Approved,
+    Declined,
+    Failed,
+}
+
+/// The provider's books.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Provider {
+    pub charge: Option<Outcome>,
+    /// How often money was taken.
+    pub charges: u8,
+    /// How often it was given back.
+    pub refunds: u8,
+}
+
+/// What can happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The customer asks for a cancellation.
+    AskToCancel,
+    /// The order's deadline passes.
+    PassDeadline,
+    /// An event goes from an outbox to the broker. `again`: the process dies before it deletes the row.
+    Publish { message: Message, again: bool },
+    /// An event is sent, and the broker loses it before it confirms.
+    LoseUnconfirmed(Message),
+    /// A message is processed. `again`: the process dies before it acknowledges.
+    Deliver { message: Message, again: bool },
+    /// Somebody takes the payment's next step and sends the call off.
+    TakeStep { settled: bool },
+    /// The provider gets a call.
+    Handle { call: usize, outcome: Outcome },
+    /// Its answer is written down.
+    Settle(usize),
+    /// A call or its answer is lost, or whoever made it dies.
+    LoseCall(usize),
+    /// The caller stops waiting for an answer.
+    TimeOut(usize),
+    /// The lease lapses.
+    Lapse,
+}
+
+impl World {
+    /// A customer has just placed an order, and the gateway answered 202.
+    pub fn new() -> Self {
+        Self {
+            order: orders::Saga::Unknown,
+            payment: payments::Saga::Unknown,
+            outboxes: BTreeSet::new(),
+            broker: BTreeSet::from([Message::Place]),
+            dead_letters: BTreeSet::new(),
+            calls: Vec::new(),
+            leased: false,
+            provider: Provider::default(),
+            cancel_asked: false,
+        }
+    }
+
+    pub fn order_status(&self) -> Option<OrderStatus> {
+        match &self.order {
+            orders::Saga::Placed(order) => Some(order.status),
+            _ => None,
+        }
+    }
+
+    pub fn payment(&self) -> Option<&payments::Payment> {
+        match &self.payment {
+            payments::Saga::Known(payment) => Some(payment),
+            _ => None,
+        }
+    }
+
+    pub fn payment_status(&self) -> Option<PaymentStatus> {
+        self.payment().map(|payment| payment.status)
+    }
+
+    fn step(&self) -> Option<Step> {
+        self.payment().and_then(|payment| payment.step)
+    }
+
+    /// Everything that can happen now.
+    pub fn actions(&self, bug: Option<PlantedBug>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if !self.cancel_asked {
+            actions.push(Action::AskToCancel);
+        }
+        if self.order_status() == Some(OrderStatus::PendingPayment) {
+            actions.push(Action::PassDeadline);
+        }
+        for &message in &self.outboxes {
+            actions.extend([false, true].map(|again| Action::Publish { message, again }));
+            if bug == Some(PlantedBug::NoConfirm) {
+                actions.push(Action::LoseUnconfirmed(message));
+            }
+        }
+        for &message in &self.broker {
+            actions.extend([false, true].map(|again| Action::Deliver { message, again }));
+        }
+        if self.step().is_some() && !self.leased && self.calls.len() < MAX_CALLS {
+            actions.push(Action::TakeStep { settled: false });
+            if !self.charge_is_on_its_way() {
+                actions.push(Action::TakeStep { settled: true });
+            }
+        }
+        for (index, call) in self.calls.iter().enumerate() {
+            match call {
+                Call::Sent { step: StepName::Charge, .. } if self.provider.charge.is_none() => {
+                    let outcomes = [Outcome::Approved, Outcome::Declined, Outcome::Failed];
+                    actions.extend(outcomes.map(|outcome| Action::Handle { call: index, outcome }));
+                }
+                Call::Sent { .. } => actions.push(Action::Handle { call: index, outcome: Outcome::Approved }),
+                Call::Answered(_) => actions.push(Action::Settle(index)),
+            }
+            actions.extend([Action::LoseCall(index), Action::TimeOut(index)]);
+        }
+        if self.leased {
+            actions.push(Action::Lapse);
+        }
+        actions
+    }
+
+    /// The world after an action.
+    pub fn after(&self, action: Action, bug: Option<PlantedBug>) -> Self {
+        let mut world = self.clone();
+        match action {
+            Action::AskToCancel => {
+                world.cancel_asked = true;
+                world.broker.insert(Message::Cancel);
+            }
+            Action::PassDeadline => world.trigger_order(&orders::Trigger::DeadlinePassed, bug),
+            Action::Publish { message, again } => {
+                world.broker.insert(message);
+                if !again {
+                    world.outboxes.remove(&message);
+                }
+            }
+            Action::LoseUnconfirmed(message) => {
+                world.outboxes.remove(&message);
+            }
+            Action::Deliver { message, again } => {
+                if !again {
+                    world.broker.remove(&message);
+                }
+                world.deliver(message, bug);
+            }
+            Action::TakeStep { settled } => world.take_step(settled, bug),
+            Action::Handle { call, outcome } => world.handle(call, outcome, bug),
+            Action::Settle(call) => {
+                if let Call::Answered(answer) = world.calls.remove(call) {
+                    world.settle(answer, bug);
+                }
+            }
+            Action::LoseCall(call) => {
+                world.calls.remove(call);
+            }
+            Action::TimeOut(call) => {
+                world.calls.remove(call);
+                let trigger = match bug {
+                    Some(PlantedBug::TimeoutIsDeclined) => declined(),
+                    _ => payments::Trigger::Unanswered,
+                };
+                world.trigger_payment(trigger, bug);
+                world.leased = false;
+            }
+            Action::Lapse => world.leased = false,
+        }
+        world.number_attempts();
+        world.calls.sort();
+        world
+    }
+
+    /// Attempts are compared with the latest one only: it is 1 here, and every earlier one 0, so that worlds that
+    /// differ in the count alone are one.
+    fn number_attempts(&mut self) {
+        let payments::Saga::Known(payment) = &mut self.payment else { return };
+        let latest = payment.attempts;
+        payment.attempts = latest.min(1);
+        for call in &mut self.calls {
+            let (Call::Sent { attempt, .. } | Call::Answered(Answer::NotCharged { attempt, .. })) = call
+            else {
+                continue;
+            };
+            *attempt = u32::from(*attempt == latest && latest > 0);
+        }
+    }
+
+    fn charge_is_on_its_way(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call, Call::Sent { step: StepName::Charge, .. }))
+    }
+
+    fn deliver(&mut self, message: Message, bug: Option<PlantedBug>) {
+        use orders::Trigger as Order;
+        use payments::Trigger as Payment;
+        match message {
+            Message::Place => self.trigger_order(&place(), bug),
+            Message::Cancel => self.trigger_order(&Order::Cancel, bug),
+            Message::PaymentApproved => self.trigger_order(&Order::PaymentApproved, bug),
+            Message::PaymentDeclined => self.trigger_order(&Order::PaymentDeclined, bug),
+            Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
+            Message::PaymentCancelled | Message::PaymentRefunded => {
+                self.trigger_order(&Order::PaymentSettled, bug);
+            }
+            Message::OrderCreated => self.trigger_payment(Payment::OrderCreated { amount: amount() }, bug),
+            Message::OrderCancelled => self.trigger_payment(Payment::OrderCancelled, bug),
+        }
+        if let Some(letter) = self.refused(message) {
+            self.dead_letters.insert(letter);
+        }
+    }
+
+    /// A payment result is refused by an order service that knows no such order.
+    fn refused(&self, message: Message) -> Option<Message> {
+        let result = !matches!(
+            message,
+            Message::Place | Message::Cancel | Message::OrderCreated | Message::OrderCancelled
+        );
+        (result && self.order_status().is_none()).then_some(message)
+    }
+
+    fn trigger_order(&mut self, trigger: &orders::Trigger, bug: Option<PlantedBug>) {
+        let mut saga = self.order.clone();
+        if let (Some(PlantedBug::NoOrderGuard), orders::Saga::Placed(order)) = (bug, &mut saga) {
+            order.status = OrderStatus::PendingPayment;
+            order.cancel_reason = None;
+        }
+        let Ok(transition) = orders::transition(order_id(), &saga, trigger, now()) else { return };
+        self.order = transition.next;
+        if bug == Some(PlantedBug::NoOrderTombstone) && self.order == orders::Saga::CancelledEarly {
+            self.order = orders::Saga::Unknown;
+        }
+        self.emit(transition.emit);
+    }
+
+    fn trigger_payment(&mut self, trigger: payments::Trigger, bug: Option<PlantedBug>) {
+        let mut saga = self.payment.clone();
+        if let (Some(PlantedBug::NoPaymentGuard), payments::Saga::Known(payment)) = (bug, &mut saga) {
+            payment.status = PaymentStatus::Processing;
+        }
+        let transition = payments::transition(order_id(), &saga, trigger);
+        self.payment = transition.next;
+        if bug == Some(PlantedBug::NoPaymentTombstone) && self.payment == payments::Saga::CancelledEarly {
+            self.payment = payments::Saga::Unknown;
+        }
+        self.emit(transition.emit);
+    }
+
+    fn emit(&mut self, event: Option<Event>) {
+        self.outboxes.extend(event.map(|event| match event.event_type() {
+            EventType::CreateOrderRequested => Message::Place,
+            EventType::OrderCancelRequested => Message::Cancel,
+            EventType::OrderCreated => Message::OrderCreated,
+            EventType::OrderCancelled => Message::OrderCancelled,
+            EventType::PaymentApproved => Message::PaymentApproved,
+            EventType::PaymentDeclined => Message::PaymentDeclined,
+            EventType::PaymentFailed => Message::PaymentFailed,
+            EventType::PaymentCancelled => Message::PaymentCancelled,
+            EventType::PaymentRefunded => Message::PaymentRefunded,
+        }));
+    }
+
+    fn take_step(&mut self, settled: bool, bug: Option<PlantedBug>) {
+        let Some(step) = self.step() else { return };
+        let step = match step {
+            Step::Charge => StepName::Charge,
+            Step::Lookup => StepName::Lookup,
+            Step::Refund => StepName::Refund,
+        };
+        self.trigger_payment(payments::Trigger::StepTaken, bug);
+        if let (Some(PlantedBug::NoLease), payments::Saga::Known(payment)) = (bug, &mut self.payment) {
+            // Taken for good: whoever has it is trusted to report back.
+            payment.step = None;
+        }
+        let attempt = self.payment().map_or(0, |payment| payment.attempts);
+        self.leased = true;
+        self.calls.push(Call::Sent { step, settled, attempt });
+    }
+
+    fn handle(&mut self, call: usize, outcome: Outcome, bug: Option<PlantedBug>) {
+        let Call::Sent { step, settled, attempt } = self.calls[call] else { return };
+        let provider = &mut self.provider;
+        let answer = match step {
+            StepName::Charge => {
+                let is_new = provider.charge.is_none() || bug == Some(PlantedBug::KeyPerAttempt);
+                let outcome = *provider.charge.get_or_insert(outcome);
+                if is_new && outcome == Outcome::Approved {
+                    provider.charges += 1;
+                }
+                Answer::Charged(outcome)
+            }
+            StepName::Lookup => match provider.charge {
+                Some(outcome) => Answer::Charged(outcome),
+                None => Answer::NotCharged { attempt, settled },
+            },
+            StepName::Refund => {
+                if provider.charge == Some(Outcome::Approved) && provider.refunds == 0 {
+                    provider.refunds = 1;
+                }
+                Answer::Refunded
+            }
+        };
+        self.calls[call] = Call::Answered(answer);
+    }
+
+    fn settle(&mut self, answer: Answer, bug: Option<PlantedBug>) {
+        let trigger = match answer {
+            Answer::Charged(Outcome::Approved) => {
+                payments::Trigger::Approved { transaction_id: "t".to_owned() }
+            }
+            Answer::Charged(Outcome::Declined) => declined(),
+            Answer::Charged(Outcome::Failed) => payments::Trigger::Failed { error: "f".to_owned() },
+            Answer::NotCharged { settled, .. } if bug == Some(PlantedBug::NoFence) => {
+                let attempt = self.payment().map_or(0, |payment| payment.attempts);
+                payments::Trigger::NotCharged { attempt, settled }
+            }
+            Answer::NotCharged { attempt, settled } => payments::Trigger::NotCharged { attempt, settled },
+            Answer::Refunded => payments::Trigger::Refunded,
+        };
+        self.trigger_payment(trigger, bug);
+        self.leased = false;
+    }
+
+    /// The world once faults have stopped and everything that is under way has come to its end; as far as it got, if
+    /// it never does.
+    pub fn completed(&self, bug: Option<PlantedBug>) -> Self {
+        let mut world = self.clone();
+        for _ in 0..100 {
+            let next = if let Some(&message) = world.outboxes.first() {
+                Action::Publish { message, again: false }
+            } else if let Some(&message) = world.broker.first() {
+                Action::Deliver { message, again: false }
+            } else if let Some(call) = world.calls.first() {
+                match call {
+                    Call::Sent { .. } => Action::Handle { call: 0, outcome: Outcome::Approved },
+                    Call::Answered(_) => Action::Settle(0),
+                }
+            } else if world.step().is_some() {
+                world.leased = false;
+                Action::TakeStep { settled: true }
+            } else {
+                return world;
+            };
+            world = world.after(next, bug);
+        }
+        world
+    }
+}
+
+fn place() -> orders::Trigger {
+    orders::Trigger::Place { user_id: Uuid::nil().into(), total: amount() }
+}
+
+fn declined() -> payments::Trigger {
+    payments::Trigger::Declined { transaction_id: "t".to_owned(), reason: "r".to_owned() }
+}
+
+fn order_id() -> OrderId {
+    Uuid::nil().into()
+}
+
+fn amount() -> contracts::Money {
+    "9.99".parse().expect("an amount")
+}
+
+/// The model has no clock; when an order was cancelled makes no difference to it.
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}

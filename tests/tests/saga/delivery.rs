@@ -1,0 +1,162 @@
+//! Messages that come again, come late, or come from the services that paysaga replaces.
+
+use std::collections::BTreeSet;
+
+use contracts::page::Page;
+use contracts::{EventId, EventType, OrderId, OrderStatus, PaymentStatus};
+use lapin::BasicProperties;
+use serde_json::{Value, json};
+use strum::VariantArray;
+use tests::Stack;
+use tests::wire_tap::Heard;
+use uuid::Uuid;
+
+/// What a NestJS gateway publishes: no order id, no correlation id, members that paysaga doesn't know.
+const NESTJS_CREATE: &str =
+    include_str!("../../../contracts/tests/golden/nestjs/create-order-requested.json");
+
+/// What the NestJS order service publishes.
+const NESTJS_CREATED: &str = include_str!("../../../contracts/tests/golden/nestjs/order-created.json");
+
+/// What the NestJS payment service publishes.
+const NESTJS_APPROVED: &str = include_str!("../../../contracts/tests/golden/nestjs/payment-approved.json");
+
+#[tokio::test]
+async fn an_event_that_comes_again_changes_nothing_whatever_its_id() {
+    let stack = Stack::start().await;
+    let mut tap = stack.amqp.tap().await;
+    let orders = every_kind_of_saga(&stack).await;
+    stack.outboxes_empty().await;
+    let said = tap.everything().await.to_vec();
+    let types: BTreeSet<_> =
+        said.iter().map(|heard| heard.envelope().event.event_type().to_string()).collect();
+    assert_eq!(types.len(), EventType::VARIANTS.len(), "every event was said: {types:?}");
+    let before = state(&stack, &orders).await;
+    let charges = stack.charge_count().await;
+
+    for heard in &said {
+        let event_type = heard.envelope().event.event_type();
+        stack.amqp.publish(event_type, &heard.body, BasicProperties::default()).await;
+        stack.amqp.publish(event_type, &heard.body, BasicProperties::default()).await;
+        stack.amqp.publish(event_type, &renamed(heard), BasicProperties::default()).await;
+    }
+    stack.walk_every_queue().await;
+    stack.outboxes_empty().await;
+
+    assert_eq!(state(&stack, &orders).await, before);
+    assert_eq!(stack.charge_count().await, charges + 1, "only the walker was charged");
+    let everything = tap.everything().await;
+    let ours = everything[said.len()..].iter().filter(|heard| heard.is_ours());
+    let about: Vec<_> = ours.filter(|heard| orders.contains(&heard.envelope().order_id())).collect();
+    assert!(about.is_empty(), "a service said something: {about:?}");
+    stack.amqp.all_queues_empty().await;
+}
+
+#[tokio::test]
+async fn an_order_that_a_nestjs_gateway_wants_is_one_order_however_often_it_is_delivered() {
+    let stack = Stack::start().await;
+    let mut tap = stack.amqp.tap().await;
+    for _ in 0..3 {
+        publish(&stack, EventType::CreateOrderRequested, NESTJS_CREATE).await;
+    }
+    let walker = stack.walk_every_queue().await;
+    publish(&stack, EventType::CreateOrderRequested, NESTJS_CREATE).await;
+    stack.walk_every_queue().await;
+
+    let orders: Page<contracts::order::Order> = stack.api.read("/api/orders").await;
+    assert_eq!(orders.meta.total, 3, "two walkers and one: {orders:?}");
+    let order = orders.data.last().expect("it is the oldest");
+    let golden: Value = serde_json::from_str(NESTJS_CREATE).expect("JSON");
+    assert_ne!(order.id, walker);
+    assert_eq!(json!(order.user_id), golden["payload"]["userId"]);
+    assert_eq!(json!(order.total), golden["payload"]["total"]);
+    stack.api.order_becomes(order.id, OrderStatus::Paid).await;
+    assert_eq!(stack.charge_count().await, 3);
+
+    // Its events belong together although nobody named a correlation id.
+    let created = tap.hear(EventType::OrderCreated, order.id).await.envelope();
+    let approved = tap.hear(EventType::PaymentApproved, order.id).await.envelope();
+    assert!(created.correlation_id.is_some());
+    assert_eq!(approved.correlation_id, created.correlation_id);
+}
+
+#[tokio::test]
+async fn either_service_works_beside_the_nestjs_services() {
+    let mut stack = Stack::start().await;
+    // Our payment service hears of an order that another order service has.
+    publish(&stack, EventType::OrderCreated, NESTJS_CREATED).await;
+    let created: Value = serde_json::from_str(NESTJS_CREATED).expect("JSON");
+    let id: OrderId = created["payload"]["orderId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let payment = stack.api.payment_becomes(id, PaymentStatus::Approved).await;
+    assert_eq!(json!(payment.amount), created["payload"]["total"]);
+
+    // Our order service hears of a payment that another payment service has.
+    stack.payment.stop().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
+    let mut approved: Value = serde_json::from_str(NESTJS_APPROVED).expect("JSON");
+    approved["payload"]["orderId"] = json!(id);
+    publish(&stack, EventType::PaymentApproved, &approved.to_string()).await;
+    let order = stack.api.order_becomes(id, OrderStatus::Paid).await;
+    assert_eq!(order.total.to_string(), "10.01");
+}
+
+#[tokio::test]
+async fn orders_placed_while_the_services_are_away_are_processed_when_they_come_back() {
+    let mut stack = Stack::start().await;
+    stack.order.kill().await;
+    stack.payment.kill().await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        orders.push(stack.api.place("10.01").await);
+    }
+    stack.payment.start_again().await;
+    stack.order.start_again().await;
+    for id in orders {
+        stack.api.order_becomes(id, OrderStatus::Paid).await;
+    }
+    assert_eq!(stack.charge_count().await, 3);
+}
+
+/// One order for each way that a saga can go.
+async fn every_kind_of_saga(stack: &Stack) -> Vec<OrderId> {
+    let paid = stack.api.place("10.01").await;
+    let declined = stack.api.place("10.02").await;
+    let failed = stack.api.place("10.03").await;
+    stack.api.order_becomes(paid, OrderStatus::Paid).await;
+    stack.api.order_becomes(declined, OrderStatus::Cancelled).await;
+    stack.api.order_becomes(failed, OrderStatus::Failed).await;
+    let refunded = stack.walk_every_queue().await;
+
+    let held = stack.hold_provider().await;
+    let cancelled = stack.api.place("20.02").await;
+    stack.api.charge_begins(cancelled).await;
+    stack.api.cancel(cancelled).await;
+    stack.payment_hears_of_cancellation(cancelled).await;
+    held.release().await;
+    stack.api.payment_becomes(cancelled, PaymentStatus::Cancelled).await;
+    stack.walk_every_queue().await;
+    vec![paid, declined, failed, refunded, cancelled]
+}
+
+/// All that clients see of some orders but their timelines: an event under another id is another line there.
+async fn state(stack: &Stack, orders: &[OrderId]) -> Vec<String> {
+    let mut state = Vec::new();
+    for id in orders {
+        state.push(stack.api.text(&format!("/api/orders/{id}")).await);
+        state.push(stack.api.text(&format!("/api/payments/order/{id}")).await);
+        state.push(format!("{:?}", stack.charge_of(*id).await));
+    }
+    state
+}
+
+/// The same content under a new event id.
+fn renamed(heard: &Heard) -> Vec<u8> {
+    let id = heard.envelope().event_id.to_string();
+    assert!(heard.text().contains(&id));
+    heard.text().replace(&id, &EventId::from(Uuid::new_v4()).to_string()).into_bytes()
+}
+
+async fn publish(stack: &Stack, event_type: EventType, body: &str) {
+    stack.amqp.publish(event_type, body.as_bytes(), BasicProperties::default()).await;
+}

@@ -1,0 +1,301 @@
+//! One saga, one trace.
+
+use contracts::{EventType, OrderStatus};
+use futures_util::future::join_all;
+use http::{Method, StatusCode};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{
+    self, Client, Consumer, Internal, Producer, Server,
+};
+use reqwest::Response;
+use serde_json::{Value, json};
+use tests::Stack;
+use tests::api::{accepted, header, order};
+use tests::otlp::{Collector, Span};
+
+/// A span as a trace must have it: service, name, kind, and its parent's name.
+type Expected = (&'static str, &'static str, SpanKind, &'static str);
+
+/// What a placed order that is paid comes to.
+const PLACED: [Expected; 11] = [
+    ("gateway", "POST /api/orders", Server, ""),
+    ("gateway", "publish orders.exchange:order.create.requested", Producer, "POST /api/orders"),
+    (
+        "order",
+        "process orders.exchange:order.create.requested:order.create.queue",
+        Consumer,
+        "publish orders.exchange:order.create.requested",
+    ),
+    (
+        "order",
+        "transaction order.create.queue",
+        Internal,
+        "process orders.exchange:order.create.requested:order.create.queue",
+    ),
+    (
+        "order",
+        "publish orders.exchange:order.created",
+        Producer,
+        "process orders.exchange:order.create.requested:order.create.queue",
+    ),
+    (
+        "payment",
+        "process orders.exchange:order.created:payment.order-created.queue",
+        Consumer,
+        "publish orders.exchange:order.created",
+    ),
+    (
+        "payment",
+        "transaction payment.order-created.queue",
+        Internal,
+        "process orders.exchange:order.created:payment.order-created.queue",
+    ),
+    ("payment", "charge", Client, "process orders.exchange:order.created:payment.order-created.queue"),
+    ("payment", "publish payments.exchange:payment.approved", Producer, "charge"),
+    (
+        "order",
+        "process payments.exchange:payment.approved:order.payment-result.queue",
+        Consumer,
+        "publish payments.exchange:payment.approved",
+    ),
+    (
+        "order",
+        "transaction order.payment-result.queue",
+        Internal,
+        "process payments.exchange:payment.approved:order.payment-result.queue",
+    ),
+];
+
+/// What the cancellation of a paid order comes to.
+const CANCELLED: [Expected; 11] = [
+    ("gateway", "PATCH /api/orders/{id}/cancel", Server, ""),
+    ("gateway", "publish orders.exchange:order.cancel.requested", Producer, "PATCH /api/orders/{id}/cancel"),
+    (
+        "order",
+        "process orders.exchange:order.cancel.requested:order.cancel-requested.queue",
+        Consumer,
+        "publish orders.exchange:order.cancel.requested",
+    ),
+    (
+        "order",
+        "transaction order.cancel-requested.queue",
+        Internal,
+        "process orders.exchange:order.cancel.requested:order.cancel-requested.queue",
+    ),
+    (
+        "order",
+        "publish orders.exchange:order.cancelled",
+        Producer,
+        "process orders.exchange:order.cancel.requested:order.cancel-requested.queue",
+    ),
+    (
+        "payment",
+        "process orders.exchange:order.cancelled:payment.order-cancelled.queue",
+        Consumer,
+        "publish orders.exchange:order.cancelled",
+    ),
+    (
+        "payment",
+        "transaction payment.order-cancelled.queue",
+        Internal,
+        "process orders.exchange:order.cancelled:payment.order-cancelled.queue",
+    ),
+    ("payment", "refund", Client, "process orders.exchange:order.cancelled:payment.order-cancelled.queue"),
+    ("payment", "publish payments.exchange:payment.refunded", Producer, "refund"),
+    (
+        "order",
+        "process payments.exchange:payment.refunded:order.payment-timeline.queue",
+        Consumer,
+        "publish payments.exchange:payment.refunded",
+    ),
+    (
+        "order",
+        "transaction order.payment-timeline.queue",
+        Internal,
+        "process payments.exchange:payment.refunded:order.payment-timeline.queue",
+    ),
+];
+
+#[tokio::test]
+async fn each_request_and_all_that_it_causes_in_three_services_is_one_trace() {
+    let (collector, stack) = traced_stack().await;
+    let placed_alone = stack.api.post(order("10.01")).await;
+    let (alone, id) = (trace_of(&placed_alone), accepted(placed_alone).await);
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+
+    let placed = stack.api.post(order("10.01")).await;
+    let (placed, id) = (trace_of(&placed), accepted(placed).await);
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let cancelled = stack.api.patch(&format!("/api/orders/{id}/cancel"), "").await;
+    assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
+    let cancelled = trace_of(&cancelled);
+    stack.api.timeline_has(id, EventType::PaymentRefunded).await;
+    stop(stack).await;
+
+    is_this_trace(&collector.trace(&alone), &PLACED);
+    is_this_trace(&collector.trace(&placed), &PLACED);
+    is_this_trace(&collector.trace(&cancelled), &CANCELLED);
+}
+
+#[tokio::test]
+async fn spans_say_what_happened_in_the_words_of_the_conventions() {
+    let (collector, stack) = traced_stack().await;
+    let request = stack.api.post_order(order("10.01")).header("x-correlation-id", "c-1");
+    let placed = request.send().await.expect("an answer");
+    let (trace_id, id) = (trace_of(&placed), accepted(placed).await);
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let timeline = stack.api.timeline(id).await;
+    stop(stack).await;
+
+    let spans = collector.trace(&trace_id);
+    has(&spans, "POST /api/orders", "http.request.method", json!("POST"));
+    has(&spans, "POST /api/orders", "http.route", json!("/api/orders"));
+    has(&spans, "POST /api/orders", "url.path", json!("/api/orders"));
+    has(&spans, "POST /api/orders", "url.scheme", json!("http"));
+    has(&spans, "POST /api/orders", "http.response.status_code", json!(202));
+    let publish = "publish orders.exchange:order.create.requested";
+    has(&spans, publish, "messaging.system", json!("rabbitmq"));
+    has(&spans, publish, "messaging.operation.type", json!("send"));
+    has(&spans, publish, "messaging.operation.name", json!("publish"));
+    has(&spans, publish, "messaging.destination.name", json!("orders.exchange:order.create.requested"));
+    has(&spans, publish, "messaging.rabbitmq.destination.routing_key", json!("order.create.requested"));
+    has(&spans, publish, "messaging.message.id", json!(timeline.events[0].event_id));
+    has(&spans, publish, "messaging.message.conversation_id", json!("c-1"));
+    let process = "process orders.exchange:order.create.requested:order.create.queue";
+    let destination = "orders.exchange:order.create.requested:order.create.queue";
+    has(&spans, process, "messaging.system", json!("rabbitmq"));
+    has(&spans, process, "messaging.operation.type", json!("process"));
+    has(&spans, process, "messaging.operation.name", json!("process"));
+    has(&spans, process, "messaging.destination.name", json!(destination));
+    has(&spans, process, "messaging.message.id", json!(timeline.events[0].event_id));
+    has(&spans, process, "messaging.rabbitmq.message.delivery_tag", json!(1));
+    has(&spans, process, "order.id", json!(id));
+    has(&spans, "transaction order.create.queue", "messaging.batch.message_count", json!(1));
+    has(&spans, "charge", "payment.attempt", json!(1));
+    has(&spans, "charge", "payment.outcome", json!("approved"));
+    has(&spans, "charge", "order.id", json!(id));
+}
+
+#[tokio::test]
+async fn a_clients_own_trace_is_continued_through_queries_and_commands() {
+    let (collector, stack) = traced_stack().await;
+    let (trace_id, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let traceparent = format!("00-{trace_id}-{parent}-01");
+    let request = stack.api.post_keyed("k-1", "10.01").header("traceparent", &traceparent);
+    let placed = request.header("tracestate", "shop=cart").send().await.expect("an answer");
+    assert_eq!(trace_of(&placed), trace_id);
+    let id = accepted(placed).await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let query_trace = "0af7651916cd43dd8448eb211c80319c";
+    let query = stack.api.request(Method::GET, &format!("/api/orders/{id}"));
+    let query = query.header("traceparent", format!("00-{query_trace}-{parent}-01"));
+    assert_eq!(query.send().await.expect("an answer").status(), StatusCode::OK);
+    stop(stack).await;
+
+    let spans = collector.trace(trace_id);
+    let root = spans.iter().find(|span| span.parent == parent).expect("the client's span has a child");
+    assert_eq!((root.service.as_str(), root.name.as_str()), ("gateway", "POST /api/orders"));
+    let claim: [Expected; 2] = [
+        ("gateway", "PUT /idempotency-keys/{id}", Client, "POST /api/orders"),
+        ("order", "PUT /idempotency-keys/{id}", Server, "PUT /idempotency-keys/{id}"),
+    ];
+    is_this_trace(&rooted(spans, parent), &[&PLACED[..], &claim].concat());
+    let query: [Expected; 3] = [
+        ("gateway", "GET /api/orders/{id}", Server, ""),
+        ("gateway", "GET /orders/{id}", Client, "GET /api/orders/{id}"),
+        ("order", "GET /orders/{id}", Server, "GET /orders/{id}"),
+    ];
+    let spans = rooted(collector.trace(query_trace), parent);
+    is_this_trace(&spans, &query);
+    has(&spans, "GET /api/orders/{id}", "http.response.status_code", json!(200));
+}
+
+#[tokio::test]
+async fn no_span_is_an_orphan_when_many_orders_share_a_batch() {
+    let (collector, stack) = traced_stack().await;
+    let placed = join_all((0..20).map(|_| stack.api.post(order("10.01")))).await;
+    let traces: Vec<_> = placed.iter().map(trace_of).collect();
+    for placed in placed {
+        let id = accepted(placed).await;
+        stack.api.order_becomes(id, OrderStatus::Paid).await;
+    }
+    stop(stack).await;
+    for trace_id in traces {
+        let spans = collector.trace(&trace_id);
+        no_orphan(&spans);
+        // The transaction of a batch belongs to the trace of its first message; everything else to each.
+        let expected = PLACED.iter().filter(|(_, name, ..)| !name.starts_with("transaction "));
+        for (service, name, ..) in expected {
+            let found = spans.iter().filter(|span| span.service == *service && span.name == *name).count();
+            assert_eq!(found, 1, "{service} {name}: {spans:#?}");
+        }
+    }
+}
+
+async fn traced_stack() -> (Collector, Stack) {
+    let collector = Collector::start().await;
+    let stack = Stack::with()
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+        .env("OTEL_BSP_SCHEDULE_DELAY", "100")
+        .env("DRAIN_GRACE", "0ms")
+        .start()
+        .await;
+    (collector, stack)
+}
+
+/// Stops the services: each sends the spans that it still has, so whatever is missing afterwards does not exist.
+async fn stop(mut stack: Stack) {
+    let (gateway, order, payment) =
+        tokio::join!(stack.gateway.stop(), stack.order.stop(), stack.payment.stop());
+    assert!(gateway.success() && order.success() && payment.success());
+}
+
+fn is_this_trace(spans: &[Span], expected: &[Expected]) {
+    no_orphan(spans);
+    let name_of = |id: &str| spans.iter().find(|span| span.id == id).map_or("", |span| span.name.as_str());
+    let mut found: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            (span.service.as_str(), span.name.as_str(), span.kind.as_str_name(), name_of(&span.parent))
+        })
+        .collect();
+    let mut expected: Vec<_> = expected
+        .iter()
+        .map(|(service, name, kind, parent)| (*service, *name, kind.as_str_name(), *parent))
+        .collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+/// Every parent is in the trace but the root's; and who processes a message is the child of who sent it, and links to it.
+fn no_orphan(spans: &[Span]) {
+    let roots: Vec<_> = spans.iter().filter(|span| span.parent.is_empty()).collect();
+    assert_eq!(roots.len(), 1, "{spans:#?}");
+    for span in spans.iter().filter(|span| !span.parent.is_empty()) {
+        let parent = spans.iter().find(|parent| parent.id == span.parent);
+        let parent =
+            parent.unwrap_or_else(|| panic!("{} {} is an orphan: {spans:#?}", span.service, span.name));
+        if span.kind == Consumer {
+            assert_eq!(parent.kind, Producer, "{}", span.name);
+            assert_eq!(span.links, std::slice::from_ref(&parent.id), "{}", span.name);
+        }
+    }
+}
+
+/// The trace without the part of it that the client has.
+fn rooted(mut spans: Vec<Span>, parent: &str) -> Vec<Span> {
+    for span in spans.iter_mut().filter(|span| span.parent == parent) {
+        span.parent.clear();
+    }
+    spans
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better with the literal in place")]
+fn has(spans: &[Span], name: &str, attribute: &str, value: Value) {
+    let span = spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("there is {name}"));
+    assert_eq!(span.attributes.get(attribute), Some(&value), "{name} {attribute}");
+}
+
+fn trace_of(response: &Response) -> String {
+    header(response, "traceparent")[3..35].to_owned()
+}
