@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::faults::PlantedBug;
 
-/// Calls to the provider that can be under way at once: those of two replicas, and one that everybody gave up on.
-const MAX_CALLS: usize = 3;
+/// Calls to the provider that can be under way at once: those of two replicas, and in a release build (`./dev faults`),
+/// which has the time for it, one that everybody gave up on.
+const MAX_CALLS: usize = if cfg!(debug_assertions) { 2 } else { 3 };
 
 /// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +33,8 @@ pub struct World {
     pub cancel_asked: bool,
 }
 
-/// What travels. One saga says each at most once, so the name is enough.
+/// What travels. One saga says each at most once, so the name is enough. The two events that only the timeline hears are
+/// left out: nothing follows from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Message {
     Place,
@@ -42,8 +44,6 @@ pub enum Message {
     PaymentApproved,
     PaymentDeclined,
     PaymentFailed,
-    PaymentCancelled,
-    PaymentRefunded,
 }
 
 /// A call to the provider.
@@ -273,9 +273,6 @@ impl World {
             Message::PaymentApproved => self.trigger_order(&Order::PaymentApproved, bug),
             Message::PaymentDeclined => self.trigger_order(&Order::PaymentDeclined, bug),
             Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
-            Message::PaymentCancelled | Message::PaymentRefunded => {
-                self.trigger_order(&Order::PaymentSettled, bug);
-            }
             Message::OrderCreated => self.trigger_payment(Payment::OrderCreated { amount: amount() }, bug),
             Message::OrderCancelled => self.trigger_payment(Payment::OrderCancelled, bug),
         }
@@ -321,16 +318,15 @@ impl World {
     }
 
     fn emit(&mut self, event: Option<Event>) {
-        self.outboxes.extend(event.map(|event| match event.event_type() {
-            EventType::CreateOrderRequested => Message::Place,
-            EventType::OrderCancelRequested => Message::Cancel,
-            EventType::OrderCreated => Message::OrderCreated,
-            EventType::OrderCancelled => Message::OrderCancelled,
-            EventType::PaymentApproved => Message::PaymentApproved,
-            EventType::PaymentDeclined => Message::PaymentDeclined,
-            EventType::PaymentFailed => Message::PaymentFailed,
-            EventType::PaymentCancelled => Message::PaymentCancelled,
-            EventType::PaymentRefunded => Message::PaymentRefunded,
+        self.outboxes.extend(event.and_then(|event| match event.event_type() {
+            EventType::CreateOrderRequested => Some(Message::Place),
+            EventType::OrderCancelRequested => Some(Message::Cancel),
+            EventType::OrderCreated => Some(Message::OrderCreated),
+            EventType::OrderCancelled => Some(Message::OrderCancelled),
+            EventType::PaymentApproved => Some(Message::PaymentApproved),
+            EventType::PaymentDeclined => Some(Message::PaymentDeclined),
+            EventType::PaymentFailed => Some(Message::PaymentFailed),
+            EventType::PaymentCancelled | EventType::PaymentRefunded => None,
         }));
     }
 
