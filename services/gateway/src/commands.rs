@@ -19,8 +19,9 @@ use warp::reply::Response;
 use crate::upstream::{Change, Query, Upstream};
 use crate::{idempotency, preference, queries};
 
-/// How often a client that waits has its order looked at.
-const POLL_INTERVAL: Duration = Duration::from_millis(25);
+/// After how long the order of a client that waits is looked at first, and then at most how often. Sagas settle within
+/// milliseconds where the provider does; where it doesn't, a query now and then is enough.
+const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(100));
 
 /// Accepts commands.
 #[derive(Clone)]
@@ -174,8 +175,10 @@ impl Commands {
     async fn settled(&self, id: OrderId, wait: Duration, correlation_id: &CorrelationId) -> Option<Order> {
         let path = format!("/orders/{id}");
         let deadline = Instant::now() + wait;
+        let (mut interval, longest) = POLL_INTERVALS;
         while Instant::now() < deadline {
-            tokio::time::sleep(POLL_INTERVAL.min(wait)).await;
+            tokio::time::sleep(interval.min(wait)).await;
+            interval = (interval * 3 / 2).min(longest);
             let query = Query { path: &path, template: "/orders/{id}", correlation_id };
             let answer = self.order.get(query).await.ok().filter(|answer| answer.status == StatusCode::OK);
             let order = answer.and_then(|answer| serde_json::from_slice::<Order>(&answer.body).ok());

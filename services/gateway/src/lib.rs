@@ -34,10 +34,11 @@ use crate::upstream::Upstream;
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
     let Lifecycle { health, intake, connections, .. } = lifecycle;
     let server = Server::bind(config.http).await?;
-    let upstream_error = |error: reqwest::Error| StartError::Config(error.to_string());
-    let client = upstream::client().map_err(upstream_error)?;
-    let order = Upstream::new("order", config.order_url, config.request_timeout, client.clone());
-    let payment = Upstream::new("payment", config.payment_url, config.request_timeout, client);
+    let upstream_error =
+        |error: reqwest::Error| StartError::Config(format!("no HTTPS to the other services: {error:?}"));
+    let timeout = config.request_timeout;
+    let order = Upstream::new("order", config.order_url, timeout).map_err(upstream_error)?;
+    let payment = Upstream::new("payment", config.payment_url, timeout).map_err(upstream_error)?;
 
     let broker = Broker::start(Service::Gateway, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);

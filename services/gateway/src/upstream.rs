@@ -71,19 +71,25 @@ impl Change<'_> {
     const NONE: Self = Self { method: Method::GET, body: Bytes::new(), actor: None };
 }
 
-/// The pooled HTTP client of all upstreams. Credentials and redirects have no place between services.
-pub(crate) fn client() -> Result<Client, reqwest::Error> {
-    Client::builder()
+/// A pooled HTTP client. Proxies and redirects have no place between services.
+fn client(url: &Url) -> Result<Client, reqwest::Error> {
+    let client = Client::builder()
         .connect_timeout(Duration::from_secs(1))
         .pool_max_idle_per_host(64)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
+        .no_proxy();
+    match url.scheme() {
+        "https" => client.build(),
+        // Plain HTTP needs no certificate authorities, and must not fail where there are none.
+        _ => client.tls_certs_only([]).build(),
+    }
 }
 
 impl Upstream {
-    pub(crate) fn new(service: &'static str, url: Url, timeout: Duration, client: Client) -> Self {
-        Self(Arc::new(Inner { service, url, timeout, client }))
+    /// The service at `url`. Fails if that is HTTPS and this machine has no certificate authorities.
+    pub(crate) fn new(service: &'static str, url: Url, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let client = client(&url)?;
+        Ok(Self(Arc::new(Inner { service, url, timeout, client })))
     }
 
     /// Asks a question. One that could not be delivered is asked again, within the same time.

@@ -45,10 +45,10 @@ impl Environment {
         }
     }
 
-    /// Whether `NAME` or `NAME_FILE` is set, for a variable that another library reads by itself.
+    /// A variable that another library reads by itself.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     fn value(&self, name: &str) -> Result<Option<String>, String> {

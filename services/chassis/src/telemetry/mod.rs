@@ -26,16 +26,17 @@ use crate::config::{Environment, Problems};
 /// What a service's telemetry needs to know.
 pub struct TelemetryConfig {
     logs: LogConfig,
-    export_traces: bool,
+    /// Where traces go; the exporter reads the same variables and adds the path.
+    traces_endpoint: Option<String>,
 }
 
 impl TelemetryConfig {
     /// Reads `LOG_FORMAT` and `RUST_LOG`, and looks whether there is somewhere to send traces to.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
-        let endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         Some(Self {
             logs: LogConfig::from_environment(environment, problems)?,
-            export_traces: endpoint.iter().any(|name| environment.has(name)),
+            traces_endpoint: endpoint.iter().find_map(|name| environment.get(name)).map(str::to_owned),
         })
     }
 }
@@ -46,6 +47,9 @@ pub enum TelemetryError {
     /// The OTLP exporter refused its `OTEL_*` settings.
     #[error("traces can't be exported: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The exporter's HTTP client can't be made; with HTTPS, most often because there are no certificate authorities.
+    #[error("traces can't be exported: {0:?}")]
+    Client(#[from] reqwest::Error),
     /// The Prometheus registry refused the exporter.
     #[error("metrics can't be exposed: {0}")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
@@ -66,7 +70,7 @@ impl Telemetry {
     pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         let resource = resource::of_service(service);
         metrics::start(resource.clone())?;
-        let tracer_provider = traces::provider(resource, config.export_traces)?;
+        let tracer_provider = traces::provider(resource, config.traces_endpoint.as_deref())?;
         tracing_subscriber::registry()
             .with(traces::layer(&tracer_provider))
             .with(logs::layer(&config.logs))
