@@ -1,5 +1,6 @@
 //! `paysaga`: the operator's command. What it can do is in [`paysaga::command`].
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,8 +13,20 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("paysaga: {error:#}");
+            eprintln!("paysaga: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error with its causes, each said once: many of them quote their cause themselves.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !words.contains(&cause) {
+            // Writing to a String can't fail.
+            let _ = write!(words, "{}{cause}", if words.is_empty() { "" } else { ": " });
+        }
+    }
+    words
 }

@@ -1,6 +1,9 @@
 //! What can be typed: one file a subcommand.
 
+mod bench;
 mod data_directory;
+mod demo;
+mod gateway;
 mod given;
 mod infra;
 mod up;
@@ -19,6 +22,10 @@ pub struct Cli {
 enum Command {
     /// Start everything on this machine and keep it running until Ctrl-C
     Up(up::Up),
+    /// Place orders of every kind against a running stack and follow each to its end
+    Demo(demo::Demo),
+    /// Measure a running stack: time to settle, throughput, and what batching brings
+    Bench(bench::Bench),
     /// Start a private PostgreSQL and RabbitMQ only, until standard input ends (for test kits)
     Infra(infra::Infra),
 }
@@ -28,6 +35,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Up(up) => up.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Bench(bench) => bench.run().await,
             Command::Infra(infra) => infra.run().await,
         }
     }

@@ -1,9 +1,9 @@
-//! HTTP to servers on this machine.
+//! HTTP clients.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 /// The HTTP client can't be made.
@@ -20,12 +20,24 @@ pub enum ClientError {
 /// A client for plain HTTP on the loopback address, past every proxy, with a deadline of 5 s for an answer.
 pub fn client() -> Result<Client, ClientError> {
     const PATIENCE: Duration = Duration::from_secs(5);
+    Ok(plain_builder()?.timeout(PATIENCE).build()?)
+}
+
+/// Makes clients for plain HTTP, past every proxy. They need no certificates on this machine.
+pub fn plain_builder() -> Result<ClientBuilder, ClientError> {
     // reqwest wants a TLS set-up even for plain HTTP, and takes the process-wide one unless it is given its own.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    Ok(Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE).build()?)
+    Ok(Client::builder().tls_backend_preconfigured(tls).no_proxy())
+}
+
+/// Makes clients for HTTPS, past every proxy, that trust the certificate authorities that this machine trusts.
+pub fn verifying_builder() -> ClientBuilder {
+    // reqwest is built without a TLS provider of its own. Whoever comes second finds one installed.
+    ring::default_provider().install_default().ok();
+    Client::builder().no_proxy()
 }
 
 /// A name as one segment of a URL's path: `/` becomes `%2F`.

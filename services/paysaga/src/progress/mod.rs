@@ -1,10 +1,14 @@
-//! What happens step by step: spinners on a terminal, plain lines elsewhere. All on standard error, so that
+//! What happens step by step: spinners and bars on a terminal, plain lines elsewhere. All on standard error, so that
 //! standard output holds results only.
+
+mod bar;
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+pub use bar::Bar;
 
 /// Where steps are shown.
 #[derive(Debug)]

@@ -1,0 +1,105 @@
+//! The kinds of orders that the demo places.
+
+use contracts::money::InvalidMoney;
+use contracts::{CancelReason, Money, OrderStatus, PaymentStatus};
+use serde::Serialize;
+
+use super::goal::Ending;
+use crate::forced_outcome::ForcedOutcome;
+
+/// What is done with an order, and so how it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The provider takes the money.
+    Approved,
+    /// The provider refuses.
+    Declined,
+    /// The provider can't carry the charge out.
+    Failed,
+    /// The provider takes the money, but its answer never arrives.
+    AnswerLost,
+    /// The provider takes the money after 5 s.
+    Slow,
+    /// The customer cancels while the charge is under way.
+    CancelledUnderWay,
+    /// The customer cancels what is paid.
+    CancelledAfterPaid,
+    /// The same order is sent twice under one `Idempotency-Key`.
+    Duplicate,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Approved,
+        Self::Declined,
+        Self::Failed,
+        Self::AnswerLost,
+        Self::Slow,
+        Self::CancelledUnderWay,
+        Self::CancelledAfterPaid,
+        Self::Duplicate,
+    ];
+
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Declined => "declined",
+            Self::Failed => "failed",
+            Self::AnswerLost => "answer lost",
+            Self::Slow => "slow",
+            Self::CancelledUnderWay => "cancelled under way",
+            Self::CancelledAfterPaid => "cancelled after paid",
+            Self::Duplicate => "sent twice",
+        }
+    }
+
+    /// What an order of this kind costs; all differ, so that they are easily told apart.
+    pub(super) fn total(self) -> Result<Money, InvalidMoney> {
+        match self {
+            Self::Approved => ForcedOutcome::Approved.total(10),
+            Self::Declined => ForcedOutcome::Declined.total(20),
+            Self::Failed => ForcedOutcome::Failed.total(30),
+            Self::AnswerLost => ForcedOutcome::AnswerLost.total(40),
+            Self::Slow => ForcedOutcome::Slow.total(50),
+            // Slow, so that there is time to cancel it.
+            Self::CancelledUnderWay => ForcedOutcome::Slow.total(60),
+            Self::CancelledAfterPaid => ForcedOutcome::Approved.total(70),
+            Self::Duplicate => ForcedOutcome::Approved.total(80),
+        }
+    }
+
+    /// How it ends.
+    pub(super) const fn ending(self) -> Ending {
+        const fn ending(order: OrderStatus, reason: Option<CancelReason>, payment: PaymentStatus) -> Ending {
+            Ending { order, reason, payment }
+        }
+        match self {
+            Self::Approved | Self::AnswerLost | Self::Slow | Self::Duplicate => Ending::PAID,
+            Self::Declined => {
+                ending(OrderStatus::Cancelled, Some(CancelReason::PaymentDeclined), PaymentStatus::Declined)
+            }
+            Self::Failed => ending(OrderStatus::Failed, None, PaymentStatus::Failed),
+            Self::CancelledUnderWay | Self::CancelledAfterPaid => {
+                ending(OrderStatus::Cancelled, Some(CancelReason::UserRequested), PaymentStatus::Refunded)
+            }
+        }
+    }
+
+    /// Why it takes its time, if it does.
+    pub(super) const fn patience(self) -> Option<&'static str> {
+        match self {
+            Self::AnswerLost => Some(
+                "the provider's answer never comes; after PROVIDER_TIMEOUT (8 s unless set) it is looked up",
+            ),
+            Self::Slow => Some("the provider takes 5 s"),
+            Self::CancelledUnderWay => Some("the provider takes 5 s, then the money goes back"),
+            Self::Approved | Self::Declined | Self::Failed | Self::CancelledAfterPaid | Self::Duplicate => {
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What can go wrong between us and the gateway, as the person at the terminal reads it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use contracts::Problem;
+use reqwest::StatusCode;
+
+use super::GatewayUrl;
+
+/// The gateway did not do what it was asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Nobody listens there.
+    #[error("nothing answers at {0}; is `paysaga up` running?")]
+    NobodyThere(GatewayUrl),
+    /// No answer came in time. What was asked for may have been done or not.
+    #[error("{0} did not answer in time")]
+    TooLate(GatewayUrl),
+    /// The network, or TLS. What was asked for may have been done or not.
+    #[error("cannot talk to {url}: {reason}")]
+    Connection {
+        /// Which gateway.
+        url: GatewayUrl,
+        /// What happened.
+        reason: String,
+    },
+    /// It said no, and why.
+    #[error("{url} refused: {refusal}")]
+    Refused {
+        /// Which gateway.
+        url: GatewayUrl,
+        /// Its words.
+        refusal: Refusal,
+    },
+    /// Something that no gateway of ours says.
+    #[error("{url} answered {status}, but not as the gateway does: {reason}")]
+    Strange {
+        /// Who answered.
+        url: GatewayUrl,
+        /// The answer's status.
+        status: StatusCode,
+        /// What is wrong with the rest of it.
+        reason: String,
+    },
+}
+
+/// A problem (RFC 9457) in one line.
+#[derive(Clone, Debug)]
+pub struct Refusal(pub Problem);
+
+impl GatewayError {
+    /// The status of the answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { refusal, .. } => Some(refusal.0.status),
+            Self::Strange { status, .. } => Some(status.as_u16()),
+            Self::NobodyThere(_) | Self::TooLate(_) | Self::Connection { .. } => None,
+        }
+    }
+
+    pub(super) fn no_answer(url: &GatewayUrl, error: reqwest::Error) -> Self {
+        let url = url.clone();
+        if error.is_timeout() {
+            return Self::TooLate(url);
+        }
+        // reqwest says "error sending request"; what happened is at the end of the chain.
+        let error = error.without_url();
+        let chain =
+            || std::iter::successors(Some(&error as &(dyn Error + 'static)), |error| (*error).source());
+        let mut io_errors = chain().filter_map(|error| error.downcast_ref::<io::Error>());
+        if io_errors.any(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return Self::NobodyThere(url);
+        }
+        Self::Connection { url, reason: chain().last().map_or_else(String::new, ToString::to_string) }
+    }
+
+    /// An answer that is no success.
+    pub(super) fn refused(url: &GatewayUrl, status: StatusCode, body: &str) -> Self {
+        serde_json::from_str(body).map_or_else(
+            |_| {
+                let begins: String = body.chars().take(200).collect();
+                Self::strange(url, status, &format!("no problem+json but {begins:?}"))
+            },
+            |problem| Self::Refused { url: url.clone(), refusal: Refusal(problem) },
+        )
+    }
+
+    pub(super) fn strange(url: &GatewayUrl, status: StatusCode, reason: &str) -> Self {
+        Self::Strange { url: url.clone(), status, reason: reason.to_owned() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { status, title, detail, errors, correlation_id } = &self.0;
+        write!(formatter, "{status} {title}: {detail}")?;
+        for error in errors {
+            let member = if error.member.is_empty() { "the body" } else { &error.member };
+            write!(formatter, " {member}: {}.", error.detail)?;
+        }
+        if *status == StatusCode::UNAUTHORIZED {
+            formatter.write_str(" Give it with --api-key-file.")?;
+        }
+        match correlation_id {
+            Some(id) => write!(formatter, " (correlation id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::problem::InvalidMember;
+
+    use super::*;
+
+    fn refused(status: StatusCode, body: &str) -> GatewayError {
+        GatewayError::refused(&"http://127.0.0.1:3000".parse().unwrap(), status, body)
+    }
+
+    #[test]
+    fn a_problem_is_told_with_status_detail_and_every_member() {
+        let problem = Problem {
+            correlation_id: Some("c-1".to_owned()),
+            ..Problem::invalid(vec![
+                InvalidMember::new("userId", "must be a UUID"),
+                InvalidMember::new("total", "must be greater than 0"),
+            ])
+        };
+        let error = refused(StatusCode::BAD_REQUEST, &serde_json::to_string(&problem).unwrap());
+        assert_eq!(
+            error.to_string(),
+            "http://127.0.0.1:3000 refused: 400 Bad Request: Not valid: userId, total. userId: must be a UUID. \
+             total: must be greater than 0. (correlation id c-1)"
+        );
+        assert_eq!(error.status(), Some(400));
+    }
+
+    #[test]
+    fn who_has_no_key_is_told_how_to_give_one() {
+        let problem = Problem::new(401, "An API key is needed: Authorization: Bearer <key>.");
+        let error = refused(StatusCode::UNAUTHORIZED, &serde_json::to_string(&problem).unwrap());
+        assert!(error.to_string().ends_with("--api-key-file."), "{error}");
+    }
+
+    #[test]
+    fn an_answer_of_somebody_else_is_shown_as_it_is_but_not_at_length() {
+        let error = refused(StatusCode::BAD_GATEWAY, &format!("<html>{}", "x".repeat(10_000)));
+        let text = error.to_string();
+        assert!(
+            text.contains("502 Bad Gateway, but not as the gateway does") && text.contains("<html>xxx"),
+            "{text}"
+        );
+        assert!(text.len() < 400, "{text}");
+    }
+}

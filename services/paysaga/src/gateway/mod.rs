@@ -1,0 +1,161 @@
+//! The gateway, as the operator's commands call it: the contract's requests with the contract's types.
+
+mod address;
+mod api_key;
+mod error;
+mod trace;
+
+use std::time::Duration;
+
+use contracts::OrderId;
+use contracts::order::{CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order};
+use contracts::page::Page;
+use contracts::payment::{Payment, PaymentStats};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use crate::infrastructure::http::{self, ClientError};
+
+pub use address::{GatewayUrl, InvalidGatewayUrl};
+pub use api_key::{ApiKey, ApiKeyError};
+pub use error::{GatewayError, Refusal};
+pub use trace::Trace;
+
+/// How long the gateway may take to answer, beyond what it was asked to wait.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where in which trace a request belongs (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
+
+/// A client of one gateway. Nothing is sent twice: a command that got no answer may have been accepted.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    url: GatewayUrl,
+    api_key: Option<ApiKey>,
+    client: Client,
+}
+
+/// How an order is placed, beyond what it says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Placing<'a> {
+    /// The same key and the same order give one order, however often they are sent.
+    pub idempotency_key: Option<&'a str>,
+    /// Answer only once the order has settled, or after this time. Whole seconds; the gateway waits 30 s at most.
+    pub wait: Option<Duration>,
+}
+
+/// An order that the gateway took.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The order's id.
+    pub order_id: OrderId,
+    /// The order as it settled, if that was waited for and came in time.
+    pub settled: Option<Order>,
+    /// The trace of the whole saga.
+    pub trace: Option<Trace>,
+}
+
+impl Gateway {
+    /// A client for the gateway at `url`; nothing is sent yet.
+    pub fn new(url: GatewayUrl, api_key: Option<ApiKey>) -> Result<Self, ClientError> {
+        let builder = if url.is_encrypted() { http::verifying_builder() } else { http::plain_builder()? };
+        let client = builder
+            .connect_timeout(Duration::from_secs(5))
+            // The gateway closes connections that were idle for 15 s; a request must not meet that.
+            .pool_idle_timeout(Duration::from_secs(10))
+            .redirect(Policy::none())
+            .build()?;
+        Ok(Self { url, api_key, client })
+    }
+
+    /// `POST /api/orders`
+    pub async fn place(&self, order: &CreateOrder, how: Placing<'_>) -> Result<Placed, GatewayError> {
+        let mut request = self.request(Method::POST, "/api/orders").json(order);
+        if let Some(key) = how.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(wait) = how.wait {
+            request = request
+                .header("prefer", format!("wait={}", wait.as_secs()))
+                .timeout(wait.saturating_add(PATIENCE));
+        }
+        let response = self.send(request).await?;
+        let trace = response.headers().get(TRACEPARENT).and_then(Trace::of_traceparent);
+        // 200 is the settled order, 202 the promise of one.
+        let (order_id, settled) = if response.status() == StatusCode::OK {
+            let order: Order = self.body(response).await?;
+            (order.id, Some(order))
+        } else {
+            (self.body::<CreateOrderAccepted>(response).await?.order_id, None)
+        };
+        Ok(Placed { order_id, settled, trace })
+    }
+
+    /// `PATCH /api/orders/{id}/cancel`, as a part of `trace`.
+    pub async fn cancel(&self, order: OrderId, trace: Option<&Trace>) -> Result<(), GatewayError> {
+        let mut request = self.request(Method::PATCH, &format!("/api/orders/{order}/cancel"));
+        if let Some(trace) = trace {
+            request = request.header(TRACEPARENT, trace.traceparent());
+        }
+        self.body::<CancelOrderAccepted>(self.send(request).await?).await.map(drop)
+    }
+
+    /// `GET /api/orders/{id}`; `None` if there is none yet.
+    pub async fn order(&self, order: OrderId) -> Result<Option<Order>, GatewayError> {
+        self.find(&format!("/api/orders/{order}")).await
+    }
+
+    /// `GET /api/orders`, newest first.
+    pub async fn orders(&self, page: u64, limit: u64) -> Result<Page<Order>, GatewayError> {
+        self.get(&format!("/api/orders?page={page}&limit={limit}")).await
+    }
+
+    /// `GET /api/payments/order/{orderId}`; `None` if there is none yet.
+    pub async fn payment_of(&self, order: OrderId) -> Result<Option<Payment>, GatewayError> {
+        self.find(&format!("/api/payments/order/{order}")).await
+    }
+
+    /// `GET /api/payments/stats`
+    pub async fn payment_stats(&self) -> Result<PaymentStats, GatewayError> {
+        self.get("/api/payments/stats").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, GatewayError> {
+        self.body(self.send(self.request(Method::GET, path)).await?).await
+    }
+
+    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GatewayError> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND.as_u16()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.url.of(path)).timeout(PATIENCE);
+        match &self.api_key {
+            Some(key) => request.header(header::AUTHORIZATION, key.bearer()),
+            None => request,
+        }
+    }
+
+    /// Sends a request; an answer that is no success is an error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, GatewayError> {
+        let response = request.send().await.map_err(|error| GatewayError::no_answer(&self.url, error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.text().await.unwrap_or_default();
+        Err(GatewayError::refused(&self.url, status, &text))
+    }
+
+    async fn body<T: DeserializeOwned>(&self, response: Response) -> Result<T, GatewayError> {
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| GatewayError::no_answer(&self.url, error))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| GatewayError::strange(&self.url, status, &error.to_string()))
+    }
+}
