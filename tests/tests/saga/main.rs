@@ -7,6 +7,7 @@ mod cancellation;
 mod correlation;
 mod dead_letters;
 mod delivery;
+mod documentation;
 mod idempotency;
 mod load;
 mod messages;

@@ -1,0 +1,141 @@
+//! What the documents say is what the programs do.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use contracts::topology::ROUTES;
+use tests::service::Service;
+use tests::{Stack, eventually};
+
+const README: &str = include_str!("../../../README.md");
+const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
+
+#[tokio::test]
+async fn every_command_of_the_readme_gives_the_readmes_answer() {
+    let stack = Stack::start().await;
+    let mut commands = 0;
+    // Variables that one command sets are there for the next.
+    let mut settings = String::new();
+    for (command, expected) in console(README) {
+        commands += 1;
+        let command = command.replace("http://127.0.0.1:3000", &stack.gateway.url());
+        if !command.starts_with("curl") {
+            settings.push_str(&command);
+            settings.push('\n');
+            continue;
+        }
+        let script = format!("{settings}{command}");
+        let changes_something = command.contains("-X POST") || command.contains("-X PATCH");
+        let run = async || {
+            let answer = normalise(&shell(&script));
+            if answer == normalise(&expected) { Ok(()) } else { Err(format!("it answers\n{answer}")) }
+        };
+        if changes_something {
+            run().await.unwrap_or_else(|answer| panic!("{command}\n{answer}\ninstead of\n{expected}"));
+        } else {
+            eventually(&command, run).await;
+        }
+    }
+    assert!(commands > 8, "only {commands} commands were found in the README");
+}
+
+#[tokio::test]
+async fn the_readme_lists_every_variable_that_a_service_reads() {
+    let mut listed = BTreeSet::new();
+    for [variable, services, default, meaning] in table::<4>(README, "| variable | read by |") {
+        let services = services.replace("all", "gateway, order, payment");
+        for service in services.split(", ") {
+            listed.insert([service.to_owned(), variable.clone(), default.clone(), meaning.clone()]);
+        }
+    }
+    let mut read = BTreeSet::new();
+    for service in ["gateway", "order", "payment"] {
+        let help = Service::run(service, &["--help"], &tests::service::Environment::new()).await;
+        let help = String::from_utf8(help.stdout).expect("help is text");
+        for [variable, default, meaning] in table::<3>(&help, "| variable | default |") {
+            read.insert([service.to_owned(), variable, default, meaning]);
+        }
+    }
+    assert!(read.len() > 30);
+    assert_eq!(listed, read);
+}
+
+#[test]
+fn the_architecture_lists_every_route() {
+    let listed: Vec<_> = table::<6>(ARCHITECTURE, "| routing key | exchange |").collect();
+    let routes: Vec<_> = ROUTES
+        .iter()
+        .map(|route| {
+            let queue = route.queue;
+            [
+                format!("`{}`", route.routing_key),
+                format!("`{}`", route.exchange),
+                format!("`{}`", route.event_type),
+                route.publisher.to_string(),
+                format!("{}, `{queue}`", queue.consumer()),
+                format!("`{}`", queue.dead_letter_queue()),
+            ]
+        })
+        .collect();
+    assert_eq!(listed, routes);
+}
+
+/// Commands and what they print, of every `console` block.
+fn console(document: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let blocks = document.split("```console\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    for line in blocks.flat_map(str::lines) {
+        match (line.strip_prefix("$ "), found.last_mut()) {
+            (Some(command), _) => found.push((command.to_owned(), String::new())),
+            (None, Some((_, output))) => {
+                output.push_str(line);
+                output.push('\n');
+            }
+            (None, None) => panic!("output without a command: {line}"),
+        }
+    }
+    found
+}
+
+/// The rows of the table whose head begins like this, without head and rule.
+fn table<const COLUMNS: usize>(document: &str, head: &str) -> impl Iterator<Item = [String; COLUMNS]> {
+    let table = document.split(head).nth(1).unwrap_or_else(|| panic!("there is no table {head}"));
+    table.lines().skip(2).take_while(|line| line.starts_with('|')).map(|line| {
+        let cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned());
+        let cells: Vec<String> = cells.collect();
+        <[String; COLUMNS]>::try_from(cells).unwrap_or_else(|cells| panic!("{COLUMNS} columns: {cells:?}"))
+    })
+}
+
+fn shell(script: &str) -> String {
+    let output =
+        Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().expect("bash can be run");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The text with everything that differs from run to run taken out: ids and times.
+fn normalise(text: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for letter in text.trim().chars().chain(['\n']) {
+        if letter.is_ascii_alphanumeric() || "-:.".contains(letter) {
+            word.push(letter);
+            continue;
+        }
+        let is_id = uuid::Uuid::parse_str(&word).is_ok();
+        let is_time = word.len() == 24 && word.ends_with('Z') && word.contains('T');
+        out.push_str(if is_id {
+            "<id>"
+        } else if is_time {
+            "<time>"
+        } else {
+            &word
+        });
+        out.push(letter);
+        word.clear();
+    }
+    // The simulated provider's references are made of a payment's id.
+    let mut parts = out.split("sim_");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "sim_" + part.get(32..).unwrap_or(part))
+}
