@@ -10,12 +10,14 @@
 
 mod config;
 mod connection;
+mod inspect;
 mod message;
 mod publisher;
 mod topology;
 
 pub use config::{BrokerConfig, BrokerVariables};
 pub use connection::{Broker, Unavailable};
+pub use inspect::{BrokerUrl, QueueDepth, queue_depths};
 pub use message::Message;
 pub use publisher::{PublishError, Publisher};
 

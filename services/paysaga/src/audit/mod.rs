@@ -1,0 +1,15 @@
+//! The auditor: proves the invariants of `docs/INVARIANTS.md` on live data.
+//!
+//! ```text
+//! databases (streams by order id) ─┐
+//! api (pages) ─────────────────────┴→ pairs: one order, its payment, its charge → judge (pure) → report
+//! backlog: outboxes, failed messages, queues ──────────────────────────────────────────────────────↗
+//! ```
+
+pub mod backlog;
+pub mod databases;
+pub mod judge;
+pub mod pairs;
+pub mod report;
+
+pub use report::{Finding, Report};
