@@ -21,7 +21,7 @@ pub async fn look_at_database(
     .await?;
     let depth = row.try_get::<i64, _>("depth")?.unsigned_abs();
     let age = Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default();
-    report.outbox += depth;
+    *report.outbox.get_or_insert_default() += depth;
     if depth > 0 && age >= grace {
         let what = format!("{depth} messages in the outbox of {service}, the oldest for {} s", age.as_secs());
         report.findings.push(Finding::general("all-settled", what));
@@ -29,11 +29,7 @@ pub async fn look_at_database(
     let failed: i64 = sqlx::query_scalar("SELECT count(*) FROM failed_messages WHERE status = 'FAILED'")
         .fetch_one(connection)
         .await?;
-    report.failed_messages += failed.unsigned_abs();
-    if failed > 0 {
-        let what = format!("{failed} failed messages of {service} wait for a decision (paysaga failed list)");
-        report.findings.push(Finding::general("no-dead-letters", what));
-    }
+    report.add_failed_messages(service, failed.unsigned_abs());
     Ok(())
 }
 

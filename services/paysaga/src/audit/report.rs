@@ -36,12 +36,30 @@ pub struct Report {
     pub paid: MoneyTotal,
     /// What the provider charged and did not give back; absent where its books can't be read.
     pub held: Option<MoneyTotal>,
-    /// Messages in the outboxes.
-    pub outbox: u64,
-    /// Failed messages that wait for somebody to decide.
-    pub failed_messages: u64,
+    /// Messages in the outboxes; absent where the databases were not read.
+    pub outbox: Option<u64>,
+    /// Failed messages that wait for somebody to decide; absent where nobody may tell.
+    pub failed_messages: Option<u64>,
     /// Messages in the queues; absent where the broker was not asked.
     pub queued: Option<u64>,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether every invariant holds.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Adds failed messages of a service that wait for somebody to decide.
+    pub(super) fn add_failed_messages(&mut self, service: &str, count: u64) {
+        *self.failed_messages.get_or_insert_default() += count;
+        if count > 0 {
+            let what =
+                format!("{count} failed messages of {service} wait for a decision (paysaga failed list)");
+            self.findings.push(Finding::general("no-dead-letters", what));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The options that name infrastructure to use instead of a private one.
+//! The options that name infrastructure that is there already.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,23 +8,22 @@ use clap::Args;
 
 use crate::stack::plan::Given;
 
-/// Infrastructure that is there already. Whatever is not named is private.
+/// Infrastructure that is there already.
 #[derive(Args)]
-#[command(next_help_heading = "Infrastructure that is there already")]
 pub(super) struct GivenInfrastructure {
-    /// Use this RabbitMQ: amqp://… (other users see command lines; prefer the variable or the file)
+    /// RabbitMQ: amqp://… (other users see command lines; prefer the variable or the file)
     #[arg(long, value_name = "URL", env = "RABBITMQ_URL", hide_env_values = true)]
     rabbitmq_url: Option<String>,
     /// The same, from a file
     #[arg(long, value_name = "PATH", env = "RABBITMQ_URL_FILE", conflicts_with = "rabbitmq_url")]
     rabbitmq_url_file: Option<PathBuf>,
-    /// Use this database for the order service: postgres://…
+    /// The order service's database: postgres://…
     #[arg(long, value_name = "URL", env = "ORDER_DATABASE_URL", hide_env_values = true)]
     order_database_url: Option<String>,
     /// The same, from a file
     #[arg(long, value_name = "PATH", env = "ORDER_DATABASE_URL_FILE", conflicts_with = "order_database_url")]
     order_database_url_file: Option<PathBuf>,
-    /// Use this database for the payment service: postgres://…
+    /// The payment service's database: postgres://…
     #[arg(long, value_name = "URL", env = "PAYMENT_DATABASE_URL", hide_env_values = true)]
     payment_database_url: Option<String>,
     /// The same, from a file

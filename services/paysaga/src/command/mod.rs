@@ -1,8 +1,10 @@
 //! What can be typed: one file a subcommand.
 
 mod bench;
+mod check;
 mod data_directory;
 mod demo;
+mod failed;
 mod gateway;
 mod given;
 mod infra;
@@ -26,6 +28,10 @@ enum Command {
     Demo(demo::Demo),
     /// Measure a running stack: time to settle, throughput, and what batching brings
     Bench(bench::Bench),
+    /// Prove on live data that nothing is lost, charged twice or stuck
+    Check(check::Check),
+    /// Messages that no service could handle: list, show, replay, discard
+    Failed(failed::Failed),
     /// Start a private PostgreSQL and RabbitMQ only, until standard input ends (for test kits)
     Infra(infra::Infra),
 }
@@ -37,6 +43,8 @@ impl Cli {
             Command::Up(up) => up.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Bench(bench) => bench.run().await,
+            Command::Check(check) => check.run().await,
+            Command::Failed(failed) => failed.run().await,
             Command::Infra(infra) => infra.run().await,
         }
     }

@@ -44,7 +44,7 @@ pub(super) struct Up {
     #[arg(long, value_name = "FOLDER")]
     bin_dir: Option<PathBuf>,
     // Last: the heading it brings holds for everything after it.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Infrastructure that is there already, instead of a private one")]
     given: GivenInfrastructure,
 }
 

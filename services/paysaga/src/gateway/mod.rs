@@ -3,6 +3,7 @@
 mod address;
 mod api_key;
 mod error;
+mod failed_messages;
 mod trace;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::infrastructure::http::{self, ClientError};
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
 pub use error::{GatewayError, Refusal};
+pub use failed_messages::FailedMessagesOf;
 pub use trace::Trace;
 
 /// How long the gateway may take to answer, beyond what it was asked to wait.
@@ -109,6 +111,11 @@ impl Gateway {
     /// `GET /api/orders`, newest first.
     pub async fn orders(&self, page: u64, limit: u64) -> Result<Page<Order>, GatewayError> {
         self.get(&format!("/api/orders?page={page}&limit={limit}")).await
+    }
+
+    /// `GET /api/payments`, newest first.
+    pub async fn payments(&self, page: u64, limit: u64) -> Result<Page<Payment>, GatewayError> {
+        self.get(&format!("/api/payments?page={page}&limit={limit}")).await
     }
 
     /// `GET /api/payments/order/{orderId}`; `None` if there is none yet.

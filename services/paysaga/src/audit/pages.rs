@@ -1,0 +1,113 @@
+//! What the gateway tells as the source of an audit: all pages of orders and payments.
+//!
+//! Sagas go on while the pages are read. So a pair that looks wrong is asked for once more, both sides together,
+//! before it is judged.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use contracts::failed_message::{FailedMessageFilter, FailedMessageStatus};
+use contracts::order::Order;
+use contracts::page::{Page, PageRequest};
+use contracts::payment::Payment;
+use contracts::{OrderId, Timestamp};
+
+use super::judge::{OrderSide, Pair, PaymentSide, Verdict, judge};
+use super::pairs::Examiner;
+use super::report::Report;
+use crate::gateway::{FailedMessagesOf, Gateway, GatewayError};
+
+/// Audits what clients can see. What changed less than `grace` ago may still be on its way.
+pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, GatewayError> {
+    // The payments first, so that every payment that is found has its order among the orders.
+    let mut payments: HashMap<OrderId, Payment> = HashMap::new();
+    for page in 1.. {
+        let Page { data, meta } = gateway.payments(page, PageRequest::MAX_LIMIT.into()).await?;
+        payments.extend(data.into_iter().map(|payment| (payment.order_id, payment)));
+        if page >= meta.total_pages {
+            break;
+        }
+    }
+    let mut examiner = Examiner::new(grace, false);
+    // New orders push others to a later page, where they are met again.
+    let mut seen = HashSet::new();
+    for page in 1.. {
+        let Page { data, meta } = gateway.orders(page, PageRequest::MAX_LIMIT.into()).await?;
+        for order in data {
+            if seen.insert(order.id) {
+                let payment = payments.remove(&order.id);
+                examine(gateway, Some(order), payment, grace, &mut examiner).await?;
+            }
+        }
+        if page >= meta.total_pages {
+            break;
+        }
+    }
+    for (order, payment) in payments {
+        if !seen.contains(&order) {
+            examine(gateway, None, Some(payment), grace, &mut examiner).await?;
+        }
+    }
+    let mut report = examiner.close();
+    failed_messages(gateway, &mut report).await?;
+    Ok(report)
+}
+
+async fn examine(
+    gateway: &Gateway,
+    order: Option<Order>,
+    payment: Option<Payment>,
+    grace: Duration,
+    examiner: &mut Examiner,
+) -> Result<(), GatewayError> {
+    let id = order.as_ref().map(|order| order.id).or(payment.as_ref().map(|payment| payment.order_id));
+    let mut pair = pair(order, payment);
+    if let (Some(id), Verdict::Wrong(_)) = (id, judge(&pair, grace)) {
+        let (order, payment) = tokio::try_join!(gateway.order(id), gateway.payment_of(id))?;
+        pair = self::pair(order, payment);
+    }
+    examiner.examine(pair);
+    Ok(())
+}
+
+/// Adds the failed messages of both services to the report, if the caller may see them.
+async fn failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(), GatewayError> {
+    let open = FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..Default::default() };
+    for service in FailedMessagesOf::ALL {
+        match gateway.failed_messages(service, &open, 1, 1).await {
+            Ok(page) => report.add_failed_messages(service.name(), page.meta.total),
+            // An API key that is no operator's.
+            Err(error) if error.status() == Some(403) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn pair(order: Option<Order>, payment: Option<Payment>) -> Pair {
+    Pair {
+        order: order.map(|order| OrderSide {
+            id: order.id,
+            total: order.total,
+            status: order.status,
+            age: age(order.updated_at),
+        }),
+        payment: payment.map(|payment| PaymentSide {
+            id: payment.id,
+            order_id: payment.order_id,
+            amount: payment.amount,
+            status: payment.status,
+            step: None,
+            attempts: payment.attempts,
+            last_error: payment.last_error,
+            age: age(payment.updated_at),
+        }),
+        charge: None,
+        provider_known: false,
+    }
+}
+
+/// How long ago that was, by our clock.
+fn age(since: Timestamp) -> Duration {
+    (Timestamp::now().as_datetime() - since.as_datetime()).try_into().unwrap_or_default()
+}

@@ -1,0 +1,33 @@
+//! A report for people.
+
+use super::report::Report;
+use crate::table;
+
+/// What was looked at, then one line a finding.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let Report { orders, settled, in_flight, paid, held, outbox, failed_messages, queued, findings } = report;
+    let mut books = table::with_header(["what", "how many or how much"]);
+    for (what, value) in [
+        ("orders", Some(orders.to_string())),
+        ("settled", Some(settled.to_string())),
+        ("in flight", Some(in_flight.to_string())),
+        ("paid orders, together", Some(paid.to_string())),
+        ("held by the provider", held.map(|held| held.to_string())),
+        ("messages in outboxes", outbox.map(|count| count.to_string())),
+        ("messages in queues", queued.map(|count| count.to_string())),
+        ("failed messages", failed_messages.map(|count| count.to_string())),
+    ] {
+        books.add_row([what.to_owned(), value.unwrap_or_else(|| "not looked at".to_owned())]);
+    }
+    let mut text = books.trim_fmt();
+    if !findings.is_empty() {
+        let mut wrong = table::with_header(["invariant", "order", "what is wrong"]);
+        for finding in findings {
+            let order = finding.order_id.map_or_else(|| "–".to_owned(), |id| id.to_string());
+            wrong.add_row([finding.invariant.to_owned(), order, finding.what.clone()]);
+        }
+        text = format!("{text}\n\n{}", wrong.trim_fmt());
+    }
+    text
+}

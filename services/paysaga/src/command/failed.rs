@@ -1,0 +1,279 @@
+//! `paysaga failed`: messages that no service could handle.
+
+use std::io::{Write, stdout};
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+use contracts::Timestamp;
+use contracts::failed_message::{
+    FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus, ReplayRequest,
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::gateway::GatewayOptions;
+use crate::gateway::{FailedMessagesOf, Gateway};
+use crate::table;
+
+/// Messages that no service could handle: look at them, have them handled again, or give them up.
+///
+/// Replaying is harmless: a message keeps its event id, and what was done once is not done again.
+#[derive(Debug, Args)]
+pub(super) struct Failed {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List them, the one that failed last first
+    List(List),
+    /// Show one with its headers, its body and what was done about it
+    Show(Show),
+    /// Have one, or all that fit, handled again
+    Replay(Replay),
+    /// Give one up, for a reason that is kept
+    Discard(Discard),
+}
+
+/// Which failed messages.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which messages")]
+struct Which {
+    /// Of this service [default: both]
+    #[arg(long, value_enum)]
+    service: Option<FailedMessagesOf>,
+    /// That failed on this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Of this event type
+    #[arg(long = "type", value_name = "EVENT_TYPE")]
+    event_type: Option<String>,
+    /// Whose reason contains this text
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// That failed last at this time or later (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// That failed last before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Where they stand
+    #[arg(long, value_enum, default_value_t = Status::Failed)]
+    status: Status,
+    /// Most messages of each service, from 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
+    limit: u64,
+    /// Page, from 1
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    page: u64,
+    /// Print them as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// The failed message's id
+    id: Uuid,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    /// The failed message's id
+    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "Which"])]
+    id: Option<Uuid>,
+    /// All that wait for a decision and fit what follows
+    #[arg(long)]
+    all: bool,
+    /// Only say how many that are
+    #[arg(long, requires = "all")]
+    dry_run: bool,
+    /// Most messages a second and service [default: as fast as it goes]
+    #[arg(long, value_name = "PER_SECOND", requires = "all", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+#[derive(Debug, Args)]
+struct Discard {
+    /// The failed message's id
+    id: Uuid,
+    /// Why it is given up
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Status {
+    /// Waiting for a decision
+    Failed,
+    /// About to be handled again
+    Replaying,
+    /// Handled after all
+    Replayed,
+    /// Given up
+    Discarded,
+    /// All of these
+    Any,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    service: &'static str,
+    #[serde(flatten)]
+    message: FailedMessage,
+}
+
+impl Failed {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.action {
+            Action::List(list) => list.run().await,
+            Action::Show(show) => show.run().await,
+            Action::Replay(replay) => replay.run().await,
+            Action::Discard(discard) => discard.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let gateway = self.gateway.client()?;
+        let filter = FailedMessageFilter { status: self.status.into(), ..self.which.filter() };
+        let (mut listed, mut total) = (Vec::new(), 0);
+        for service in self.which.services() {
+            let page = gateway.failed_messages(service, &filter, self.page, self.limit).await?;
+            total += page.meta.total;
+            listed.extend(page.data.into_iter().map(|message| Listed { service: service.name(), message }));
+        }
+        listed.sort_by_key(|listed| std::cmp::Reverse(listed.message.last_seen));
+        let mut output = stdout().lock();
+        if self.json {
+            serde_json::to_writer_pretty(&mut output, &listed)?;
+            writeln!(output)?;
+            return Ok(());
+        }
+        if !listed.is_empty() {
+            writeln!(output, "{}\n", render(&listed))?;
+        }
+        writeln!(output, "{} of {total} failed messages", listed.len())?;
+        Ok(())
+    }
+}
+
+impl Show {
+    async fn run(self) -> anyhow::Result<()> {
+        let (_, details) = find(&self.gateway.client()?, self.id).await?;
+        let mut output = stdout().lock();
+        serde_json::to_writer_pretty(&mut output, &details)?;
+        writeln!(output)?;
+        Ok(())
+    }
+}
+
+impl Replay {
+    async fn run(self) -> anyhow::Result<()> {
+        let gateway = self.gateway.client()?;
+        let Some(id) = self.id else { return self.run_all(&gateway).await };
+        let (service, _) = find(&gateway, id).await?;
+        gateway.replay(service, id).await?;
+        writeln!(stdout(), "{id} will be handled again by the {} service", service.name())?;
+        Ok(())
+    }
+
+    async fn run_all(&self, gateway: &Gateway) -> anyhow::Result<()> {
+        let request =
+            ReplayRequest { filter: self.which.filter(), dry_run: self.dry_run, rate_per_second: self.rate };
+        for service in self.which.services() {
+            let accepted = gateway.replay_all(service, &request).await?;
+            let (name, matching) = (service.name(), accepted.matching);
+            if self.dry_run {
+                writeln!(stdout(), "{name}: {matching} messages would be handled again")?;
+            } else {
+                writeln!(stdout(), "{name}: {} messages will be handled again", accepted.scheduled)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Discard {
+    async fn run(self) -> anyhow::Result<()> {
+        let gateway = self.gateway.client()?;
+        let (service, _) = find(&gateway, self.id).await?;
+        gateway.discard(service, self.id, self.reason).await?;
+        writeln!(stdout(), "{} is given up", self.id)?;
+        Ok(())
+    }
+}
+
+impl Which {
+    fn services(&self) -> Vec<FailedMessagesOf> {
+        self.service.map_or_else(|| FailedMessagesOf::ALL.to_vec(), |service| vec![service])
+    }
+
+    fn filter(&self) -> FailedMessageFilter {
+        FailedMessageFilter {
+            queue: self.queue.clone(),
+            event_type: self.event_type.clone(),
+            reason: self.reason.clone(),
+            status: None,
+            from: self.from,
+            to: self.to,
+        }
+    }
+}
+
+impl From<Status> for Option<FailedMessageStatus> {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Failed => Some(FailedMessageStatus::Failed),
+            Status::Replaying => Some(FailedMessageStatus::Replaying),
+            Status::Replayed => Some(FailedMessageStatus::Replayed),
+            Status::Discarded => Some(FailedMessageStatus::Discarded),
+            Status::Any => None,
+        }
+    }
+}
+
+/// The message, and whose it is: an operator knows its id, and need not know more.
+async fn find(gateway: &Gateway, id: Uuid) -> anyhow::Result<(FailedMessagesOf, FailedMessageDetails)> {
+    for service in FailedMessagesOf::ALL {
+        if let Some(details) = gateway.failed_message(service, id).await? {
+            return Ok((service, details));
+        }
+    }
+    bail!("no service has a failed message {id} (paysaga failed list shows them)")
+}
+
+fn render(listed: &[Listed]) -> String {
+    let mut table = table::with_header(["id", "queue", "type", "status", "attempts", "last seen", "reason"]);
+    for Listed { message, .. } in listed {
+        table.add_row([
+            message.id.to_string(),
+            message.queue.clone(),
+            message.event_type.clone().unwrap_or_else(|| "–".to_owned()),
+            message.status.to_string(),
+            message.attempts.to_string(),
+            message.last_seen.to_string(),
+            message.reason.clone(),
+        ]);
+    }
+    table.trim_fmt()
+}
