@@ -60,6 +60,17 @@ pub struct Stack {
     logs: TempDir,
 }
 
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its result.
+    pub stdout: String,
+    /// What it said on the way.
+    pub stderr: String,
+}
+
 impl Stack {
     /// Starts one with a provider that answers at once.
     pub async fn start() -> Self {
@@ -148,6 +159,30 @@ impl Stack {
             })
             .await;
         }
+    }
+
+    /// Runs the operator's command against this stack.
+    pub async fn paysaga(&self, arguments: &[&str]) -> Ran {
+        self.paysaga_with(arguments, Environment::new()).await
+    }
+
+    /// The same, with more environment variables.
+    pub async fn paysaga_with(&self, arguments: &[&str], mut environment: Environment) -> Ran {
+        environment.insert("PAYSAGA_GATEWAY".to_owned(), self.gateway.url());
+        let output = Service::run("paysaga", arguments, &environment).await;
+        let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// The variables that let the operator's command look behind the gateway.
+    #[must_use]
+    pub fn behind_the_gateway(&self) -> Environment {
+        let of = |service: &Service, name: &str| service.environment()[name].clone();
+        Environment::from([
+            ("ORDER_DATABASE_URL".to_owned(), of(&self.order, "DATABASE_URL")),
+            ("PAYMENT_DATABASE_URL".to_owned(), of(&self.payment, "DATABASE_URL")),
+            ("RABBITMQ_URL".to_owned(), of(&self.order, "RABBITMQ_URL")),
+        ])
     }
 
     /// Where the services log to.

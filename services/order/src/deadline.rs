@@ -10,7 +10,7 @@ use chassis::telemetry::METER;
 use contracts::Timestamp;
 use opentelemetry::metrics::Gauge;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::domain::{self, Saga, Trigger};
 use crate::store::{self, Step};
@@ -51,7 +51,11 @@ pub(crate) fn start(timeout: Duration, outbox: Outbox, health: &Health, tasks: &
 async fn watch(timeout: Duration, outbox: Outbox, health: HealthPart, stopping: CancellationToken) {
     while !stopping.is_cancelled() {
         let cancelled = match outbox.transact(&health, &stopping, &CancelOverdue { timeout }).await {
-            Ok(cancelled) => cancelled,
+            Ok(0) => 0,
+            Ok(cancelled) => {
+                warn!(orders = cancelled, "cancelled orders that had no payment result in time");
+                cancelled
+            }
             Err(GaveUp::Stopping) => return,
             Err(GaveUp::Failed(error)) => {
                 error!(%error, "overdue orders could not be cancelled");
@@ -95,7 +99,7 @@ impl Work for CancelOverdue {
             *saga = transition.next;
             if let Some(event) = transition.emit {
                 let correlation_id = cause.correlation_id.as_deref();
-                warn!(order.id = %id, correlation.id = correlation_id, "no payment result in time; cancelled");
+                info!(order.id = %id, correlation.id = correlation_id, "no payment result in time; cancelled");
                 steps.push(Step::new(*id, unit.emit(event, cause)?, saga));
             }
         }

@@ -3,11 +3,14 @@
 //! One module an area of the contract. Each test starts a stack of its own.
 
 mod access;
+mod auditor;
 mod cancellation;
 mod correlation;
 mod dead_letters;
+mod deadline;
 mod delivery;
 mod documentation;
+mod failed_messages;
 mod idempotency;
 mod load;
 mod messages;
@@ -18,6 +21,7 @@ mod outages;
 mod outcomes;
 mod pages;
 mod payments;
+mod provider_outage;
 mod requests;
 mod shutdown;
 mod timeline;

@@ -24,8 +24,8 @@ pub(super) struct DeadLetter {
     pub(super) trace: TraceContext,
     pub(super) headers: Value,
     pub(super) body: Vec<u8>,
-    /// The broker's word for why it is here.
-    pub(super) death: String,
+    /// The broker's word for why it is here; none if a consumer rejected it, and knows better.
+    pub(super) death: Option<String>,
 }
 
 impl DeadLetter {
@@ -49,11 +49,12 @@ impl DeadLetter {
             headers: properties.headers().as_ref().map_or_else(|| Value::Object(Map::new()), table),
             body: data,
             death: match death.reason.as_deref() {
+                Some("rejected") => None,
                 Some("delivery_limit") => {
-                    "delivered too often without being settled (delivery_limit)".to_owned()
+                    Some("delivered too often without being settled (delivery_limit)".to_owned())
                 }
-                Some(reason) => reason.to_owned(),
-                None => "found in the dead-letter queue".to_owned(),
+                Some(reason) => Some(reason.to_owned()),
+                None => Some("found in the dead-letter queue".to_owned()),
             },
         }
     }

@@ -46,15 +46,17 @@ pub(super) async fn insert(connection: &mut PgConnection, letter: &DeadLetter) -
             .bind(letter.id)
             .fetch_optional(&mut *connection)
             .await?;
-    let reason = noted.unwrap_or_else(|| letter.death.clone());
-    sqlx::query(
+    // The same message rejected several times at once has noted its reason only once.
+    let reason = noted.as_ref().or(letter.death.as_ref());
+    let reason: String = sqlx::query_scalar(
         "INSERT INTO failed_messages AS known
              (id, queue, exchange, routing_key, message_id, event_type, correlation_id, trace_context, headers,
               body, reason)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, 'rejected'))
          ON CONFLICT (id) DO UPDATE
          SET status = 'FAILED', replay_at = NULL, attempts = known.attempts + 1,
-             reason = excluded.reason, last_seen = now()",
+             reason = coalesce($11, known.reason), last_seen = now()
+         RETURNING reason",
     )
     .bind(letter.id)
     .bind(letter.queue.name())
@@ -66,8 +68,8 @@ pub(super) async fn insert(connection: &mut PgConnection, letter: &DeadLetter) -
     .bind(Json(&letter.trace))
     .bind(&letter.headers)
     .bind(&letter.body)
-    .bind(&reason)
-    .execute(&mut *connection)
+    .bind(reason)
+    .fetch_one(&mut *connection)
     .await?;
     audit(connection, letter.id, AuditAction::Failed, SERVICE, Some(&reason)).await
 }

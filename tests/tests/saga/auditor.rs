@@ -1,0 +1,129 @@
+//! `paysaga check`: says nothing of a system that is well, and names what is wrong with one that isn't.
+
+use contracts::{OrderStatus, PaymentStatus};
+use serde_json::Value;
+use tests::Stack;
+use tests::service::Environment;
+use tests::stack::Ran;
+
+#[tokio::test]
+async fn a_settled_system_is_clean_from_the_outside_and_from_behind() {
+    let stack = Stack::start().await;
+    for (total, status) in
+        [("10.01", OrderStatus::Paid), ("20.02", OrderStatus::Cancelled), ("30.03", OrderStatus::Failed)]
+    {
+        let id = stack.api.place(total).await;
+        stack.api.order_becomes(id, status).await;
+    }
+    stack.walk_every_queue().await;
+    stack.outboxes_empty().await;
+    for environment in [Environment::new(), stack.behind_the_gateway()] {
+        let behind = !environment.is_empty();
+        let ran = stack.paysaga_with(&["check", "--settled", "--json"], environment.clone()).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let report = report(&ran);
+        assert_eq!(
+            (&report["ok"], &report["orders"], &report["settled"], &report["findings"]),
+            (&true.into(), &4.into(), &4.into(), &Value::Array(Vec::new())),
+        );
+        assert_eq!(report["paid"].to_string(), "10.01");
+        let held = if behind { "10.01" } else { "null" };
+        assert_eq!(report["held"].to_string(), held, "only the databases tell what the provider holds");
+        let table = stack.paysaga_with(&["check", "--settled"], environment).await;
+        assert!(table.stdout.contains("failed messages"), "{table:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_order_is_named_with_what_it_waits_for() {
+    let mut stack = Stack::start().await;
+    stack.payment.stop().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
+    stack.outboxes_empty().await;
+    // It is young: it may be on its way.
+    let ran = stack.paysaga_with(&["check"], behind_with(&stack)).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    assert_eq!(ran.code, Some(1));
+    for said in [
+        &id.to_string(),
+        "all-settled",
+        "the payment service has not heard order.created",
+        "1 messages in payment.order-created.queue",
+    ] {
+        assert!(ran.stdout.contains(said), "{said}: {ran:?}");
+    }
+    stack.payment.start_again().await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+}
+
+#[tokio::test]
+async fn books_that_were_tampered_with_are_found_out() {
+    let stack = Stack::start().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    stack.api.payment_becomes(id, PaymentStatus::Approved).await;
+    stack.outboxes_empty().await;
+    let orders = &stack.order_database;
+    let payments = &stack.payment_database;
+    for (database, tamper, repair, invariant) in [
+        (orders, "UPDATE orders SET total = 10", "UPDATE orders SET total = 10.01", "books-balance"),
+        (orders, "UPDATE orders SET status = 'FAILED'", "UPDATE orders SET status = 'PAID'", "pairs-agree"),
+        (
+            orders,
+            "UPDATE order_counts SET count = count + 2 WHERE status = 'PAID'",
+            "UPDATE order_counts SET count = count - 2 WHERE status = 'PAID'",
+            "books-balance",
+        ),
+        (
+            payments,
+            "UPDATE provider_simulator.charges SET refunded_at = now()",
+            "UPDATE provider_simulator.charges SET refunded_at = NULL",
+            "books-balance",
+        ),
+        (
+            payments,
+            "UPDATE provider_simulator.charges SET payment_id = order_id FROM payments",
+            "UPDATE provider_simulator.charges SET payment_id = id FROM payments",
+            "one-charge",
+        ),
+    ] {
+        sqlx::query(tamper).execute(database).await.expect("the table can be changed");
+        let ran = stack.paysaga_with(&["check", "--settled", "--json"], stack.behind_the_gateway()).await;
+        assert_eq!(ran.code, Some(1), "{tamper}: {ran:?}");
+        let findings = report(&ran)["findings"].clone();
+        let named =
+            findings.as_array().expect("a list").iter().any(|finding| finding["invariant"] == invariant);
+        assert!(named, "{tamper}: {findings}");
+        sqlx::query(repair).execute(database).await.expect("the table can be changed");
+    }
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[tokio::test]
+async fn one_database_alone_is_refused_and_one_that_is_away_is_named() {
+    let stack = Stack::start().await;
+    let mut environment = stack.behind_the_gateway();
+    environment.remove("PAYMENT_DATABASE_URL");
+    let ran = stack.paysaga_with(&["check"], environment).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("--order-database-url needs --payment-database-url"), "{ran:?}");
+    let mut environment = stack.behind_the_gateway();
+    environment.insert("ORDER_DATABASE_URL".to_owned(), "postgres://me:hush@127.0.0.1:1/orders".to_owned());
+    let ran = stack.paysaga_with(&["check"], environment).await;
+    assert!(ran.stderr.contains("cannot connect to the order database"), "{ran:?}");
+    assert!(!ran.stderr.contains("hush"), "{ran:?}");
+}
+
+/// The databases without the broker: what is queued may be on its way.
+fn behind_with(stack: &Stack) -> Environment {
+    let mut environment = stack.behind_the_gateway();
+    environment.remove("RABBITMQ_URL");
+    environment
+}
+
+fn report(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}

@@ -1,0 +1,253 @@
+//! Failed messages: an operator finds them, has them handled again, or gives them up.
+
+use contracts::event::{CreateOrderRequested, OrderCreated, PaymentApproved};
+use contracts::failed_message::{AuditAction, FailedMessage, FailedMessageStatus};
+use contracts::topology::Queue;
+use contracts::{Envelope, EventType, OrderId, OrderStatus, PaymentStatus};
+use lapin::BasicProperties;
+use serde_json::Value;
+use tests::api::{USER, problem};
+use tests::service::environment;
+use tests::{Stack, eventually};
+use uuid::Uuid;
+
+/// A key and its digest (`printf key-of-shop | sha256sum`).
+const SHOP: (&str, &str) =
+    ("key-of-shop", "shop:625ec9a8bfc54cc62de07d58b187d9e967e1fbcaa61cf9acd03ce7995c261a8d");
+const APP: (&str, &str) =
+    ("key-of-app", "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805");
+
+#[tokio::test]
+async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
+    let mut stack = Stack::start().await;
+    stack.payment.stop().await;
+    let order_id = OrderId::new();
+    let approval = Envelope::now(PaymentApproved { order_id, transaction_id: "t-1".to_owned() }, None);
+    let event_id = approval.event_id;
+    let properties = BasicProperties::default().with_message_id(event_id.to_string().into());
+    let body = approval.encode().expect("an event can be written");
+    stack.amqp.publish(EventType::PaymentApproved, body.as_bytes(), properties).await;
+    let failed = stack.api.failed_messages_are(Queue::OrderPaymentResult, 1).await.remove(0);
+    assert_eq!(failed.message_id, Some(event_id.to_string()));
+
+    let request = CreateOrderRequested {
+        order_id: Some(order_id),
+        user_id: USER.parse().expect("a UUID"),
+        total: "10.01".parse().expect("money"),
+    };
+    stack.amqp.say(&Envelope::now(request, None)).await;
+    stack.api.order_becomes(order_id, OrderStatus::PendingPayment).await;
+    replay(&stack, &failed).await;
+    stack.api.order_becomes(order_id, OrderStatus::Paid).await;
+    let heard = |timeline: contracts::order::Timeline| {
+        timeline.events.iter().filter(|entry| entry.event_id == event_id).count()
+    };
+    assert_eq!(heard(stack.api.timeline(order_id).await), 1);
+
+    // A year later, somebody replays it once more: nothing happens.
+    stack.payment.start_again().await;
+    stack.api.payment_becomes(order_id, PaymentStatus::Approved).await;
+    stack.api.cancel(order_id).await;
+    stack.api.payment_becomes(order_id, PaymentStatus::Refunded).await;
+    for statement in [
+        "UPDATE failed_messages SET first_seen = first_seen - interval '1 year',
+                                    last_seen = last_seen - interval '1 year'",
+        "UPDATE orders SET created_at = created_at - interval '1 year',
+                           updated_at = updated_at - interval '1 year'",
+    ] {
+        sqlx::query(statement).execute(&stack.order_database).await.expect("the database answers");
+    }
+    replay(&stack, &failed).await;
+    stack.walk_every_queue().await;
+    stack.api.order_becomes(order_id, OrderStatus::Cancelled).await;
+    assert_eq!(heard(stack.api.timeline(order_id).await), 1);
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_whole_history_replayed_changes_nothing() {
+    let stack = Stack::start().await;
+    let mut tap = stack.amqp.tap().await;
+    let mut orders = Vec::new();
+    for total in ["10.01", "10.02", "10.03"] {
+        orders.push(stack.api.place(total).await);
+    }
+    let [paid, declined, failed] = orders[..] else { unreachable!("three were placed") };
+    let statuses = async || {
+        stack.api.order_becomes(paid, OrderStatus::Paid).await;
+        stack.api.order_becomes(declined, OrderStatus::Cancelled).await;
+        stack.api.order_becomes(failed, OrderStatus::Failed).await;
+        (
+            stack.api.payment_of(paid).await,
+            stack.api.payment_of(declined).await,
+            stack.api.payment_of(failed).await,
+        )
+    };
+    let before = statuses().await;
+    stack.outboxes_empty().await;
+    let history = tap.everything().await.to_vec();
+    assert!(history.len() >= 10, "{history:?}");
+    for _ in 0..2 {
+        for said in &history {
+            stack
+                .amqp
+                .publish(said.envelope().event.event_type(), &said.body, BasicProperties::default())
+                .await;
+        }
+    }
+    stack.walk_every_queue().await;
+    assert_eq!(statuses().await, before);
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[tokio::test]
+async fn many_are_counted_listed_and_replayed_with_a_filter_and_a_rate() {
+    let stack = Stack::start().await;
+    for body in ["not json", "nor this", "nor that"] {
+        stack.amqp.publish(EventType::OrderCreated, body.as_bytes(), BasicProperties::default()).await;
+    }
+    let created = OrderCreated {
+        order_id: OrderId::new(),
+        user_id: USER.parse().expect("a UUID"),
+        total: "10.01".parse().expect("money"),
+    };
+    let foreign = Envelope::now(created, None).encode().expect("an event can be written");
+    let properties = BasicProperties::default().with_type("OrderCreated".into());
+    stack.amqp.publish(EventType::PaymentApproved, foreign.as_bytes(), properties).await;
+    stack.api.failed_messages_are(Queue::PaymentOrderCreated, 3).await;
+    stack.api.failed_messages_are(Queue::OrderPaymentResult, 1).await;
+
+    for (filter, count) in [
+        (&[][..], 4),
+        (&["--service", "payment"], 3),
+        (&["--queue", "order.payment-result.queue"], 1),
+        (&["--type", "OrderCreated"], 1),
+        (&["--reason", "DOES NOT BELONG"], 1),
+        (&["--to", "2026-01-01T00:00:00Z"], 0),
+        (&["--from", "2026-01-01T00:00:00Z"], 4),
+        (&["--status", "discarded"], 0),
+    ] {
+        let listed = list(&stack, filter).await;
+        assert_eq!(listed.len(), count, "{filter:?}: {listed:?}");
+    }
+
+    let replay = ["failed", "replay", "--all", "--service", "payment"];
+    let dry = stack.paysaga(&[&replay[..], &["--dry-run"]].concat()).await;
+    assert_eq!(dry.stdout, "payment: 3 messages would be handled again\n", "{dry:?}");
+    assert!(list(&stack, &[]).await.iter().all(|message| message["attempts"] == 1));
+    let rate = stack.paysaga(&[&replay[..], &["--rate", "1"]].concat()).await;
+    assert_eq!(rate.stdout, "payment: 3 messages will be handled again\n", "{rate:?}");
+    eventually("all have failed again", async || {
+        let listed = list(&stack, &["--service", "payment"]).await;
+        let again = listed.iter().filter(|message| message["attempts"] == 2).count();
+        if again == 3 { Ok(()) } else { Err(format!("{listed:?}")) }
+    })
+    .await;
+    // The third had to wait for its turn.
+    let waited: f64 = sqlx::query_scalar(
+        "SELECT extract(epoch FROM max(last_seen) - (SELECT min(at) FROM failed_message_audit
+                                                     WHERE action = 'REPLAY_REQUESTED'))::float8
+         FROM failed_messages",
+    )
+    .fetch_one(&stack.payment_database)
+    .await
+    .expect("the database answers");
+    assert!(waited >= 2.0, "{waited} s");
+}
+
+#[tokio::test]
+async fn the_same_poison_over_and_over_is_one_failed_message_with_its_reason() {
+    let stack = Stack::start().await;
+    for _ in 0..20 {
+        stack.amqp.publish(EventType::OrderCreated, b"not json", BasicProperties::default()).await;
+    }
+    eventually("it failed twenty times", async || {
+        let failed = stack.api.failed_messages_are(Queue::PaymentOrderCreated, 1).await.remove(0);
+        assert_ne!(failed.reason, "rejected", "the reason is the consumer's");
+        if failed.attempts == 20 { Ok(()) } else { Err(format!("{failed:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_gives_one_up_for_a_reason_and_nobody_else_may() {
+    let keys = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(keys.path(), format!("{}\n{}\n", SHOP.1, APP.1)).expect("it can be written");
+    let stack = Stack::with()
+        .gateway_env("API_KEYS_FILE", keys.path().to_string_lossy())
+        .gateway_env("OPERATORS", "shop")
+        .start()
+        .await;
+    stack.amqp.publish(EventType::OrderCreated, b"not json", BasicProperties::default()).await;
+    let listed = eventually("it failed", async || {
+        let ran = with_key(&stack, SHOP.0, &["failed", "list", "--json"]).await;
+        let listed: Vec<Value> = serde_json::from_str(&ran.stdout).map_err(|_| format!("{ran:?}"))?;
+        listed.into_iter().next().ok_or_else(|| "it did not yet".to_owned())
+    })
+    .await;
+    let id = listed["id"].as_str().expect("it has an id");
+
+    let refused = with_key(&stack, APP.0, &["failed", "show", id]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("403 Forbidden: This API key is not an operator's"), "{refused:?}");
+    let discard = ["failed", "discard", id, "--reason", "sent by mistake"];
+    let refused = with_key(&stack, APP.0, &discard).await;
+    assert!(refused.stderr.contains("403 Forbidden"), "{refused:?}");
+
+    let discarded = with_key(&stack, SHOP.0, &discard).await;
+    assert_eq!(discarded.stdout, format!("{id} is given up\n"), "{discarded:?}");
+    let again = with_key(&stack, SHOP.0, &discard).await;
+    assert!(again.stderr.contains("409 Conflict") && again.stderr.contains("DISCARDED"), "{again:?}");
+    let shown = with_key(&stack, SHOP.0, &["failed", "show", id]).await;
+    let shown: Value = serde_json::from_str(&shown.stdout).expect("it prints JSON");
+    let audit: Vec<_> = shown["audit"]
+        .as_array()
+        .expect("it has an audit")
+        .iter()
+        .map(|entry| {
+            (entry["action"].as_str().unwrap_or_default(), entry["actor"].as_str().unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(audit, [("FAILED", "service"), ("DISCARDED", "shop")]);
+    assert_eq!(shown["audit"][1]["note"], "sent by mistake");
+    assert_eq!(shown["body"], "not json");
+
+    let nobody = Uuid::new_v4().to_string();
+    let unknown = with_key(&stack, SHOP.0, &["failed", "replay", &nobody]).await;
+    assert!(unknown.stderr.contains(&format!("no service has a failed message {nobody}")), "{unknown:?}");
+    // The API says the same to whoever speaks HTTP.
+    let path = format!("/api/admin/payment/failed-messages/{nobody}/replay");
+    let request = stack.api.request(http::Method::POST, &path).bearer_auth(SHOP.0).send().await;
+    assert_eq!(problem(request.expect("an answer")).await.status, 404);
+}
+
+async fn replay(stack: &Stack, message: &FailedMessage) {
+    let id = message.id.to_string();
+    let asked = async || {
+        let details = stack.api.failed_message(Queue::OrderPaymentResult, message.id).await;
+        let replayed = details.audit.iter().filter(|entry| entry.action == AuditAction::Replayed).count();
+        (details.message.status, replayed)
+    };
+    let (_, before) = asked().await;
+    let ran = stack.paysaga(&["failed", "replay", &id]).await;
+    assert_eq!(ran.stdout, format!("{id} will be handled again by the order service\n"), "{ran:?}");
+    eventually(&format!("{id} is replayed"), async || match asked().await {
+        (FailedMessageStatus::Replayed, replayed) if replayed == before + 1 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+async fn list(stack: &Stack, filter: &[&str]) -> Vec<Value> {
+    let ran = stack.paysaga(&[&["failed", "list", "--json"], filter].concat()).await;
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+async fn with_key(stack: &Stack, key: &str, arguments: &[&str]) -> tests::stack::Ran {
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(file.path(), key).expect("it can be written");
+    let path = file.path().to_string_lossy();
+    stack.paysaga_with(arguments, environment(&[("PAYSAGA_API_KEY_FILE", &path)])).await
+}
