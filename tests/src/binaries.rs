@@ -17,12 +17,11 @@ pub(crate) fn directory() -> &'static Path {
     })
 }
 
-/// cargo builds a package's own programs before its tests, not those of other packages.
+/// cargo builds a package's own programs before its tests, not those of other packages. All of them at once, as `./dev`
+/// builds them: another choice of packages is another choice of features, and compiles half of the dependencies again.
 fn build(directory: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build", "--quiet", "--bins", "-p", "gateway", "-p", "order", "-p", "payment", "-p", "paysaga",
-    ]);
+    cargo.args(["build", "--quiet", "--workspace", "--bins"]);
     if directory.ends_with("release") {
         cargo.arg("--release");
     }
