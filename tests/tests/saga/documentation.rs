@@ -60,6 +60,34 @@ async fn the_readme_lists_every_variable_that_a_service_reads() {
     assert_eq!(listed, read);
 }
 
+#[tokio::test]
+async fn every_metric_and_every_command_of_the_readme_is_there() {
+    let stack = Stack::start().await;
+    for [metric, services, _] in table::<3>(README, "| metric | of |") {
+        let metric = metric.trim_matches('`').to_owned();
+        for name in services.split(", ") {
+            let service = if name == "order" { &stack.order } else { &stack.payment };
+            let url = format!("{}/metrics", service.url());
+            eventually(&format!("{name} has {metric}"), async || {
+                let text = async { reqwest::get(&url).await?.text().await }.await;
+                let text = text.map_err(|error| error.to_string())?;
+                let there = text.lines().any(|line| line.split(['{', ' ']).next() == Some(&metric));
+                if there { Ok(()) } else { Err(text) }
+            })
+            .await;
+        }
+    }
+    let mut commands = 0;
+    for line in README.lines().filter(|line| line.starts_with("paysaga ")) {
+        let command = line.split('#').next().unwrap_or_default().trim_start_matches("paysaga ");
+        let arguments: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+        let ran = stack.paysaga(&arguments).await;
+        assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
+        commands += 1;
+    }
+    assert!(commands >= 4);
+}
+
 #[test]
 fn the_architecture_lists_every_route() {
     let listed: Vec<_> = table::<6>(ARCHITECTURE, "| routing key | exchange |").collect();

@@ -52,13 +52,14 @@ pub fn start(
     health: &Health,
     tasks: &Tasks,
 ) {
-    for &queue in Queue::VARIANTS.iter().filter(|queue| queue.consumer() == service) {
+    let queues = Queue::VARIANTS.iter().copied().filter(move |queue| queue.consumer() == service);
+    for queue in queues.clone() {
         let process = Collector { queue, outbox: outbox.clone() };
         let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
         Runner { queue, process, broker, prefetch: PREFETCH }.start(health, tasks);
     }
     Replayer { handler, outbox: outbox.clone() }.start(health, tasks);
-    store::measure(outbox.pool().clone(), tasks);
+    store::measure(outbox.pool().clone(), queues.collect(), tasks);
 }
 
 /// Writes down why a message is about to be rejected. Without it the message arrives all the same, with the broker's

@@ -1,9 +1,11 @@
 //! The tables `failed_messages`, `failed_message_audit` and `rejections`, as messages fail and are handled again.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use contracts::failed_message::AuditAction;
+use contracts::topology::Queue;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Gauge;
 use sqlx::types::Json;
@@ -122,23 +124,24 @@ pub(super) async fn audit(
     Ok(())
 }
 
-/// Counts the messages that wait for a decision, every ten seconds.
-pub(super) fn measure(pool: PgPool, tasks: &Tasks) {
+/// Counts the messages that wait for a decision, every ten seconds, each of these queues for itself.
+pub(super) fn measure(pool: PgPool, queues: Vec<Queue>, tasks: &Tasks) {
     tasks.spawn_every(Duration::from_secs(10), "failed message gauge", move || {
-        let pool = pool.clone();
+        let (pool, queues) = (pool.clone(), queues.clone());
         async move {
             // A table that can't be read keeps its last measure; the database's health says why.
-            for (queue, count) in open_by_queue(&pool).await.unwrap_or_default() {
-                COUNT.record(count, &[KeyValue::new("messaging.destination.name", queue)]);
+            let Ok(open) = open_by_queue(&pool).await else { return };
+            for queue in queues {
+                let count = open.get(queue.name()).copied().unwrap_or_default();
+                COUNT.record(count, &[KeyValue::new("messaging.destination.name", queue.name())]);
             }
         }
     });
 }
 
-/// Queues that ever had a failed message are counted down to zero.
-async fn open_by_queue(pool: &PgPool) -> Result<Vec<(String, u64)>, sqlx::Error> {
+async fn open_by_queue(pool: &PgPool) -> Result<HashMap<String, u64>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT queue, count(*) FILTER (WHERE status = 'FAILED') AS open FROM failed_messages GROUP BY queue",
+        "SELECT queue, count(*) AS open FROM failed_messages WHERE status = 'FAILED' GROUP BY queue",
     )
     .fetch_all(pool)
     .await?;

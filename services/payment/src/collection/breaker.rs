@@ -44,6 +44,12 @@ enum State {
 }
 
 impl Breaker {
+    /// A closed one, that watchers see from the start.
+    pub(super) fn new() -> Self {
+        OPEN.record(0, &[]);
+        Self::default()
+    }
+
     /// How many of `wanted` calls may be made now.
     pub(super) fn allowance(&self, wanted: usize, now: Instant) -> usize {
         match *self.state() {
@@ -94,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_does_not_answer_gets_one_call_a_pause() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(), Instant::now());
         for _ in 0..TRIP_AFTER {
             assert_eq!(breaker.allowance(64, now), 64);
             breaker.unanswered(now);
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_between_keeps_it_closed() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(), Instant::now());
         for _ in 0..10 {
             for _ in 1..TRIP_AFTER {
                 breaker.unanswered(now);

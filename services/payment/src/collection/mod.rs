@@ -81,7 +81,7 @@ pub(crate) fn start(
 ) {
     let pool = outbox.pool().clone();
     let (answers, answered) = mpsc::channel(config.concurrency);
-    let asker = Arc::new(Asker { provider, timeout: config.timeout, breaker: Breaker::default() });
+    let asker = Arc::new(Asker { provider, timeout: config.timeout, breaker: Breaker::new() });
     let taker = Taker {
         pool: pool.clone(),
         asker,
