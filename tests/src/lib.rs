@@ -11,6 +11,7 @@
 //! management      the broker's HTTP API
 //! provider        the simulated payment provider's books
 //! otlp            a collector that keeps the spans it is sent
+//! faults          the fault suite: what is broken, how, and what must hold afterwards
 //! ```
 //!
 //! Everything is started by the test and goes when it ends, in whatever way it ends.
@@ -18,6 +19,7 @@
 pub mod amqp;
 pub mod api;
 mod binaries;
+pub mod faults;
 pub mod infrastructure;
 pub mod management;
 pub mod otlp;

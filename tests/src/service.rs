@@ -24,6 +24,7 @@ pub fn environment(variables: &[(&str, &str)]) -> Environment {
 /// A running service. Killed when dropped.
 pub struct Service {
     name: &'static str,
+    programs: PathBuf,
     environment: Environment,
     log: PathBuf,
     process: Child,
@@ -33,16 +34,29 @@ pub struct Service {
 impl Service {
     /// Starts a service with exactly these variables, on any free port unless told otherwise, and waits until it listens.
     pub async fn start(name: &'static str, environment: Environment, log_directory: &Path) -> Self {
-        let log = log_directory.join(format!("{name}-{}.log", uuid::Uuid::now_v7()));
-        let process = spawn(name, &environment, &log);
-        let mut service = Self { name, environment, log, process, address: ([0, 0, 0, 0], 0).into() };
+        let mut service = Self::launch(binaries::directory(), name, environment, log_directory);
         service.address = service.listening().await;
         service
     }
 
+    /// Starts a service of the folder `programs` and waits for nothing. Unless `PORT` is among its variables, nobody
+    /// knows where it will listen.
+    pub(crate) fn launch(
+        programs: &Path,
+        name: &'static str,
+        environment: Environment,
+        log_directory: &Path,
+    ) -> Self {
+        let log = log_directory.join(format!("{name}-{}.log", uuid::Uuid::now_v7()));
+        let process = spawn(programs, name, &environment, &log);
+        let port = environment.get("PORT").and_then(|port| port.parse().ok()).unwrap_or_default();
+        let address = ([127, 0, 0, 1], port).into();
+        Self { name, programs: programs.to_owned(), environment, log, process, address }
+    }
+
     /// Runs a service's program with arguments until it ends by itself.
     pub async fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output {
-        let mut command = command(name, environment);
+        let mut command = command(binaries::directory(), name, environment);
         let run = command.args(arguments).output();
         let ended = tokio::time::timeout(crate::PATIENCE, run).await;
         ended.unwrap_or_else(|_| panic!("{name} {arguments:?} does not end")).expect("it can be run")
@@ -121,9 +135,34 @@ impl Service {
 
     /// Starts it again after its end, with the same variables and on the same port.
     pub async fn start_again(&mut self) {
-        self.environment.insert("PORT".to_owned(), self.address.port().to_string());
-        self.process = spawn(self.name, &self.environment, &self.log);
+        self.launch_again();
         self.ready().await;
+    }
+
+    /// Starts it again after its end, with the same variables and on the same port, and waits for nothing.
+    pub(crate) fn launch_again(&mut self) {
+        self.environment.insert("PORT".to_owned(), self.address.port().to_string());
+        self.process = spawn(&self.programs, self.name, &self.environment, &self.log);
+    }
+
+    /// Its variables, for its next start.
+    pub(crate) const fn environment_mut(&mut self) -> &mut Environment {
+        &mut self.environment
+    }
+
+    /// What it is called.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its process id while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn try_ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().expect("it can be waited for")
     }
 
     async fn listening(&mut self) -> SocketAddr {
@@ -152,18 +191,18 @@ impl Drop for Service {
     }
 }
 
-fn spawn(name: &str, environment: &Environment, log: &Path) -> Child {
+fn spawn(programs: &Path, name: &str, environment: &Environment, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("the log can be written");
     let errors = log.try_clone().expect("the log can be shared");
-    command(name, environment)
+    command(programs, name, environment)
         .stdout(log)
         .stderr(errors)
         .spawn()
         .unwrap_or_else(|error| panic!("{name} can't be started: {error}"))
 }
 
-fn command(name: &str, environment: &Environment) -> Command {
-    let mut command = Command::new(binaries::directory().join(name));
+fn command(programs: &Path, name: &str, environment: &Environment) -> Command {
+    let mut command = Command::new(programs.join(name));
     command
         .env_clear()
         .env("PORT", "0")

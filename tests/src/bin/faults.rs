@@ -1,0 +1,78 @@
+//! `./dev faults`: runs the fault suite and writes what it came to.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use paysaga::infrastructure::installation::Installation;
+use tests::faults::rig::Programs;
+use tests::faults::run::run;
+use tests::faults::servers::Servers;
+use tests::faults::{scenarios, table};
+
+/// Breaks everything that can break under the running services, and shows that no order is lost, none is charged
+/// twice, and none is stuck.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Draw what is random from this seed; another one each time unless told
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run only the scenarios whose names contain this; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Only those of the short form
+    #[arg(long)]
+    short: bool,
+    /// List the scenarios and end
+    #[arg(long)]
+    list: bool,
+    /// Which servers: 1 those of this machine
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u8).range(1..=1))]
+    generation: u8,
+    /// Write the table to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// The folder of the services' programs
+    #[arg(long, value_name = "FOLDER", default_value = "target/debug")]
+    programs: PathBuf,
+    /// The folder of the services' programs with failpoints
+    #[arg(long, value_name = "FOLDER", default_value = "target/failpoints")]
+    failpoints: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|text| name.contains(text));
+    let mut scenarios = scenarios::all();
+    scenarios.retain(|scenario| wanted(&scenario.name) && (scenario.short || !options.short));
+    if options.list {
+        for scenario in &scenarios {
+            println!("{}", scenario.name);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
+    println!("seed {seed}");
+    let installation = installation(options.generation);
+    let programs = Programs { plain: options.programs, failpoints: Some(options.failpoints) };
+    let mut servers = Servers::start(&installation).await?;
+    let versions = servers.versions().await?;
+    println!("{versions}");
+    let mut rows = Vec::new();
+    for scenario in &scenarios {
+        rows.push(run(scenario, &mut servers, &programs, seed).await);
+    }
+    servers.stop().await?;
+    println!("\n{}\n\nseed {seed}", table::plain(&rows));
+    if let Some(file) = options.write {
+        std::fs::write(file, tests::faults::report::page(&rows, seed, &versions))?;
+    }
+    let good = rows.iter().all(|row| row.outcome.is_good());
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The servers of a generation.
+fn installation(_generation: u8) -> Installation {
+    Installation::of_this_machine()
+}

@@ -1,0 +1,26 @@
+//! The fault suite: the real services under load, something that breaks, and what must hold afterwards.
+//!
+//! ```text
+//! servers    the PostgreSQL and RabbitMQ of the run: stopped, killed, restarted
+//! rig        databases, virtual host, relays and services of one scenario
+//! load       customers that place and cancel orders, and try again as a good client does
+//! relay      a network that delays, cuts, half-closes, refuses
+//! oracle     waits for the end of everything, and counts what must not be
+//! scenarios  one module a kind of fault; the list of all of them
+//! run        runs scenarios one after the other
+//! table      what it came to
+//! report     the page docs/FAULTS.md
+//! ```
+//!
+//! A scenario starts what it needs on a [`rig::Rig`], begins the [`load`], breaks something, says when the fault is
+//! over, and asks the [`oracle`]. Whatever is drawn at random is drawn from the run's seed.
+
+pub mod load;
+pub mod oracle;
+pub mod relay;
+pub mod report;
+pub mod rig;
+pub mod run;
+pub mod scenarios;
+pub mod servers;
+pub mod table;

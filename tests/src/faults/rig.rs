@@ -1,0 +1,306 @@
+//! Everything that one scenario stands on.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use contracts::topology::Service as Role;
+use futures_util::future::join_all;
+use paysaga::infrastructure::ports::Port;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rustix::process::Signal;
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use super::load::{Load, LoadPlan};
+use super::relay::Relay;
+use super::servers::Servers;
+use crate::amqp::Amqp;
+use crate::infrastructure::new_name;
+use crate::management::Management;
+use crate::service::{Environment, Service};
+
+/// Settings of every scenario that differ from the defaults, so that recoveries take seconds. FAULTS.md lists them.
+pub const SETTINGS: [(&str, &str); 4] = [
+    ("PROVIDER_LATENCY_MS", "50-500"),
+    ("PROVIDER_APPROVAL_RATE", "0.8"),
+    // The lease of a step is five seconds longer.
+    ("PROVIDER_TIMEOUT", "1s"),
+    ("DATABASE_CONNECTIONS", "5"),
+];
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// As they are delivered.
+    pub plain: PathBuf,
+    /// With failpoints compiled in.
+    pub failpoints: Option<PathBuf>,
+}
+
+/// What a scenario wants to be different.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Replicas of each service beyond the first.
+    pub more_replicas: usize,
+    /// Variables of every service.
+    pub environment: Vec<(&'static str, String)>,
+    /// Whether to put relays between everything.
+    pub relays: bool,
+    /// A crash point, and the service that crashes there at its first start.
+    pub crash: Option<(Role, String)>,
+}
+
+/// The relays between everything, where there are some.
+#[derive(Default)]
+pub struct Relays {
+    /// In front of RabbitMQ.
+    pub broker: Option<Relay>,
+    /// In front of PostgreSQL.
+    pub database: Option<Relay>,
+    /// In front of the order service's and the payment service's HTTP.
+    pub queries: Vec<Relay>,
+    /// In front of the gateways.
+    pub gateways: Vec<Relay>,
+}
+
+/// A paysaga of one scenario: databases and a virtual host of its own on the servers of the run.
+pub struct Rig<'a> {
+    /// The servers.
+    pub servers: &'a mut Servers,
+    /// The run's seed, mixed with the scenario's name.
+    pub seed: u64,
+    /// Where the scenario draws from.
+    pub random: StdRng,
+    /// The relays.
+    pub relays: Relays,
+    /// The services, by role and then by number.
+    pub services: Vec<(Role, Service)>,
+    programs: &'a Programs,
+    name: String,
+    ports: Vec<Port>,
+    logs: TempDir,
+    fault_over: Option<Instant>,
+}
+
+impl<'a> Rig<'a> {
+    /// Makes the databases and the virtual host. Starts no service.
+    pub async fn new(servers: &'a mut Servers, programs: &'a Programs, seed: u64) -> Self {
+        servers.mend().await.expect("the servers can be started");
+        let name = new_name();
+        for role in [Role::Order, Role::Payment] {
+            let created = servers.postgres().endpoint().create_database(&format!("{name}_{role}")).await;
+            created.expect("a database can be made");
+        }
+        servers.rabbitmq().endpoint().create_vhost(&name).await.expect("a virtual host can be made");
+        let logs = TempDir::with_prefix("paysaga-faults-").expect("there is room for logs");
+        Self {
+            servers,
+            seed,
+            random: StdRng::seed_from_u64(seed),
+            relays: Relays::default(),
+            services: Vec::new(),
+            programs,
+            name,
+            ports: Vec::new(),
+            logs,
+            fault_over: None,
+        }
+    }
+
+    /// Starts the services and waits until all are ready.
+    pub async fn start(&mut self, plan: &Plan) {
+        self.launch(plan).await;
+        self.all_ready().await;
+    }
+
+    /// Starts the services and waits for nothing.
+    pub async fn launch(&mut self, plan: &Plan) {
+        if plan.relays {
+            let (postgres, rabbitmq) = self.servers.both();
+            self.relays.database = Some(Relay::start(vec![postgres.endpoint().port]).await);
+            self.relays.broker = Some(Relay::start(vec![rabbitmq.endpoint().port]).await);
+        }
+        let mut query_urls = Vec::new();
+        for role in [Role::Order, Role::Payment] {
+            let ports: Vec<u16> = (0..=plan.more_replicas).map(|_| self.claim_port()).collect();
+            for port in &ports {
+                self.launch_service(role, plan, *port, &[]);
+            }
+            // One replica is asked directly; several stand behind what a load balancer would be.
+            let port = if plan.relays || ports.len() > 1 {
+                let relay = Relay::start(ports).await;
+                let port = relay.port();
+                self.relays.queries.push(relay);
+                port
+            } else {
+                ports[0]
+            };
+            query_urls.push(format!("http://127.0.0.1:{port}"));
+        }
+        let urls =
+            [("ORDER_SERVICE_URL", query_urls[0].clone()), ("PAYMENT_SERVICE_URL", query_urls[1].clone())];
+        for _ in 0..=plan.more_replicas {
+            let port = self.claim_port();
+            self.launch_service(Role::Gateway, plan, port, &urls);
+            if plan.relays {
+                self.relays.gateways.push(Relay::start(vec![port]).await);
+            }
+        }
+    }
+
+    fn launch_service(&mut self, role: Role, plan: &Plan, port: u16, urls: &[(&str, String)]) {
+        let mut environment: Environment =
+            SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut set = |name: &str, value: String| {
+            environment.insert(name.to_owned(), value);
+        };
+        set("PORT", port.to_string());
+        set("PROVIDER_SEED", self.seed.to_string());
+        set("RABBITMQ_URL", self.broker_url(true));
+        if role != Role::Gateway {
+            set("DATABASE_URL", self.database_url(role, true));
+        }
+        for (name, value) in plan.environment.iter().chain(urls) {
+            set(name, value.clone());
+        }
+        let mut programs = &self.programs.plain;
+        if let Some((_, crash_at)) = plan.crash.as_ref().filter(|(of, _)| *of == role) {
+            set("PAYSAGA_CRASH_AT", crash_at.clone());
+            programs = self.programs.failpoints.as_ref().expect("programs with failpoints were built");
+        }
+        let service = Service::launch(programs, role.into(), environment, self.logs.path());
+        self.services.push((role, service));
+    }
+
+    fn claim_port(&mut self) -> u16 {
+        let port = Port::claim().expect("a port is free");
+        let number = port.number();
+        self.ports.push(port);
+        number
+    }
+
+    /// The services of a role.
+    pub fn of(&mut self, role: Role) -> impl Iterator<Item = &mut Service> {
+        self.services.iter_mut().filter(move |(of, _)| *of == role).map(|(_, service)| service)
+    }
+
+    /// The first service of a role.
+    pub fn one(&mut self, role: Role) -> &mut Service {
+        self.of(role).next().expect("it was started")
+    }
+
+    /// Waits until all services are ready.
+    pub async fn all_ready(&mut self) {
+        join_all(self.services.iter_mut().map(|(_, service)| service.ready())).await;
+    }
+
+    /// Begins the usual load.
+    pub fn load(&self) -> Load {
+        self.load_of(LoadPlan::default())
+    }
+
+    /// Begins a load.
+    pub fn load_of(&self, plan: LoadPlan) -> Load {
+        let urls = if self.relays.gateways.is_empty() {
+            let gateways = self.services.iter().filter(|(role, _)| *role == Role::Gateway);
+            gateways.map(|(_, service)| service.url()).collect()
+        } else {
+            self.relays.gateways.iter().map(|relay| format!("http://127.0.0.1:{}", relay.port())).collect()
+        };
+        Load::start(urls, self.seed, plan)
+    }
+
+    /// Takes note that everything that was broken is whole again: recovery is measured from the last time.
+    pub fn fault_is_over(&mut self) {
+        self.fault_over = Some(Instant::now());
+    }
+
+    /// How long ago the fault was over.
+    #[must_use]
+    pub fn since_fault(&self) -> Duration {
+        self.fault_over.expect("the scenario says when its fault is over").elapsed()
+    }
+
+    /// The URL of a service's database, past the relay or through it.
+    pub fn database_url(&mut self, role: Role, relayed: bool) -> String {
+        let mut endpoint = self.servers.postgres().endpoint().clone();
+        if let Some(relay) = self.relays.database.as_ref().filter(|_| relayed) {
+            endpoint.port = relay.port();
+        }
+        endpoint.url(&format!("{}_{role}", self.name))
+    }
+
+    /// A connection of the suite's own to a service's database.
+    pub async fn database(&mut self, role: Role) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.database_url(role, false)).await
+    }
+
+    /// The URL of the broker's virtual host, past the relay or through it.
+    pub fn broker_url(&mut self, relayed: bool) -> String {
+        let mut endpoint = self.servers.rabbitmq().endpoint().clone();
+        if let Some(relay) = self.relays.broker.as_ref().filter(|_| relayed) {
+            endpoint.port = relay.port();
+        }
+        endpoint.amqp_url(&self.name)
+    }
+
+    /// A connection of the suite's own to the broker.
+    pub async fn amqp(&mut self) -> Amqp {
+        Amqp::connect(&self.broker_url(false)).await
+    }
+
+    /// The broker's HTTP API.
+    pub fn management(&mut self) -> Management {
+        Management::new(self.servers.rabbitmq().endpoint().clone(), self.name.clone())
+    }
+
+    /// The virtual host.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the services log to.
+    #[must_use]
+    pub fn logs(&self) -> &Path {
+        self.logs.path()
+    }
+
+    /// Keeps the services' logs, for whoever has to find out what happened, and says where.
+    #[must_use]
+    pub fn keep_logs(&mut self) -> PathBuf {
+        self.logs.disable_cleanup(true);
+        self.logs.path().to_owned()
+    }
+
+    /// Stops all services in order and returns what was not in order about it.
+    pub async fn stop(&mut self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (_, service) in &mut self.services {
+            if service.try_ended().is_none() {
+                service.signal(Signal::TERM);
+            }
+        }
+        for (_, service) in &mut self.services {
+            let status = service.ended().await;
+            if status.code() != Some(0) {
+                complaints.push(format!("{} ended with {status} when it was told to stop", service.name()));
+            }
+        }
+        complaints
+    }
+
+    /// Removes the databases and the virtual host.
+    pub async fn discard(mut self) {
+        self.services.clear();
+        // What can't be removed goes with the servers.
+        if self.servers.mend().await.is_ok() {
+            for role in [Role::Order, Role::Payment] {
+                let name = format!("{}_{role}", self.name);
+                self.servers.postgres().endpoint().drop_database(&name).await.ok();
+            }
+            self.servers.rabbitmq().endpoint().delete_vhost(&self.name).await.ok();
+        }
+    }
+}

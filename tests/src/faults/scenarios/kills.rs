@@ -1,0 +1,40 @@
+//! `kill -9` at random moments.
+
+use contracts::topology::Service as Role;
+use rand::RngExt;
+use strum::VariantArray;
+
+use super::scenario;
+use crate::faults::load::Load;
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::{Plan, Rig};
+use crate::faults::run::Scenario;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let mut few = scenario("5 random kills", |rig| Box::pin(random_kills(rig, 5)));
+    few.short = true;
+    vec![scenario("100 random kills", |rig| Box::pin(random_kills(rig, 100))), few]
+}
+
+/// Kills a service drawn at random again and again, and starts it again as a supervisor would: at once.
+async fn random_kills(rig: &mut Rig<'_>, kills: u32) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    load.more(20).await;
+    for _ in 0..kills {
+        let role = Role::VARIANTS[rig.random.random_range(0..Role::VARIANTS.len())];
+        kill_and_restart(rig, &load, role).await;
+    }
+    rig.fault_is_over();
+    let book = load.stop().await;
+    rig.judge(book).await.note(format!("{kills} kills"))
+}
+
+/// The next kill comes once a few more orders were accepted: in the middle of what the last one left behind.
+async fn kill_and_restart(rig: &mut Rig<'_>, load: &Load, role: Role) {
+    let orders = rig.random.random_range(1..12);
+    load.more(orders).await;
+    let service = rig.one(role);
+    service.kill().await;
+    service.launch_again();
+}

@@ -1,0 +1,67 @@
+//! The servers of a run, in the hand of the suite: it stops, kills and starts them.
+
+use paysaga::infrastructure::Infrastructure;
+use paysaga::infrastructure::directory::Directory;
+use paysaga::infrastructure::installation::Installation;
+use paysaga::infrastructure::postgres::Postgres;
+use paysaga::infrastructure::rabbitmq::RabbitMq;
+use sqlx::{Connection, PgConnection};
+
+/// One private PostgreSQL and one private RabbitMQ.
+pub struct Servers {
+    infrastructure: Infrastructure,
+}
+
+impl Servers {
+    /// Starts both, of the given installation, in a directory that goes with them.
+    pub async fn start(installation: &Installation) -> anyhow::Result<Self> {
+        // reqwest is built without a TLS provider of its own; whoever comes second finds it installed.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let directory = Directory::ephemeral(installation).await?;
+        let mut infrastructure = Infrastructure::prepare(installation, directory)?;
+        infrastructure.start().await?;
+        Ok(Self { infrastructure })
+    }
+
+    /// The database server.
+    pub const fn postgres(&mut self) -> &mut Postgres {
+        &mut self.infrastructure.postgres
+    }
+
+    /// The broker.
+    pub const fn rabbitmq(&mut self) -> &mut RabbitMq {
+        &mut self.infrastructure.rabbitmq
+    }
+
+    /// Both, to be broken at the same time.
+    pub const fn both(&mut self) -> (&mut Postgres, &mut RabbitMq) {
+        (&mut self.infrastructure.postgres, &mut self.infrastructure.rabbitmq)
+    }
+
+    /// Starts what a scenario left stopped.
+    pub async fn mend(&mut self) -> anyhow::Result<()> {
+        if self.infrastructure.postgres.id().is_none() {
+            self.infrastructure.postgres.start().await?;
+        }
+        if self.infrastructure.rabbitmq.id().is_none() {
+            self.infrastructure.rabbitmq.start().await?;
+        }
+        Ok(())
+    }
+
+    /// Stops both for good.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        Ok(self.infrastructure.stop().await?)
+    }
+
+    /// Which generation they are: `PostgreSQL 15.18, RabbitMQ 3.10.8`.
+    pub async fn versions(&mut self) -> anyhow::Result<String> {
+        let url = self.infrastructure.postgres.endpoint().url("postgres");
+        let mut connection = PgConnection::connect(&url).await?;
+        let postgres: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection).await?;
+        let postgres = postgres.split(' ').next().unwrap_or_default();
+        let printed = self.infrastructure.rabbitmq.ctl(&["version"]).await?;
+        let rabbitmq = printed.lines().last().unwrap_or_default().trim();
+        Ok(format!("PostgreSQL {postgres}, RabbitMQ {rabbitmq}"))
+    }
+}
