@@ -52,6 +52,14 @@ pub struct Placed {
     pub cancelled: bool,
 }
 
+impl Placed {
+    /// One that nobody cancels.
+    #[must_use]
+    pub const fn kept(id: OrderId) -> Self {
+        Self { id, cancelled: false }
+    }
+}
+
 /// What the customers can tell afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
@@ -182,7 +190,7 @@ impl Customer {
         let body = order(&self.total());
         let Some(id) = self.place(&key, &body).await else { return };
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.book.placed.push(Placed { id, cancelled: false });
+        self.book.placed.push(Placed::kept(id));
         // A customer whose browser sends everything twice.
         if self.random.random_bool(0.1) && self.place(&key, &body).await.is_some_and(|again| again != id) {
             self.book.keys_with_two_orders += 1;

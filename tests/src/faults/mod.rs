@@ -5,6 +5,7 @@
 //! rig        databases, virtual host, relays and services of one scenario
 //! load       customers that place and cancel orders, and try again as a good client does
 //! relay      a network that delays, cuts, half-closes, refuses
+//! wire       a hand in everything that is said on the broker
 //! oracle     waits for the end of everything, and counts what must not be
 //! scenarios  one module a kind of fault; the list of all of them
 //! run        runs scenarios one after the other
@@ -24,3 +25,4 @@ pub mod run;
 pub mod scenarios;
 pub mod servers;
 pub mod table;
+pub mod wire;

@@ -91,28 +91,37 @@ impl Rig<'_> {
 
     /// Like [`Rig::judge`], for a scenario that made this many messages fail.
     pub async fn judge_with(&mut self, book: Book, expected_failures: u64) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
-        let recovery = loop {
-            let seen = self.look(expected_failures).await;
-            if seen.as_ref().is_ok_and(|look| look.is_at_rest(&book)) {
-                break Some(self.since_fault());
-            }
-            if Instant::now() > deadline {
-                if let Err(error) = seen {
-                    eprintln!("    the oracle sees nothing: {error}");
-                }
-                break None;
-            }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        };
+        let recovery = self.rests(&book, expected_failures).await;
         // What a consumer still held would go back to its queue now, and be seen.
         let complaints = self.stop().await;
         let look = self.look(expected_failures).await.expect("the servers answer at the end");
         let mut outcome = look.count(&book);
         outcome.recovery = recovery;
+        let refusals: Vec<_> = book.refusals.iter().map(|(what, count)| format!("{what} × {count}")).collect();
+        if !refusals.is_empty() {
+            outcome.notes.push(format!("tried again after {}", refusals.join(", ")));
+        }
         outcome.complaints.extend(book.complaints.iter().cloned());
         outcome.complaints.extend(complaints);
         outcome
+    }
+
+    /// Waits until all is at rest, and says how long after the fault that was; not at all if patience ended first.
+    pub async fn rests(&mut self, book: &Book, expected_failures: u64) -> Option<Duration> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.look(expected_failures).await;
+            if seen.as_ref().is_ok_and(|look| look.is_at_rest(book)) {
+                return Some(self.since_fault());
+            }
+            if Instant::now() > deadline {
+                if let Err(error) = seen {
+                    eprintln!("    the oracle sees nothing: {error}");
+                }
+                return None;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     async fn look(&mut self, expected_failures: u64) -> Result<Look, String> {
@@ -170,10 +179,7 @@ impl Look {
         // Every order belongs to a key, and every key was sent until it was accepted.
         let known = outcome.accepted - missing;
         outcome.double_charged += (self.orders.len() as u64).saturating_sub(known);
-        for finding in &self.report.findings {
-            if self.is_expected(finding) {
-                continue;
-            }
+        for finding in self.report.findings.iter().filter(|finding| !self.is_expected(finding)) {
             if MONEY.contains(&finding.invariant) {
                 outcome.double_charged += 1;
             } else {

@@ -16,6 +16,7 @@ use super::load::{Load, LoadPlan};
 use super::relay::Relay;
 use super::servers::Servers;
 use crate::amqp::Amqp;
+use crate::api::Api;
 use crate::infrastructure::new_name;
 use crate::management::Management;
 use crate::service::{Environment, Service};
@@ -209,6 +210,11 @@ impl<'a> Rig<'a> {
             self.relays.gateways.iter().map(|relay| format!("http://127.0.0.1:{}", relay.port())).collect()
         };
         Load::start(urls, self.seed, plan)
+    }
+
+    /// A client of the first gateway.
+    pub fn api(&mut self) -> Api {
+        Api::new(self.one(Role::Gateway).url())
     }
 
     /// Takes note that everything that was broken is whole again: recovery is measured from the last time.

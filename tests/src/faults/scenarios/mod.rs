@@ -1,6 +1,15 @@
 //! Everything that is broken: one module a kind of fault, and the list of all of them.
 
+mod backlog;
+mod crash_points;
 mod kills;
+mod messages;
+mod network;
+mod poison;
+mod postgres;
+mod rabbitmq;
+mod replicas;
+mod shutdown;
 
 use std::sync::Arc;
 
@@ -13,7 +22,19 @@ use super::run::Scenario;
 /// Every scenario, in the order of the table.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [kills::scenarios()].concat()
+    [
+        crash_points::scenarios(),
+        kills::scenarios(),
+        rabbitmq::scenarios(),
+        postgres::scenarios(),
+        network::scenarios(),
+        messages::scenarios(),
+        poison::scenarios(),
+        replicas::scenarios(),
+        shutdown::scenarios(),
+        backlog::scenarios(),
+    ]
+    .concat()
 }
 
 /// A scenario with the programs as they are delivered.

@@ -1,0 +1,145 @@
+//! What a long outage of the broker leaves: a very long outbox. It empties by itself, in bounded memory, and new orders
+//! don't wait for its end.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use contracts::OrderStatus;
+use contracts::topology::Service as Role;
+use sqlx::PgConnection;
+use tokio::time::sleep;
+
+use super::scenario;
+use crate::api::Api;
+use crate::faults::load::LoadPlan;
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::{Plan, Rig};
+use crate::faults::run::Scenario;
+
+/// Most memory that a service may take, whatever waits.
+const MOST_MEMORY: u64 = 300 << 20;
+
+/// How long a new order may take meanwhile.
+const MOST_TIME: Duration = Duration::from_secs(10);
+
+/// How long emptying may take before it counts as stuck: two seconds a thousand rows.
+const PATIENCE_PER_ROW: Duration = Duration::from_millis(2);
+
+/// Rows as the order service writes them, an hour old: each says again that one of the orders was created. Their ids
+/// rise with their age, as UUIDs of version 7 do.
+const FILL: &str = r#"
+    INSERT INTO outbox (event_id, event_type, order_id, trace_context, body, created_at)
+    SELECT event_id, 'OrderCreated', orders.id, '{}',
+           format('{"eventType":"OrderCreated","eventId":"%s","occurredAt":"2026-01-02T03:04:05.678Z","payload":{"orderId":"%s","userId":"%s","total":%s}}',
+                  event_id, orders.id, user_id, total),
+           now() - interval '1 hour'
+    FROM (SELECT number,
+                 (lpad(to_hex((extract(epoch FROM now() - interval '1 hour') * 1000)::bigint + number / 1000), 12, '0')
+                  || '7' || substr(md5(number::text), 1, 3) || '8' || substr(md5(number::text), 4, 15))::uuid AS event_id
+          FROM generate_series(1, $1) AS number) AS events
+    JOIN (SELECT id, user_id, total, row_number() OVER () - 1 AS number, count(*) OVER () AS count FROM orders) AS orders
+      ON orders.number = events.number % orders.count"#;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let mut short = scenario("an outbox of 20 000 rows after an outage", |rig| Box::pin(backlog(rig, 20_000)));
+    short.short = true;
+    vec![
+        scenario("an outbox of 1 000 000 rows after an outage", |rig| Box::pin(backlog(rig, 1_000_000))),
+        short,
+    ]
+}
+
+async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let before = rig.load();
+    before.more(200).await;
+    let mut book = before.stop().await;
+    rig.fault_is_over();
+    rig.rests(&book, 0).await;
+
+    let ids = rig.services.iter().map(|(_, service)| service.id()).collect::<Vec<_>>();
+    rig.servers.rabbitmq().stop().await.expect("it stops");
+    let mut order = rig.database(Role::Order).await.expect("the database answers");
+    let filled = sqlx::query(FILL).bind(i64::from(rows)).execute(&mut order).await.expect("it can be filled");
+    assert_eq!(filled.rows_affected(), u64::from(rows));
+    rig.servers.rabbitmq().start().await.expect("it starts");
+    rig.fault_is_over();
+
+    let load = rig.load_of(LoadPlan { customers: 2, pause_ms: 1000, ..LoadPlan::default() });
+    let api = rig.api();
+    let seen = empties(rig, &api, &mut order, rows).await;
+    drop(order);
+    book.merge(load.stop().await);
+    // Those whose fate was watched are in nobody's book.
+    book.placed.extend(seen.watched.iter().copied().map(crate::faults::load::Placed::kept));
+    let mut outcome = rig.judge(book).await;
+    outcome.complaints.extend(seen.complaint);
+    let same = rig.services.iter().map(|(_, service)| service.id()).collect::<Vec<_>>() == ids;
+    let mebibytes = seen.memory >> 20;
+    outcome
+        .note(format!(
+            "empty after {:.0} s ({:.0} rows a second); at most {mebibytes} MiB of memory in one service; of {} new orders \
+             the slowest was PAID after {:.1} s",
+            seen.time.as_secs_f64(),
+            f64::from(rows) / seen.time.as_secs_f64(),
+            seen.watched.len(),
+            seen.slowest.as_secs_f64(),
+        ))
+        .expect(same || ids.is_empty(), "a service was started again")
+        .expect(seen.memory < MOST_MEMORY, format!("a service took {mebibytes} MiB"))
+        .expect(seen.slowest < MOST_TIME, "new orders are starved")
+}
+
+struct Seen {
+    time: Duration,
+    memory: u64,
+    slowest: Duration,
+    watched: Vec<contracts::OrderId>,
+    complaint: Option<String>,
+}
+
+/// Places an order a second and waits for its payment, until the outbox is empty.
+async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u32) -> Seen {
+    let started = Instant::now();
+    let patience = Duration::from_mins(1) + PATIENCE_PER_ROW * rows;
+    let mut seen =
+        Seen { time: Duration::ZERO, memory: 0, slowest: Duration::ZERO, watched: Vec::new(), complaint: None };
+    api.is_open().await;
+    loop {
+        let placed = Instant::now();
+        let id = api.place("10.01").await;
+        seen.watched.push(id);
+        while api.order(id).await.is_none_or(|order| order.status != OrderStatus::Paid) {
+            seen.memory = seen.memory.max(memory(rig));
+            if placed.elapsed() > patience {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        seen.slowest = seen.slowest.max(placed.elapsed());
+        seen.memory = seen.memory.max(memory(rig));
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE created_at < now() - interval '50 min'")
+            .fetch_one(&mut *order)
+            .await
+            .expect("the database answers");
+        seen.time = started.elapsed();
+        if left == 0 {
+            return seen;
+        }
+        if started.elapsed() > patience {
+            seen.complaint = Some(format!("{left} rows are left after {} s", patience.as_secs()));
+            return seen;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// The memory of the service that has most, in bytes (<https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>).
+fn memory(rig: &Rig<'_>) -> u64 {
+    let resident = |id: u32| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+    };
+    rig.services.iter().filter_map(|(_, service)| resident(service.id()?)).max().unwrap_or_default()
+}

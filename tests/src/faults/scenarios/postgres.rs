@@ -1,0 +1,159 @@
+//! What happens to a database server.
+
+use std::time::Duration;
+
+use contracts::topology::Service as Role;
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use super::scenario;
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::{Plan, Rig};
+use crate::faults::run::Scenario;
+
+/// How long the server is away.
+const AWAY: Duration = Duration::from_secs(30);
+
+/// How long nobody else gets a connection.
+const CROWDED: Duration = Duration::from_secs(15);
+
+/// Every connection of the services.
+const TERMINATE: &str = "
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE application_name LIKE 'paysaga %' AND pid <> pg_backend_pid()";
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let mut killed = scenario("PostgreSQL: kill -9", |rig| Box::pin(killed(rig)));
+    killed.short = true;
+    vec![
+        scenario("PostgreSQL: restart", |rig| Box::pin(restarted(rig))),
+        killed,
+        scenario("PostgreSQL: pg_terminate_backend of all, 20 times", |rig| Box::pin(terminated(rig))),
+        scenario("PostgreSQL: connection limit reached for 15 s", |rig| Box::pin(crowded(rig))),
+        scenario("PostgreSQL: down for 30 s", |rig| Box::pin(down(rig))),
+        scenario("RabbitMQ and PostgreSQL: kill -9 at once", |rig| Box::pin(both_killed(rig))),
+        scenario("RabbitMQ and PostgreSQL: down for 30 s at once", |rig| Box::pin(both_down(rig))),
+    ]
+}
+
+async fn restarted(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    for _ in 0..3 {
+        load.more(30).await;
+        rig.servers.postgres().restart().await.expect("it restarts");
+    }
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    rig.judge(book).await
+}
+
+async fn killed(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    for _ in 0..3 {
+        load.more(30).await;
+        rig.servers.postgres().kill().await.expect("it can be killed");
+        rig.servers.postgres().start().await.expect("it starts");
+    }
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    rig.judge(book).await
+}
+
+async fn terminated(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let mut administrator = administrator(rig).await;
+    let load = rig.load();
+    for _ in 0..20 {
+        load.more(10).await;
+        terminate(&mut administrator).await;
+    }
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    rig.judge(book).await
+}
+
+/// Somebody else takes every connection there is, also those that the services lose.
+async fn crowded(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let mut administrator = administrator(rig).await;
+    let url = rig.servers.postgres().endpoint().url("postgres");
+    let load = rig.load();
+    load.more(50).await;
+    let mut crowd = Vec::new();
+    let mut refused = 0;
+    let until = Instant::now() + CROWDED;
+    while Instant::now() < until {
+        match PgConnection::connect(&url).await {
+            Ok(connection) => crowd.push(connection),
+            Err(_) => {
+                refused += 1;
+                // What the services held is free now, for whoever is first.
+                terminate(&mut administrator).await;
+            }
+        }
+    }
+    let size = crowd.len();
+    drop(crowd);
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    let outcome = rig.judge(book).await.note(format!("{size} connections were somebody else's"));
+    outcome.expect(refused > 0, "the limit was not reached")
+}
+
+async fn down(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    load.more(50).await;
+    rig.servers.postgres().stop().await.expect("it stops");
+    sleep(AWAY).await;
+    rig.servers.postgres().start().await.expect("it starts");
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    rig.judge(book).await
+}
+
+async fn both_killed(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    load.more(50).await;
+    let (postgres, rabbitmq) = rig.servers.both();
+    let (one, other) = tokio::join!(postgres.kill(), rabbitmq.kill());
+    one.expect("it can be killed");
+    other.expect("it can be killed");
+    rig.servers.mend().await.expect("they start");
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    rig.judge(book).await
+}
+
+async fn both_down(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    load.more(50).await;
+    let (postgres, rabbitmq) = rig.servers.both();
+    let (one, other) = tokio::join!(postgres.stop(), rabbitmq.stop());
+    one.expect("it stops");
+    other.expect("it stops");
+    sleep(AWAY).await;
+    rig.servers.mend().await.expect("they start");
+    rig.fault_is_over();
+    load.more(20).await;
+    let book = load.stop().await;
+    rig.judge(book).await
+}
+
+async fn administrator(rig: &mut Rig<'_>) -> PgConnection {
+    rig.database(Role::Order).await.expect("the database answers")
+}
+
+async fn terminate(administrator: &mut PgConnection) {
+    sqlx::query(TERMINATE).execute(administrator).await.expect("connections can be terminated");
+}

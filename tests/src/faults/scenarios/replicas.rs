@@ -1,0 +1,42 @@
+//! Three of each service, and no care for any of them.
+
+use contracts::topology::Service as Role;
+use rand::RngExt;
+use rustix::process::Signal;
+
+use super::scenario;
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::{Plan, Rig};
+use crate::faults::run::Scenario;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![scenario("3 replicas of each, 60 killed or restarted at random", |rig| Box::pin(replicas(rig)))]
+}
+
+async fn replicas(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan { more_replicas: 2, ..Plan::default() }).await;
+    let load = rig.load();
+    load.more(30).await;
+    let (mut kills, mut stops) = (0, 0);
+    for _ in 0..60 {
+        let orders = rig.random.random_range(1..12);
+        load.more(orders).await;
+        let number = rig.random.random_range(0..rig.services.len());
+        let politely = rig.random.random_bool(0.3);
+        let (_, service) = &mut rig.services[number];
+        if politely {
+            service.signal(Signal::TERM);
+            service.ended().await;
+            stops += 1;
+        } else {
+            service.kill().await;
+            kills += 1;
+        }
+        service.launch_again();
+    }
+    rig.fault_is_over();
+    let book = load.stop().await;
+    let outcome = rig.judge(book).await;
+    let alive = [Role::Gateway, Role::Order, Role::Payment].map(|role| rig.of(role).count());
+    outcome.note(format!("{kills} kills, {stops} restarts in order")).expect(alive == [3; 3], "not three of each")
+}

@@ -1,0 +1,77 @@
+//! SIGTERM under load: two replicas of each service, restarted one after the other, as a deployment does.
+
+use std::time::{Duration, Instant};
+
+use contracts::topology::Queue;
+use rustix::process::Signal;
+use strum::VariantArray;
+
+use super::scenario;
+use crate::faults::load::LoadPlan;
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::{Plan, Rig};
+use crate::faults::run::Scenario;
+
+/// Messages that a consumer holds. Few, so that the bound on what is delivered again means something.
+const PREFETCH: u64 = 50;
+
+/// `SHUTDOWN_TIMEOUT`.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+const ROUNDS: u64 = 2;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let mut rolling = scenario("SIGTERM to each of 2 replicas in turn, twice", |rig| Box::pin(rolling(rig)));
+    rolling.short = true;
+    vec![rolling]
+}
+
+async fn rolling(rig: &mut Rig<'_>) -> Outcome {
+    let environment = vec![("PREFETCH", PREFETCH.to_string())];
+    rig.start(&Plan { more_replicas: 1, environment, ..Plan::default() }).await;
+    let load = rig.load_of(LoadPlan { customers: 16, pause_ms: 150, balanced: true });
+    load.more(50).await;
+    let mut complaints = Vec::new();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        for number in 0..rig.services.len() {
+            load.more(20).await;
+            let (role, service) = &mut rig.services[number];
+            let told = Instant::now();
+            service.signal(Signal::TERM);
+            let status = service.ended().await;
+            slowest = slowest.max(told.elapsed());
+            if status.code() != Some(0) || told.elapsed() > DEADLINE {
+                complaints.push(format!("{role} ended with {status} after {:?}", told.elapsed()));
+            }
+            service.start_again().await;
+        }
+    }
+    rig.fault_is_over();
+    let book = load.stop().await;
+    let refusals = book.refusals.clone();
+    // Each queue has two consumers that are stopped in each round.
+    let bound = 2 * ROUNDS * PREFETCH;
+    let redelivered = redelivered(rig).await;
+    let mut outcome = rig.judge(book).await;
+    outcome.complaints.extend(complaints);
+    let most = redelivered.iter().max().copied().unwrap_or_default();
+    outcome
+        .note(format!(
+            "the slowest exit took {:.1} s; at most {most} messages of a queue were delivered again",
+            slowest.as_secs_f64()
+        ))
+        .expect(refusals.is_empty(), "a request in flight failed")
+        .expect(most <= bound, format!("more than {bound} messages of a queue were delivered again"))
+}
+
+/// How many messages of each queue were delivered more than once.
+async fn redelivered(rig: &mut Rig<'_>) -> Vec<u64> {
+    // RabbitMQ counts every five seconds.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let queues = rig.management().list("queues").await;
+    let ours = queues.iter().filter(|queue| {
+        Queue::VARIANTS.iter().any(|ours| queue["name"].as_str() == Some(ours.name()))
+    });
+    ours.map(|queue| queue["message_stats"]["redeliver"].as_u64().unwrap_or_default()).collect()
+}
