@@ -13,10 +13,10 @@ use thiserror::Error;
 use tracing::{Instrument, Span, debug, field, info_span};
 use url::Url;
 
-/// How often a query is sent again after it could not be delivered.
+/// How often a query or a PUT is sent again after it could not be delivered.
 const RETRIES: u32 = 2;
 
-/// Longest pause before a query is sent again, in milliseconds.
+/// Longest pause before it is sent again, in milliseconds.
 const MAX_PAUSE_MS: u64 = 100;
 
 /// Why a service gave no answer.
@@ -58,7 +58,8 @@ pub(crate) struct Query<'a> {
     pub(crate) correlation_id: &'a CorrelationId,
 }
 
-/// What is to be changed, and by whom.
+/// What is to be changed, and by whom. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Change<'a> {
     pub(crate) method: Method,
     pub(crate) body: Bytes,
@@ -94,10 +95,26 @@ impl Upstream {
 
     /// Asks a question. One that could not be delivered is asked again, within the same time.
     pub(crate) async fn get(&self, query: Query<'_>) -> Result<Answer, UpstreamError> {
+        self.repeat(&query, &Change::NONE).await
+    }
+
+    /// Asks for a change. A PUT that could not be delivered is sent again, as a question is: said twice it means the same
+    /// (RFC 9110 §9.2.2). Anything else is sent once: whether it was made is not known when there is no answer.
+    pub(crate) async fn change(&self, query: Query<'_>, change: Change<'_>) -> Result<Answer, UpstreamError> {
+        if change.method == Method::PUT {
+            return self.repeat(&query, &change).await;
+        }
+        let deadline = Instant::now() + self.0.timeout;
+        self.judge(self.send(&query, change, deadline).await?)
+    }
+
+    /// Sends until it is delivered, or has been sent often enough. A service that is just being replaced closes the
+    /// connections that it kept open; the next one goes to its successor.
+    async fn repeat(&self, query: &Query<'_>, change: &Change<'_>) -> Result<Answer, UpstreamError> {
         let deadline = Instant::now() + self.0.timeout;
         let mut attempt = 0;
         loop {
-            let answer = self.send(&query, Change::NONE, deadline).await;
+            let answer = self.send(query, change.clone(), deadline).await;
             let undelivered = match &answer {
                 Ok(answer) => {
                     matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
@@ -112,12 +129,6 @@ impl Upstream {
             let pause = Duration::from_millis(rand::rng().random_range(20..=MAX_PAUSE_MS));
             tokio::time::sleep(pause).await;
         }
-    }
-
-    /// Asks for a change. Sent once: whether it was made is not known when there is no answer.
-    pub(crate) async fn change(&self, query: Query<'_>, change: Change<'_>) -> Result<Answer, UpstreamError> {
-        let deadline = Instant::now() + self.0.timeout;
-        self.judge(self.send(&query, change, deadline).await?)
     }
 
     fn judge(&self, answer: Answer) -> Result<Answer, UpstreamError> {
