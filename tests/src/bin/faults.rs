@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use paysaga::infrastructure::installation::Installation;
+use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;
 use tests::faults::run::run;
 use tests::faults::servers::Servers;
@@ -54,6 +56,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     println!("seed {seed}");
+    let started = Instant::now();
     let installation = installation(options.generation);
     let programs = Programs { plain: options.programs, failpoints: Some(options.failpoints) };
     let mut servers = Servers::start(&installation).await?;
@@ -66,7 +69,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     servers.stop().await?;
     println!("\n{}\n\nseed {seed}", table::plain(&rows));
     if let Some(file) = options.write {
-        std::fs::write(file, tests::faults::report::page(&rows, seed, &versions))?;
+        let time = started.elapsed();
+        std::fs::write(file, page(&Run { rows: &rows, seed, versions: &versions, time }))?;
     }
     let good = rows.iter().all(|row| row.outcome.is_good());
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -13,9 +13,6 @@ use uuid::Uuid;
 use super::load::Book;
 use super::rig::Rig;
 
-/// How long the services may take to finish everything once the fault is over. What is not done by then is stuck.
-const PATIENCE: Duration = Duration::from_mins(2);
-
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Findings of these invariants are about money that was taken and should not have been.
@@ -97,7 +94,8 @@ impl Rig<'_> {
         let look = self.look(expected_failures).await.expect("the servers answer at the end");
         let mut outcome = look.count(&book);
         outcome.recovery = recovery;
-        let refusals: Vec<_> = book.refusals.iter().map(|(what, count)| format!("{what} × {count}")).collect();
+        let refusals: Vec<_> =
+            book.refusals.iter().map(|(what, count)| format!("{what} × {count}")).collect();
         if !refusals.is_empty() {
             outcome.notes.push(format!("tried again after {}", refusals.join(", ")));
         }
@@ -108,7 +106,7 @@ impl Rig<'_> {
 
     /// Waits until all is at rest, and says how long after the fault that was; not at all if patience ended first.
     pub async fn rests(&mut self, book: &Book, expected_failures: u64) -> Option<Duration> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let seen = self.look(expected_failures).await;
             if seen.as_ref().is_ok_and(|look| look.is_at_rest(book)) {
@@ -164,11 +162,14 @@ impl Look {
     fn count(&self, book: &Book) -> Outcome {
         let status = |id| self.orders.get(id).copied();
         let missing = book.placed.iter().filter(|placed| status(&placed.id).is_none()).count() as u64;
-        let not_cancelled =
-            book.placed.iter().filter(|placed| placed.cancelled && status(&placed.id) == Some(OrderStatus::Paid));
-        let settled = book.placed.iter().filter(|placed| {
-            status(&placed.id).is_some_and(|status| status != OrderStatus::PendingPayment)
-        });
+        let not_cancelled = book
+            .placed
+            .iter()
+            .filter(|placed| placed.cancelled && status(&placed.id) == Some(OrderStatus::Paid));
+        let settled = book
+            .placed
+            .iter()
+            .filter(|placed| status(&placed.id).is_some_and(|status| status != OrderStatus::PendingPayment));
         let mut outcome = Outcome {
             accepted: book.placed.len() as u64,
             settled: settled.count() as u64,
@@ -192,7 +193,9 @@ impl Look {
         if self.report.failed_messages < self.expected_failures {
             let failed = self.report.failed_messages;
             let missing = self.expected_failures - failed;
-            outcome.complaints.push(format!("{missing} of the poison messages are not among the failed ones"));
+            outcome
+                .complaints
+                .push(format!("{missing} of the poison messages are not among the failed ones"));
         }
         outcome
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Pieces that are on their way in one direction of one connection.
@@ -37,7 +37,7 @@ struct Weather {
 pub struct Relay {
     port: u16,
     weather: watch::Sender<Weather>,
-    listening: AbortHandle,
+    _listening: JoinSet<()>,
 }
 
 impl Relay {
@@ -46,8 +46,9 @@ impl Relay {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let port = listener.local_addr().expect("it has an address").port();
         let (weather, forecast) = watch::channel(Weather::default());
-        let listening = tokio::spawn(accept(listener, Arc::new(targets), forecast)).abort_handle();
-        Self { port, weather, listening }
+        let mut listening = JoinSet::new();
+        listening.spawn(accept(listener, Arc::new(targets), forecast));
+        Self { port, weather, _listening: listening }
     }
 
     /// Where it listens.
@@ -82,12 +83,6 @@ impl Relay {
     /// Swallows everything without a word, until told otherwise. What was swallowed arrives then.
     pub fn silence(&self, silent: bool) {
         self.weather.send_modify(|weather| weather.silent = silent);
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.listening.abort();
     }
 }
 
@@ -151,12 +146,12 @@ async fn direction(
     cuts: u64,
     half_closes: Option<u64>,
 ) {
-    let (mut cut, mut half_closed) = (weather.clone(), weather.clone());
+    let (mut cut, mut ended) = (weather.clone(), weather.clone());
     let is_cut = tokio::select! {
         () = forward(&mut from, &mut to, weather) => false,
         // The sender lives as long as the relay; with it, all of this ends.
         _ = cut.wait_for(|now| now.cuts != cuts) => true,
-        _ = half_closed.wait_for(|now| half_closes.is_some_and(|then| now.half_closes != then)) => false,
+        _ = ended.wait_for(|now| half_closes.is_some_and(|then| now.half_closes != then)) => false,
     };
     if is_cut {
         reset(from.as_ref());

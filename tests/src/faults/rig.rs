@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 use contracts::topology::Service as Role;
 use futures_util::future::join_all;
 use paysaga::infrastructure::ports::Port;
+use paysaga::infrastructure::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::load::{Load, LoadPlan};
 use super::relay::Relay;
 use super::servers::Servers;
 use crate::amqp::Amqp;
 use crate::api::Api;
+use crate::binaries;
 use crate::infrastructure::new_name;
 use crate::management::Management;
 use crate::service::{Environment, Service};
@@ -30,6 +33,9 @@ pub const SETTINGS: [(&str, &str); 4] = [
     ("DATABASE_CONNECTIONS", "5"),
 ];
 
+/// How long the services may take to finish everything once the fault is over. What is not done by then is stuck.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -37,6 +43,14 @@ pub struct Programs {
     pub plain: PathBuf,
     /// With failpoints compiled in.
     pub failpoints: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The programs that belong to this test, built if need be.
+    #[must_use]
+    pub fn as_delivered() -> Self {
+        Self { plain: binaries::directory().to_owned(), failpoints: None }
+    }
 }
 
 /// What a scenario wants to be different.
@@ -75,10 +89,13 @@ pub struct Rig<'a> {
     pub random: StdRng,
     /// The relays.
     pub relays: Relays,
+    /// How long the services may take to finish everything.
+    pub patience: Duration,
     /// The services, by role and then by number.
     pub services: Vec<(Role, Service)>,
     programs: &'a Programs,
     name: String,
+    password: Password,
     ports: Vec<Port>,
     logs: TempDir,
     fault_over: Option<Instant>,
@@ -89,8 +106,10 @@ impl<'a> Rig<'a> {
     pub async fn new(servers: &'a mut Servers, programs: &'a Programs, seed: u64) -> Self {
         servers.mend().await.expect("the servers can be started");
         let name = new_name();
+        let password: Password = serde_json::from_value(Uuid::new_v4().to_string().into()).expect("it is text");
         for role in [Role::Order, Role::Payment] {
-            let created = servers.postgres().endpoint().create_database(&format!("{name}_{role}")).await;
+            let database = format!("{name}_{role}");
+            let created = servers.postgres().endpoint().ensure_owned_database(&database, &password).await;
             created.expect("a database can be made");
         }
         servers.rabbitmq().endpoint().create_vhost(&name).await.expect("a virtual host can be made");
@@ -100,9 +119,11 @@ impl<'a> Rig<'a> {
             seed,
             random: StdRng::seed_from_u64(seed),
             relays: Relays::default(),
+            patience: PATIENCE,
             services: Vec::new(),
             programs,
             name,
+            password,
             ports: Vec::new(),
             logs,
             fault_over: None,
@@ -197,11 +218,13 @@ impl<'a> Rig<'a> {
     }
 
     /// Begins the usual load.
+    #[must_use]
     pub fn load(&self) -> Load {
         self.load_of(LoadPlan::default())
     }
 
     /// Begins a load.
+    #[must_use]
     pub fn load_of(&self, plan: LoadPlan) -> Load {
         let urls = if self.relays.gateways.is_empty() {
             let gateways = self.services.iter().filter(|(role, _)| *role == Role::Gateway);
@@ -228,13 +251,20 @@ impl<'a> Rig<'a> {
         self.fault_over.expect("the scenario says when its fault is over").elapsed()
     }
 
-    /// The URL of a service's database, past the relay or through it.
+    /// A service's database, and the role that owns it.
+    #[must_use]
+    pub fn role(&self, role: Role) -> String {
+        format!("{}_{role}", self.name)
+    }
+
+    /// The URL of a service's database: as the service has it, or past any relay and as the superuser.
     pub fn database_url(&mut self, role: Role, relayed: bool) -> String {
         let mut endpoint = self.servers.postgres().endpoint().clone();
         if let Some(relay) = self.relays.database.as_ref().filter(|_| relayed) {
             endpoint.port = relay.port();
         }
-        endpoint.url(&format!("{}_{role}", self.name))
+        let database = self.role(role);
+        if relayed { endpoint.url_as(&database, &self.password, &database) } else { endpoint.url(&database) }
     }
 
     /// A connection of the suite's own to a service's database.
@@ -303,7 +333,7 @@ impl<'a> Rig<'a> {
         // What can't be removed goes with the servers.
         if self.servers.mend().await.is_ok() {
             for role in [Role::Order, Role::Payment] {
-                let name = format!("{}_{role}", self.name);
+                let name = self.role(role);
                 self.servers.postgres().endpoint().drop_database(&name).await.ok();
             }
             self.servers.rabbitmq().endpoint().delete_vhost(&self.name).await.ok();

@@ -31,9 +31,10 @@ pub type Run = std::sync::Arc<dyn for<'r> Fn(&'r mut Rig<'_>) -> LocalBoxFuture<
 pub async fn run(scenario: &Scenario, servers: &mut Servers, programs: &Programs, seed: u64) -> Row {
     let started = Instant::now();
     // Its own seed, whichever others run before it.
-    let seed = scenario.name.bytes().fold(seed, |seed, byte| {
-        seed.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(byte)
-    });
+    let seed = scenario
+        .name
+        .bytes()
+        .fold(seed, |seed, byte| seed.rotate_left(5).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(byte));
     let mut rig = Rig::new(servers, programs, seed).await;
     let ended = AssertUnwindSafe((scenario.run)(&mut rig)).catch_unwind().await;
     let outcome = ended.unwrap_or_else(|panic| {

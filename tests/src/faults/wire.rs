@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 use contracts::topology::{Exchange, ROUTES};
 use futures_util::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::eventually;
 
@@ -50,14 +48,15 @@ pub struct Wire {
     heard: Arc<Mutex<Vec<Said>>>,
     pending: Arc<AtomicU64>,
     last: Arc<Mutex<Instant>>,
-    task: JoinHandle<()>,
+    _task: JoinSet<()>,
     _connection: Connection,
 }
 
 impl Wire {
     /// Begins to listen. With [`Habit::Shuffle`] nothing reaches the services' queues any more but through here.
     pub async fn start(url: &str, habit: Habit, seed: u64) -> Self {
-        let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("the broker answers");
+        let connection =
+            Connection::connect(url, ConnectionProperties::default()).await.expect("the broker answers");
         let channel = connection.create_channel().await.expect("a channel can be opened");
         let deliveries = listen(&channel).await;
         if matches!(habit, Habit::Shuffle) {
@@ -70,19 +69,25 @@ impl Wire {
             channel: channel.clone(),
             habit,
             random: StdRng::seed_from_u64(seed),
+            held: JoinSet::new(),
             heard: Arc::clone(&heard),
             pending: Arc::clone(&pending),
             last: Arc::clone(&last),
         };
-        let task = tokio::spawn(hand.work(deliveries));
-        Self { channel, heard, pending, last, task, _connection: connection }
+        let mut task = JoinSet::new();
+        task.spawn(hand.work(deliveries));
+        Self { channel, heard, pending, last, _task: task, _connection: connection }
     }
 
     /// Waits until nothing was said for a while and nothing is held back.
     pub async fn quiet(&self) {
         eventually("nothing is said any more", async || {
             let (pending, silent) = (self.pending.load(Ordering::SeqCst), self.last().elapsed());
-            if pending == 0 && silent > Duration::from_secs(2) { Ok(()) } else { Err(format!("{pending} are held")) }
+            if pending == 0 && silent > Duration::from_secs(2) {
+                Ok(())
+            } else {
+                Err(format!("{pending} are held"))
+            }
         })
         .await;
     }
@@ -105,16 +110,11 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 struct Hand {
     channel: Channel,
     habit: Habit,
     random: StdRng,
+    held: JoinSet<()>,
     heard: Arc<Mutex<Vec<Said>>>,
     pending: Arc<AtomicU64>,
     last: Arc<Mutex<Instant>>,
@@ -154,7 +154,8 @@ impl Hand {
         let time = self.random.random_range(Duration::ZERO..HOLD);
         let (channel, pending) = (self.channel.clone(), Arc::clone(&self.pending));
         pending.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(async move {
+        while self.held.try_join_next().is_some() {}
+        self.held.spawn(async move {
             tokio::time::sleep(time).await;
             let route = ROUTES.iter().find(|route| route.routing_key == said.routing_key.as_str());
             let queue = route.expect("every message has a route").queue.name();
@@ -192,7 +193,8 @@ async fn publish(channel: &Channel, exchange: &ShortString, routing_key: &ShortS
     headers.insert(COPY.into(), AMQPValue::Boolean(true));
     let properties = said.properties.clone().with_headers(headers);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let sent = channel.basic_publish(exchange.clone(), routing_key.clone(), options, &said.body, properties).await;
+    let sent =
+        channel.basic_publish(exchange.clone(), routing_key.clone(), options, &said.body, properties).await;
     sent.expect("it can be sent");
 }
 

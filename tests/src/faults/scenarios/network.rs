@@ -38,11 +38,9 @@ const CUTS: u32 = 10;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for (place, in_front_of) in [
-        (Where::Broker, "RabbitMQ"),
-        (Where::Database, "PostgreSQL"),
-        (Where::Http, "every HTTP service"),
-    ] {
+    for (place, in_front_of) in
+        [(Where::Broker, "RabbitMQ"), (Where::Database, "PostgreSQL"), (Where::Http, "every HTTP service")]
+    {
         for (what, name) in [
             (What::Delays, "delays by 100 ms"),
             (What::Cuts, "cuts, 10 times"),

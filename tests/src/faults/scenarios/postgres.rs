@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use contracts::topology::Service as Role;
-use sqlx::{Connection, PgConnection};
-use tokio::time::{Instant, sleep};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::time::sleep;
 
 use super::scenario;
 use crate::faults::oracle::Outcome;
@@ -14,7 +14,10 @@ use crate::faults::run::Scenario;
 /// How long the server is away.
 const AWAY: Duration = Duration::from_secs(30);
 
-/// How long nobody else gets a connection.
+/// What PostgreSQL calls it (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
+/// How long there are two connections each, and then how long there are none.
 const CROWDED: Duration = Duration::from_secs(15);
 
 /// Every connection of the services.
@@ -29,7 +32,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("PostgreSQL: restart", |rig| Box::pin(restarted(rig))),
         killed,
         scenario("PostgreSQL: pg_terminate_backend of all, 20 times", |rig| Box::pin(terminated(rig))),
-        scenario("PostgreSQL: connection limit reached for 15 s", |rig| Box::pin(crowded(rig))),
+        scenario("PostgreSQL: connection limit of 2, then of 0, for 15 s each", |rig| Box::pin(crowded(rig))),
         scenario("PostgreSQL: down for 30 s", |rig| Box::pin(down(rig))),
         scenario("RabbitMQ and PostgreSQL: kill -9 at once", |rig| Box::pin(both_killed(rig))),
         scenario("RabbitMQ and PostgreSQL: down for 30 s at once", |rig| Box::pin(both_down(rig))),
@@ -77,33 +80,32 @@ async fn terminated(rig: &mut Rig<'_>) -> Outcome {
     rig.judge(book).await
 }
 
-/// Somebody else takes every connection there is, also those that the services lose.
+/// The services' roles may have two connections each, then none.
 async fn crowded(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let mut administrator = administrator(rig).await;
-    let url = rig.servers.postgres().endpoint().url("postgres");
     let load = rig.load();
     load.more(50).await;
-    let mut crowd = Vec::new();
-    let mut refused = 0;
-    let until = Instant::now() + CROWDED;
-    while Instant::now() < until {
-        match PgConnection::connect(&url).await {
-            Ok(connection) => crowd.push(connection),
-            Err(_) => {
-                refused += 1;
-                // What the services held is free now, for whoever is first.
-                terminate(&mut administrator).await;
-            }
-        }
+    for limit in [2, 0] {
+        limit_connections(rig, &mut administrator, limit).await;
+        terminate(&mut administrator).await;
+        sleep(CROWDED).await;
     }
-    let size = crowd.len();
-    drop(crowd);
+    let refused = PgConnection::connect(&rig.database_url(Role::Order, true)).await;
+    let code = refused.err().and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));
+    limit_connections(rig, &mut administrator, -1).await;
     rig.fault_is_over();
     load.more(20).await;
     let book = load.stop().await;
-    let outcome = rig.judge(book).await.note(format!("{size} connections were somebody else's"));
-    outcome.expect(refused > 0, "the limit was not reached")
+    rig.judge(book).await.expect(code.as_deref() == Some(TOO_MANY_CONNECTIONS), "the limit was not reached")
+}
+
+async fn limit_connections(rig: &Rig<'_>, administrator: &mut PgConnection, limit: i32) {
+    for role in [Role::Order, Role::Payment] {
+        let statement = format!("ALTER ROLE \"{}\" CONNECTION LIMIT {limit}", rig.role(role));
+        let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *administrator).await;
+        done.expect("connections can be limited");
+    }
 }
 
 async fn down(rig: &mut Rig<'_>) -> Outcome {

@@ -104,7 +104,8 @@ async fn queues_full(rig: &mut Rig<'_>) -> Outcome {
     rig.one(Role::Payment).kill().await;
     load.more(100).await;
     let mut order = rig.database(Role::Order).await.expect("the database answers");
-    let waiting = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox WHERE created_at < now() - interval '1 s'");
+    let waiting =
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox WHERE created_at < now() - interval '1 s'");
     let waiting = waiting.fetch_one(&mut order).await.expect("the database answers");
     drop(order);
     rig.one(Role::Payment).start_again().await;
@@ -116,7 +117,9 @@ async fn queues_full(rig: &mut Rig<'_>) -> Outcome {
     rig.fault_is_over();
     let book = load.stop().await;
     let outcome = rig.judge(book).await;
-    outcome.note(format!("{waiting} messages waited in the order service's outbox for room")).expect(waiting > 20, "the queue was not full")
+    outcome
+        .note(format!("{waiting} messages waited in the order service's outbox for room"))
+        .expect(waiting > 20, "the queue was not full")
 }
 
 /// Runs `rabbitmqctl`.

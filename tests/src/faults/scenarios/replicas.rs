@@ -38,5 +38,7 @@ async fn replicas(rig: &mut Rig<'_>) -> Outcome {
     let book = load.stop().await;
     let outcome = rig.judge(book).await;
     let alive = [Role::Gateway, Role::Order, Role::Payment].map(|role| rig.of(role).count());
-    outcome.note(format!("{kills} kills, {stops} restarts in order")).expect(alive == [3; 3], "not three of each")
+    outcome
+        .note(format!("{kills} kills, {stops} restarts in order"))
+        .expect(alive == [3; 3], "not three of each")
 }

@@ -70,8 +70,8 @@ async fn redelivered(rig: &mut Rig<'_>) -> Vec<u64> {
     // RabbitMQ counts every five seconds.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let queues = rig.management().list("queues").await;
-    let ours = queues.iter().filter(|queue| {
-        Queue::VARIANTS.iter().any(|ours| queue["name"].as_str() == Some(ours.name()))
-    });
+    let ours = queues
+        .iter()
+        .filter(|queue| Queue::VARIANTS.iter().any(|ours| queue["name"].as_str() == Some(ours.name())));
     ours.map(|queue| queue["message_stats"]["redeliver"].as_u64().unwrap_or_default()).collect()
 }

@@ -1,0 +1,94 @@
+//! The short form of the fault suite (`./dev faults` is the long one): a handful of faults, one after the other, with the
+//! same judge; and what the judge itself is worth.
+
+use std::time::Duration;
+
+use contracts::topology::Service as Role;
+use paysaga::infrastructure::installation::Installation;
+use sqlx::AssertSqlSafe;
+use tests::faults::oracle::Outcome;
+use tests::faults::rig::{Plan, Programs, Rig};
+use tests::faults::run::run;
+use tests::faults::servers::Servers;
+use tests::faults::{scenarios, table};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_lose_no_order_charge_none_twice_and_leave_none_stuck_and_the_judge_would_see_it() {
+    let seed = rand::random_range(0..1_000_000);
+    eprintln!("seed {seed}");
+    let programs = Programs::as_delivered();
+    let mut servers = Servers::start(&Installation::of_this_machine()).await.expect("the servers start");
+    the_judge_sees_what_is_wrong(&mut servers, &programs, seed).await;
+    let mut rows = Vec::new();
+    for scenario in scenarios::all().iter().filter(|scenario| scenario.short) {
+        rows.push(run(scenario, &mut servers, &programs, seed).await);
+    }
+    servers.stop().await.expect("the servers stop");
+    assert!(rows.iter().all(|row| row.outcome.is_good()), "seed {seed}\n{}", table::plain(&rows));
+}
+
+/// Each of these tampers with a system at rest as a bug might have done, and names the column in which it must show.
+async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs, seed: u64) {
+    type Column = fn(&Outcome) -> u64;
+    let cases: [(&str, Role, &str, Column); 6] = [
+        (
+            "an accepted order is gone",
+            Role::Order,
+            "DELETE FROM orders WHERE id = (SELECT id FROM orders WHERE status = 'FAILED' LIMIT 1)",
+            |outcome| outcome.lost,
+        ),
+        (
+            "a cancelled order is paid",
+            Role::Order,
+            "UPDATE orders SET status = 'PAID', cancel_reason = NULL
+             WHERE id = (SELECT id FROM orders WHERE cancel_reason = 'USER_REQUESTED' LIMIT 1)",
+            |outcome| outcome.lost,
+        ),
+        (
+            "an order that nobody placed",
+            Role::Order,
+            "INSERT INTO orders SELECT gen_random_uuid(), user_id, total, 'CANCELLED', 'USER_REQUESTED', NULL, '{}'
+             FROM orders LIMIT 1",
+            |outcome| outcome.double_charged,
+        ),
+        (
+            "a charge that no payment knows",
+            Role::Payment,
+            "INSERT INTO provider_simulator.charges VALUES (gen_random_uuid(), 1, 'APPROVED', 't')",
+            |outcome| outcome.double_charged,
+        ),
+        (
+            "money of a paid order that the provider gave back",
+            Role::Payment,
+            "UPDATE provider_simulator.charges SET refunded_at = now() WHERE payment_id =
+             (SELECT id FROM payments WHERE status = 'APPROVED' LIMIT 1)",
+            |outcome| outcome.double_charged,
+        ),
+        (
+            "an order that waits for ever",
+            Role::Order,
+            "UPDATE orders SET status = 'PENDING_PAYMENT' WHERE id = (SELECT id FROM orders WHERE status = 'PAID' LIMIT 1)",
+            |outcome| outcome.stuck,
+        ),
+    ];
+    let mut rig = Rig::new(servers, programs, seed).await;
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    // Enough for some of every kind.
+    load.more(120).await;
+    let book = load.stop().await;
+    rig.fault_is_over();
+    rig.rests(&book, 0).await.expect("all comes to rest");
+    let outcome = rig.judge(book.clone()).await;
+    assert!(outcome.is_good(), "{outcome:?}");
+    rig.patience = Duration::ZERO;
+    for (what, role, tampering, column) in cases {
+        let mut database = rig.database(role).await.expect("the database answers");
+        let before = column(&rig.judge(book.clone()).await);
+        let done = sqlx::query(AssertSqlSafe(tampering)).execute(&mut database).await;
+        assert_eq!(done.expect("it can be tampered with").rows_affected(), 1, "{what}");
+        let outcome = rig.judge(book.clone()).await;
+        assert!(!outcome.is_good() && column(&outcome) > before, "{what}: {outcome:?}");
+    }
+    rig.discard().await;
+}
