@@ -1,0 +1,75 @@
+# The module in a minimal NixOS: every rule of it holds, and systemd has nothing to say against the units.
+{
+  self,
+  nixpkgs,
+  pkgs,
+}:
+let
+  inherit (nixpkgs) lib;
+  nixos = lib.nixosSystem {
+    modules = [
+      self.nixosModules.default
+      {
+        nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
+        system.stateVersion = "26.05";
+        boot.loader.grub.enable = false;
+        fileSystems."/" = {
+          device = "none";
+          fsType = "tmpfs";
+        };
+        services.paysaga = {
+          gateway.enable = true;
+          order.enable = true;
+          payment.enable = true;
+          metrics.enable = true;
+        };
+      }
+    ];
+  };
+  failed = builtins.filter (rule: !rule.assertion) nixos.config.assertions;
+  units = lib.filterAttrs (
+    name: _: lib.hasPrefix "paysaga-" name && lib.hasSuffix ".service" name
+  ) nixos.config.systemd.units;
+in
+assert lib.assertMsg (failed == [ ]) (lib.concatMapStringsSep "\n" (rule: rule.message) failed);
+assert lib.assertMsg (
+  builtins.attrNames units == [
+    "paysaga-gateway.service"
+    "paysaga-order-migrate.service"
+    "paysaga-order.service"
+    "paysaga-payment-migrate.service"
+    "paysaga-payment.service"
+    "paysaga-rabbitmq-accounts.service"
+  ]
+) "other units than expected: ${toString (builtins.attrNames units)}";
+pkgs.runCommand "paysaga-module"
+  {
+    nativeBuildInputs = [
+      pkgs.jq
+      pkgs.systemd
+    ];
+    # Their text alone: the rest of the system need not be built.
+    units = builtins.toJSON (
+      lib.mapAttrs (_: unit: builtins.unsafeDiscardStringContext unit.text) units
+    );
+    passAsFile = [ "units" ];
+    meta.description = "The NixOS module renders units that systemd takes, with an exposure of 1.2 at most";
+  }
+  ''
+    mkdir units
+    for name in $(jq --raw-output 'keys[]' $unitsPath); do
+      jq --raw-output --arg name $name '.[$name]' $unitsPath |
+        sed -E 's#^(Exec[A-Za-z]*=)/nix/store/[^ ]*#\1${pkgs.coreutils}/bin/true#' >units/$name
+    done
+    for name in postgresql.target rabbitmq.service; do
+      printf '[Unit]\nDescription=stand-in\n' >units/$name
+    done
+    printf '[Service]\nType=oneshot\nExecStart=${pkgs.coreutils}/bin/true\n' >>units/rabbitmq.service
+    export SYSTEMD_UNIT_PATH=$PWD/units: SYSTEMD_LOG_TARGET=console
+    systemd-analyze verify --man=no --recursive-errors=no units/paysaga-*.service 2>&1 | tee log
+    [ ! -s log ]
+    for unit in units/paysaga-*.service; do
+      systemd-analyze security --no-pager --offline=true --threshold=12 $unit | tail --lines=1
+    done
+    touch $out
+  ''

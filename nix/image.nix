@@ -1,0 +1,33 @@
+# An image with one static program, certificate authorities and /tmp. There is no shell in it, and no root.
+#   nix build .#order-image && docker load < result
+{
+  lib,
+  pkgs,
+  package,
+  port ? null,
+}:
+let
+  name = package.pname;
+in
+lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
+  pkgs.dockerTools.buildLayeredImage {
+    name = "paysaga/${name}";
+    tag = package.version;
+    contents = [ pkgs.dockerTools.caCertificates ];
+    extraCommands = "mkdir -m 1777 tmp";
+    # Time stamps stay at the epoch: the same source makes the same image.
+    config = {
+      Entrypoint = [ (lib.getExe package) ];
+      User = "65532:65532";
+      WorkingDir = "/tmp";
+      StopSignal = "SIGTERM";
+      Env = [ "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt" ];
+      ExposedPorts = lib.optionalAttrs (port != null) { "${toString port}/tcp" = { }; };
+      Labels = {
+        "org.opencontainers.image.title" = "paysaga ${name}";
+        "org.opencontainers.image.description" = package.meta.description;
+        "org.opencontainers.image.version" = package.version;
+      };
+    };
+  }
+)

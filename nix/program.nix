@@ -1,0 +1,22 @@
+# One program of the workspace, alone: nothing else comes along with it.
+{
+  pkgs,
+  workspace,
+  name,
+  description,
+}:
+pkgs.runCommand "${name}-${workspace.version}"
+  {
+    pname = name;
+    inherit (workspace) version;
+    # Its closure is itself.
+    allowedReferences = [ ];
+    meta = {
+      inherit description;
+      mainProgram = name;
+      inherit (workspace.meta) platforms;
+    };
+  }
+  ''
+    install -D --mode=755 ${workspace}/bin/${name} $out/bin/${name}
+  ''

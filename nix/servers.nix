@@ -1,0 +1,12 @@
+# What `paysaga up` starts and what it needs to start it, found on PATH (services/paysaga/src/infrastructure/installation.rs).
+{ pkgs, packages }:
+[
+  pkgs.postgresql
+  pkgs.rabbitmq-server
+  # epmd, the port mapper of RabbitMQ's Erlang.
+  pkgs.beam27Packages.erlang
+  # setpriv
+  pkgs.util-linux
+]
+# Not built for every system; the saga runs without.
+++ builtins.filter (package: package != null) [ (packages.jaeger or null) ]

@@ -1,0 +1,44 @@
+# What a build may see. Anything else (documents, checks of packaging, this folder) can change without a rebuild.
+{ lib }:
+let
+  inherit (lib) fileset;
+  root = ../.;
+  programs = [
+    ../Cargo.toml
+    ../Cargo.lock
+    ../contracts
+    ../migrations
+    ../services
+    # A member of the workspace: cargo wants to see it although nothing of it is built.
+    ../tests
+  ];
+in
+{
+  programs = fileset.toSource {
+    inherit root;
+    fileset = fileset.unions programs;
+  };
+
+  # What lints and tests read beyond that: the documents are tested too.
+  all = fileset.toSource {
+    inherit root;
+    fileset = fileset.unions (
+      programs
+      ++ [
+        ../clippy.toml
+        ../rustfmt.toml
+        ../README.md
+        ../docs
+      ]
+    );
+  };
+
+  nix = fileset.toSource {
+    inherit root;
+    fileset = fileset.unions [
+      ../flake.nix
+      ../nix
+      ../nixos-module
+    ];
+  };
+}

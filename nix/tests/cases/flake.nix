@@ -1,0 +1,111 @@
+# Every attribute of every output evaluates, for every system, and says what it is.
+let
+  flake = import ../flake.nix;
+  lib = import ../stand-in/lib.nix;
+  inherit (builtins)
+    all
+    attrNames
+    attrValues
+    elem
+    ;
+
+  systems = [
+    "aarch64-linux"
+    "x86_64-linux"
+  ];
+  everySystem =
+    holds: outputs: attrNames outputs == systems && all (system: holds outputs.${system}) systems;
+  programs = [
+    "gateway"
+    "order"
+    "payment"
+    "paysaga"
+  ];
+  images = map (name: "${name}-image") programs;
+  has = names: set: all (name: set ? ${name}) names;
+  isDescribed = output: output.meta.description or "" != "";
+  # A derivation's arguments are all there is of it here.
+  evaluates = value: builtins.deepSeq value true;
+  isDerivation = output: output.type == "derivation" && evaluates output;
+  x86 = flake.packages.x86_64-linux;
+
+  # Subcommands that `paysaga` has: variants of `enum Command`, in which each variant holds its own type.
+  cli = builtins.readFile ../../../services/paysaga/src/command/mod.rs;
+  knowsCommand = name: lib.hasInfix "(${name}::" cli;
+  commands = removeAttrs flake.apps.x86_64-linux (programs ++ [ "default" ]);
+in
+{
+  "there are packages and images for every program and system" = everySystem (
+    packages: has (programs ++ images ++ [ "default" ]) packages
+  ) flake.packages;
+  "every package evaluates and says what it is" = everySystem (
+    packages: all (package: isDerivation package && isDescribed package) (attrValues packages)
+  ) flake.packages;
+  "jaeger is a package where its makers publish it" =
+    x86 ? jaeger && !(flake.packages.aarch64-linux ? jaeger);
+  "every app is one, and says what it does" = everySystem (
+    apps:
+    apps ? default
+    && all (app: app.type == "app" && evaluates app.program && isDescribed app) (attrValues apps)
+  ) flake.apps;
+  "nix run is `paysaga up`" = flake.apps.x86_64-linux.default == flake.apps.x86_64-linux.up;
+  "every app that is a subcommand of paysaga's is one" = all knowsCommand (attrNames commands);
+  "every check evaluates" = everySystem (
+    checks:
+    has [
+      "clippy"
+      "fmt"
+      "module"
+      "nix-fmt"
+      "static-order"
+      "image-order"
+      "tests"
+    ] checks
+    && all isDerivation (attrValues checks)
+  ) flake.checks;
+  "the machine test is a check" = flake.checks.x86_64-linux ? vm;
+  "the machines of the machine test keep the module's rules" =
+    let
+      nixos = import ../stand-in/nixos.nix { inherit lib; };
+      machine = nixos [ flake.checks.x86_64-linux.vm.nodes.server ];
+    in
+    all (rule: rule.assertion) machine.assertions && evaluates machine.systemd;
+  "the dev shell and the formatter evaluate" =
+    everySystem (shells: isDerivation shells.default && isDescribed shells.default) flake.devShells
+    && everySystem isDerivation flake.formatter;
+  "there is a module for all and for each service" =
+    attrNames flake.nixosModules == [
+      "default"
+      "gateway"
+      "order"
+      "payment"
+    ];
+  "there are no outputs beside those" =
+    attrNames (
+      removeAttrs flake [
+        "inputs"
+        "description"
+      ]
+    ) == [
+      "apps"
+      "checks"
+      "devShells"
+      "formatter"
+      "nixosModules"
+      "packages"
+    ];
+  "images run as nobody, stop in order and say what they are" = all (
+    name:
+    let
+      inherit (x86.${name}) config;
+    in
+    config.User == "65532:65532"
+    && config.StopSignal == "SIGTERM"
+    && elem "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt" config.Env
+    && config.Labels ? "org.opencontainers.image.version"
+  ) images;
+  "images expose the port of their service" =
+    attrNames x86.order-image.config.ExposedPorts == [ "3001/tcp" ]
+    && x86.paysaga-image.config.ExposedPorts == { };
+  "a program brings nothing along" = all (name: x86.${name}.allowedReferences == [ ]) programs;
+}

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# What can be known of the Nix files without nixpkgs and without building anything: `./dev check` runs this.
+# Needs nix-instantiate, jq and systemd-analyze (Debian: nix-bin, jq, systemd). Leaves nothing behind.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=nix/tests/evaluate.sh
+source nix/tests/evaluate.sh
+
+exposure=12 # tenths, of 10
+
+fail() {
+  printf 'nix/tests: %s\n' "$*" >&2
+  exit 1
+}
+
+every_file_parses() {
+  local file
+  while read -r file; do
+  NIX_CONFIG='build-users-group =' nix-instantiate --parse "$file" >/dev/null || fail "$file is not Nix"
+    ! grep -nE '^[^#"]*\bwith [a-z.]+;' "$file" || fail "$file uses \`with\`, below which no undefined name is found"
+  done < <(git ls-files --cached --others --exclude-standard '*.nix')
+}
+
+every_file_is_tidy() {
+  local tool PATH=$PATH:$HOME/.cache/paysaga/bin
+  for tool in 'nixfmt --check' 'deadnix --fail --no-lambda-pattern-names'; do
+    if type -P "${tool%% *}" >/dev/null; then
+      git ls-files --cached --others --exclude-standard '*.nix' | xargs ${tool}
+    else
+      printf 'SKIPPED: %s of Nix files (cargo install --root ~/.cache/paysaga nixfmt_rs deadnix)\n' "${tool%% *}"
+    fi
+  done
+}
+
+# Each file of cases/ evaluates to sentences and whether they hold.
+every_case_holds() {
+  local file answers
+  for file in nix/tests/cases/*.nix; do
+    answers=$(evaluate "$file") || fail "$file does not evaluate (above)"
+    jq --exit-status 'all(.[]; . == true)' <<<"$answers" >/dev/null || {
+      jq --raw-output 'to_entries[] | select(.value != true) | "  not so: \(.key)"' <<<"$answers" >&2
+      fail "$file"
+    }
+    printf '%s: %s hold\n' "$(basename "$file" .nix)" "$(jq length <<<"$answers")"
+  done
+}
+
+# systemd has nothing to say against the units, and trusts them with little.
+systemd_agrees() {
+  local host unit folder verdict worst=0 tenths
+  evaluate nix/tests/units.nix >"$work/units.json" || fail 'the units do not evaluate (above)'
+  for host in $(jq --raw-output 'keys[]' "$work/units.json"); do
+    folder=$work/$host
+    mkdir "$folder"
+    install_units "$work/units.json" "$host" "$folder"
+    # The programs are not built here.
+    sed -i -E 's#^(Exec[A-Za-z]*=)/[^ ]*#\1/bin/true#' "$folder"/*.service
+    # What comes from NixOS itself.
+    printf '[Unit]\nDescription=stand-in\n' >"$folder/postgresql.target"
+    [[ -e $folder/rabbitmq.service ]] || printf '[Service]\n' >"$folder/rabbitmq.service"
+    printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >>"$folder/rabbitmq.service"
+    verdict=$(SYSTEMD_UNIT_PATH=$folder: SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=warning \
+      systemd-analyze verify --man=no --recursive-errors=no "$folder"/*.service 2>&1) || true
+    [[ -z $verdict ]] || fail "systemd-analyze verify, host $host: $verdict"
+    for unit in "$folder"/paysaga-*.service; do
+      verdict=$(systemd-analyze security --no-pager --offline=true --threshold=$exposure "$unit" | tail --lines=1) ||
+        fail "$host: $verdict"
+      tenths=$(sed -E 's/.*: ([0-9]+)\.([0-9]).*/\1\2/' <<<"$verdict")
+      ((10#$tenths <= worst)) || worst=$((10#$tenths))
+    done
+  done
+  printf 'units: systemd agrees; the highest exposure is %s.%s\n' $((worst / 10)) $((worst % 10))
+}
+
+# Everything that would be in the world-readable store, read as one: there is no password in it.
+nothing_in_the_store_is_secret() {
+  local found
+  found=$(grep --recursive --extended-regexp --line-number \
+    '(amqps?|postgres(ql)?)://[^/@ ]+:[^/@ ]+@|"password_hash":"[^@]' "$store/nix/store" "$work/units.json" |
+    grep --invert-match --fixed-strings 'amqp://paysaga-%s:%s@%s/%s' |
+    grep --invert-match --fixed-strings -- '-documented.nix') || return 0
+  fail "there is a secret in the store: $found"
+}
+
+every_file_parses
+every_file_is_tidy
+every_case_holds
+systemd_agrees
+nothing_in_the_store_is_secret

@@ -1,0 +1,21 @@
+# Sourced: evaluation with a store of its own, in a temporary directory that goes away with the script.
+work=$(mktemp -d)
+# Nix makes what is in a store read-only.
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+store=$work/store
+
+# evaluate FILE: its value as JSON. What it says on the way is shown only if it fails.
+evaluate() {
+  NIX_CONFIG='build-users-group =' nix-instantiate --eval --read-write-mode --strict --json --store "$store" "$1" 2>"$work/evaluation" || {
+    cat "$work/evaluation" >&2
+    return 1
+  }
+}
+
+# install_units JSON HOST FOLDER: writes a host's units as files.
+install_units() {
+  local name
+  for name in $(jq --raw-output --arg host "$2" '.[$host].units | keys[]' "$1"); do
+    jq --raw-output --arg host "$2" --arg name "$name" '.[$host].units[$name]' "$1" >"$3/$name"
+  done
+}

@@ -1,0 +1,33 @@
+# The outputs of flake.nix, with a stand-in for nixpkgs as its input.
+let
+  lib = import ./stand-in/lib.nix;
+  nixpkgs = {
+    inherit lib;
+    legacyPackages = lib.genAttrs [
+      "x86_64-linux"
+      "aarch64-linux"
+    ] (system: import ./stand-in/pkgs.nix { inherit lib system; });
+  };
+  flake = import ../../flake.nix;
+  outputs = flake.outputs {
+    self = outputs;
+    nixpkgs = nixpkgs // {
+      lib = lib // {
+        nixosSystem =
+          { modules }:
+          let
+            config = import ./stand-in/nixos.nix { inherit lib; } modules;
+            units = import ./render.nix { inherit lib; } config;
+          in
+          {
+            config = config // {
+              systemd = config.systemd // {
+                units = builtins.mapAttrs (_: text: { inherit text; }) units;
+              };
+            };
+          };
+      };
+    };
+  };
+in
+outputs // { inherit (flake) inputs description; }

@@ -1,0 +1,112 @@
+# Hosts that the tests look at: the flake's own modules, evaluated by the stand-in for NixOS.
+let
+  lib = import ./stand-in/lib.nix;
+  nixos = import ./stand-in/nixos.nix { inherit lib; };
+  flake = import ./flake.nix;
+
+  host =
+    configuration:
+    nixos [
+      flake.nixosModules.default
+      configuration
+    ];
+in
+rec {
+  inherit lib;
+
+  # What a host with these settings is told: the rules that it breaks.
+  broken =
+    modules:
+    map (rule: rule.message) (builtins.filter (rule: !rule.assertion) (nixos modules).assertions);
+  complaints =
+    configuration:
+    broken [
+      flake.nixosModules.default
+      configuration
+    ];
+  isRefusedOutright =
+    configuration: !(builtins.tryEval (builtins.deepSeq (host configuration).systemd true)).success;
+
+  everything = {
+    services.paysaga = {
+      gateway.enable = true;
+      order.enable = true;
+      payment.enable = true;
+    };
+  };
+
+  # Everything, and every option that leaves its mark on a unit.
+  full = {
+    services.paysaga = {
+      gateway = {
+        enable = true;
+        listenAddress = "0.0.0.0";
+        openFirewall = true;
+        credentials.API_KEYS = "/etc/paysaga-keys";
+        settings.OPERATORS = "operator";
+      };
+      order = {
+        enable = true;
+        # A value as the OpenTelemetry specification wants it: percent-encoded.
+        settings.OTEL_RESOURCE_ATTRIBUTES = "deployment.environment.name=boot%20test";
+      };
+      payment = {
+        enable = true;
+        settings.PROVIDER_LATENCY_MS = 10;
+      };
+      tracing = {
+        enable = true;
+        sampling = 0.5;
+        jaeger.enable = true;
+      };
+      metrics.enable = true;
+    };
+  };
+
+  # One service a host; RabbitMQ and PostgreSQL are somewhere else.
+  several =
+    let
+      remote = name: {
+        services.paysaga = {
+          rabbitmq.createLocally = false;
+          ${name} = {
+            enable = true;
+            credentials.RABBITMQ_URL = "/run/secrets/rabbitmq-url";
+          };
+        };
+      };
+      database = name: {
+        services.paysaga = {
+          postgresql.createLocally = false;
+          ${name} = {
+            listenAddress = "10.0.0.2";
+            credentials.DATABASE_URL = "/run/secrets/database-url";
+          };
+        };
+      };
+    in
+    {
+      gateway = [
+        flake.nixosModules.gateway
+        (remote "gateway")
+        {
+          services.paysaga.gateway.settings = {
+            ORDER_SERVICE_URL = "http://10.0.0.2:3001";
+            PAYMENT_SERVICE_URL = "http://10.0.0.3:3002";
+          };
+        }
+      ];
+      order = [
+        flake.nixosModules.order
+        (remote "order")
+        (database "order")
+      ];
+      payment = [
+        flake.nixosModules.payment
+        (remote "payment")
+        (database "payment")
+      ];
+    };
+
+  inherit nixos host;
+}

@@ -1,0 +1,56 @@
+# Units as text, as NixOS writes them (nixos/lib/systemd-unit-options.nix and systemd-lib.nix).
+{ lib }:
+let
+  inherit (builtins) isList isBool toString;
+  text = value: if isBool value then (if value then "true" else "false") else toString value;
+  lines =
+    settings:
+    lib.concatStringsSep "" (
+      lib.mapAttrsToList (
+        key: value:
+        lib.concatStringsSep "" (
+          map (one: "${key}=${text one}\n") (if isList value then value else [ value ])
+        )
+      ) settings
+    );
+  names = key: list: lib.optionalAttrs (list != [ ]) { ${key} = lib.concatStringsSep " " list; };
+
+  unit =
+    {
+      description ? null,
+      wantedBy ? [ ],
+      after ? [ ],
+      before ? [ ],
+      wants ? [ ],
+      requires ? [ ],
+      path ? [ ],
+      environment ? { },
+      unitConfig ? { },
+      serviceConfig ? { },
+      restartTriggers ? [ ],
+    }:
+    ''
+      [Unit]
+      ${lines (
+        lib.optionalAttrs (description != null) { Description = description; }
+        // names "After" after
+        // names "Before" before
+        // names "Wants" wants
+        // names "Requires" requires
+        // names "X-Restart-Triggers" (map toString restartTriggers)
+        // unitConfig
+      )}
+      [Service]
+      ${
+        lines {
+          Environment = lib.mapAttrsToList (name: value: builtins.toJSON "${name}=${toString value}") (
+            environment // lib.optionalAttrs (path != [ ]) { PATH = lib.makeBinPath path; }
+          );
+        }
+      }${lines serviceConfig}
+      ${lib.concatMapStringsSep "" (target: "[Install]\nWantedBy=${target}\n") wantedBy}'';
+in
+config:
+lib.mapAttrs' (
+  name: definition: lib.nameValuePair "${name}.service" (unit definition)
+) config.systemd.services

@@ -1,0 +1,204 @@
+# As much of nixpkgs' lib as paysaga's Nix files use, so that they can be evaluated where nixpkgs is not.
+# A function that is not here but in nixpkgs: add it. One that is in neither: the test has done its work.
+let
+  inherit (builtins)
+    attrNames
+    elem
+    filter
+    hasAttr
+    isAttrs
+    isBool
+    isFloat
+    isInt
+    isList
+    isPath
+    isString
+    map
+    stringLength
+    substring
+    ;
+in
+rec {
+  # attribute sets
+  inherit (builtins) mapAttrs;
+  listToAttrs = builtins.listToAttrs;
+  nameValuePair = name: value: { inherit name value; };
+  mapAttrs' = f: set: listToAttrs (map (name: f name set.${name}) (attrNames set));
+  mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
+  filterAttrs =
+    keep: set:
+    listToAttrs (
+      map (name: nameValuePair name set.${name}) (filter (name: keep name set.${name}) (attrNames set))
+    );
+  genAttrs = names: f: listToAttrs (map (name: nameValuePair name (f name)) names);
+  optionalAttrs = condition: set: if condition then set else { };
+
+  # lists
+  optional = condition: element: if condition then [ element ] else [ ];
+  optionals = condition: list: if condition then list else [ ];
+  inherit (builtins) concatMap;
+  unique = builtins.foldl' (known: new: if elem new known then known else known ++ [ new ]) [ ];
+
+  # strings
+  concatStringsSep = builtins.concatStringsSep;
+  concatMapStringsSep =
+    separator: f: list:
+    concatStringsSep separator (map f list);
+  hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
+  hasSuffix =
+    suffix: text:
+    let
+      start = stringLength text - stringLength suffix;
+    in
+    start >= 0 && substring start (-1) text == suffix;
+  hasInfix = infix: text: builtins.length (builtins.split (literal infix) text) > 1;
+  literal =
+    builtins.replaceStrings
+      [
+        "."
+        "+"
+        "*"
+        "("
+        ")"
+        "["
+        "]"
+      ]
+      [
+        "\\."
+        "\\+"
+        "\\*"
+        "\\("
+        "\\)"
+        "\\["
+        "\\]"
+      ];
+  removeSuffix =
+    suffix: text:
+    if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
+  makeBinPath = concatMapStringsSep ":" (package: "${package}/bin");
+
+  # packages
+  getExe = package: "${package}/bin/${package.meta.mainProgram}";
+  addMetaAttrs = meta: package: package // { meta = package.meta or { } // meta; };
+  importTOML = file: builtins.fromTOML (builtins.readFile file);
+  assertMsg = condition: message: condition || throw message;
+  fix =
+    f:
+    let
+      x = f x;
+    in
+    x;
+  licenses.asl20 = "Apache-2.0";
+  platforms.linux = [
+    "x86_64-linux"
+    "aarch64-linux"
+  ];
+  sourceTypes.binaryNativeCode = "binaryNativeCode";
+
+  # A source is as good as its files: every one that is listed has to be there.
+  fileset = {
+    unions = concatMap (
+      part:
+      if isList part then
+        part
+      else if builtins.pathExists part then
+        [ part ]
+      else
+        throw "${toString part} is in a fileset and not on disk"
+    );
+    toSource =
+      { root, fileset }:
+      assert isPath root;
+      builtins.toFile "source" (concatMapStringsSep "\n" toString fileset);
+  };
+
+  # modules
+  mkIf = condition: content: {
+    _type = "if";
+    inherit condition content;
+  };
+  mkMerge = contents: {
+    _type = "merge";
+    inherit contents;
+  };
+  mkOverride = priority: content: {
+    _type = "override";
+    inherit priority content;
+  };
+  mkDefault = mkOverride 1000;
+  mkForce = mkOverride 50;
+  literalMD = text: text;
+  mkOption =
+    arguments:
+    let
+      unknown = removeAttrs arguments [
+        "type"
+        "default"
+        "defaultText"
+        "example"
+        "description"
+        "internal"
+        "readOnly"
+      ];
+    in
+    assert assertMsg (unknown == { }) "mkOption knows no ${toString (attrNames unknown)}";
+    assert assertMsg (
+      arguments ? description && arguments ? type
+    ) "an option without a type or a description";
+    arguments // { _type = "option"; };
+  mkEnableOption =
+    what:
+    mkOption {
+      type = types.bool;
+      default = false;
+      description = "Whether to enable ${what}.";
+    };
+
+  types =
+    let
+      type = description: check: { inherit description check; };
+      number = type "number" (value: isInt value || isFloat value);
+    in
+    {
+      str = type "string" isString;
+      bool = type "boolean" isBool;
+      int = type "integer" isInt;
+      float = type "float" isFloat;
+      port = type "port" (value: isInt value && value >= 0 && value <= 65535);
+      package = type "package" (value: isAttrs value && hasAttr "outPath" value);
+      ints.positive = type "positive integer" (value: isInt value && value > 0);
+      numbers.between =
+        low: high:
+        type "number from ${toString low} to ${toString high}" (
+          value: number.check value && value >= low && value <= high
+        );
+      nullOr = other: type "null or ${other.description}" (value: value == null || other.check value);
+      oneOf =
+        others:
+        type (concatMapStringsSep " or " (other: other.description) others) (
+          value: builtins.any (other: other.check value) others
+        );
+      attrsOf =
+        other:
+        type "attribute set of ${other.description}" (
+          value: isAttrs value && builtins.all (name: other.check value.${name}) (attrNames value)
+        );
+      listOf =
+        other: type "list of ${other.description}" (value: isList value && builtins.all other.check value);
+    };
+
+  evalModules = import ./modules.nix {
+    lib = {
+      inherit
+        concatMap
+        unique
+        concatStringsSep
+        genAttrs
+        filterAttrs
+        mapAttrsToList
+        nameValuePair
+        assertMsg
+        ;
+    };
+  };
+}

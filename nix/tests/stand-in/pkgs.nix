@@ -1,0 +1,143 @@
+# As much of nixpkgs' packages as paysaga's Nix files name. Nothing can be built from it: a derivation is its arguments.
+# A package that is not here but in nixpkgs 26.05: look that up, then add it.
+{ lib, system }:
+let
+  derivation =
+    arguments:
+    let
+      name = arguments.name or "${arguments.pname}-${arguments.version}";
+    in
+    arguments
+    // {
+      type = "derivation";
+      inherit name;
+      outPath = "${builtins.storeDir}/${
+        builtins.substring 0 32 (builtins.hashString "sha256" name)
+      }-${name}";
+      meta = arguments.meta or { };
+    };
+  named = name: derivation { inherit name; };
+  # As functions check it: an argument that they don't have is an error.
+  strict =
+    known: arguments:
+    let
+      unknown = builtins.attrNames (removeAttrs arguments known);
+    in
+    assert lib.assertMsg (unknown == [ ]) "no such argument: ${toString unknown}";
+    derivation arguments;
+
+  buildRustPackage = strict [
+    "pname"
+    "version"
+    "src"
+    "cargoLock"
+    "cargoBuildFlags"
+    "strictDeps"
+    "auditable"
+    "dontCargoBuild"
+    "doCheck"
+    "doInstallCheck"
+    "stripAllList"
+    "disallowedReferences"
+    "nativeBuildInputs"
+    "buildPhase"
+    "installPhase"
+    "installCheckPhase"
+    "meta"
+  ];
+  programs = lib.genAttrs [
+    "cargo"
+    "cargo-deny"
+    "clippy"
+    "curl"
+    "deadnix"
+    "file"
+    "gnused"
+    "jq"
+    "netcat"
+    "nixfmt"
+    "nixfmt-tree"
+    "postgresql"
+    "rabbitmq-server"
+    "rust-analyzer"
+    "rustc"
+    "rustfmt"
+    "shellcheck"
+    "systemd"
+    "util-linux"
+  ] named;
+in
+programs
+// {
+  stdenv = {
+    hostPlatform.system = system;
+    cc = named "gcc";
+  };
+  stdenvNoCC.mkDerivation = arguments: lib.fix (final: derivation (arguments final));
+  beam27Packages.erlang = named "erlang-27";
+  rustPlatform = { inherit buildRustPackage; };
+  pkgsStatic.rustPlatform = { inherit buildRustPackage; };
+
+  # These two are run by the boot test, from where Debian has them.
+  bash = named "bash" // {
+    outPath = "";
+  };
+  coreutils = named "coreutils" // {
+    outPath = "/usr";
+  };
+
+  fetchurl =
+    { url, hash }:
+    derivation {
+      name = baseNameOf url;
+      inherit url hash;
+    };
+  runCommand =
+    name: arguments: script:
+    assert builtins.isString script;
+    derivation (arguments // { inherit name script; });
+  writeText = name: text: { outPath = builtins.toFile name text; };
+  writeShellApplication =
+    arguments:
+    strict [
+      "name"
+      "runtimeInputs"
+      "text"
+      "meta"
+    ] arguments
+    // {
+      meta.mainProgram = arguments.name;
+    };
+  symlinkJoin = strict [
+    "name"
+    "paths"
+    "meta"
+  ];
+  closureInfo = { rootPaths }: derivation { name = "closure-info"; } // { inherit rootPaths; };
+  mkShell =
+    arguments:
+    strict [
+      "name"
+      "packages"
+      "meta"
+    ] (arguments // { name = "shell"; });
+  dockerTools = {
+    caCertificates = named "ca-certificates";
+    buildLayeredImage =
+      arguments:
+      strict [
+        "name"
+        "tag"
+        "contents"
+        "extraCommands"
+        "config"
+      ] arguments;
+  };
+  testers.runNixOSTest =
+    arguments:
+    strict [
+      "name"
+      "nodes"
+      "testScript"
+    ] arguments;
+}

@@ -1,0 +1,19 @@
+# The hosts of hosts.nix as what is installed on them: units as text, and what NixOS's own modules are told.
+let
+  hosts = import ./hosts.nix;
+  inherit (hosts) lib;
+  render = import ./render.nix { inherit lib; };
+  installed = config: {
+    units = render config;
+    inherit (config.services) rabbitmq postgresql;
+  };
+in
+lib.mapAttrs (_: installed) (
+  {
+    bare = hosts.host hosts.everything;
+    full = hosts.host hosts.full;
+  }
+  // lib.mapAttrs' (
+    name: modules: lib.nameValuePair "only-${name}" (hosts.nixos modules)
+  ) hosts.several
+)

@@ -1,0 +1,17 @@
+# What an IP address to listen on means.
+{ lib }:
+rec {
+  isLoopback = address: address == "::1" || address == "localhost" || lib.hasPrefix "127." address;
+
+  isEverywhere = address: address == "0.0.0.0" || address == "::";
+
+  # The address under which this host itself reaches what listens there, as it is written in a URL.
+  reachable =
+    address:
+    if isEverywhere address then
+      "127.0.0.1"
+    else if lib.hasInfix ":" address then
+      "[${address}]"
+    else
+      address;
+}

@@ -1,0 +1,71 @@
+# The only service that customers reach. It has no database.
+{ config, lib, ... }:
+let
+  inherit (config.services) paysaga;
+  cfg = paysaga.gateway;
+  addresses = import ./addresses.nix { inherit lib; };
+  authenticates = cfg.settings.AUTHENTICATION or "on" != "off";
+  hasKeys = cfg.credentials ? API_KEYS;
+
+  # Where order and payment are, if they run here too.
+  urls = lib.mapAttrs' (name: variable: {
+    name = variable;
+    value =
+      let
+        service = paysaga.${name};
+      in
+      "http://${addresses.reachable service.listenAddress}:${toString service.port}";
+  }) (lib.filterAttrs (name: _: paysaga.${name}.enable or false) upstreams);
+  upstreams = {
+    order = "ORDER_SERVICE_URL";
+    payment = "PAYMENT_SERVICE_URL";
+  };
+in
+{
+  imports = [
+    (import ./service.nix {
+      name = "gateway";
+      about = "the only door: turns commands into events, and answers queries by asking the other services";
+      port = 3000;
+      variables = [
+        "ORDER_SERVICE_URL"
+        "PAYMENT_SERVICE_URL"
+        "REQUEST_TIMEOUT"
+        "OPERATORS"
+        "AUTHENTICATION"
+        "CORS_ORIGINS"
+      ];
+      secrets = [ "API_KEYS" ];
+    })
+  ];
+
+  config = lib.mkIf cfg.enable {
+    services.paysaga.gateway.settings = lib.mapAttrs (_: lib.mkDefault) (
+      removeAttrs urls (builtins.attrNames cfg.credentials)
+    );
+
+    assertions = [
+      {
+        assertion = addresses.isLoopback cfg.listenAddress || hasKeys || !authenticates;
+        message = ''
+          services.paysaga.gateway.listenAddress is ${cfg.listenAddress}, open to the network, and nobody is asked for a key.
+          Give it a file of keys (services.paysaga.gateway.credentials.API_KEYS = "/run/secrets/…"; one `name:sha256-of-key` a line),
+          or let everybody in, in so many words: services.paysaga.gateway.settings.AUTHENTICATION = "off".
+        '';
+      }
+      {
+        assertion = !(hasKeys && !authenticates);
+        message = ''
+          services.paysaga.gateway has API keys (credentials.API_KEYS) and settings.AUTHENTICATION = "off"; give one of them.
+        '';
+      }
+    ]
+    ++ lib.mapAttrsToList (name: variable: {
+      assertion = cfg.settings ? ${variable} || cfg.credentials ? ${variable};
+      message = ''
+        The gateway does not know where the ${name} service is. Enable it here (services.paysaga.${name}.enable = true),
+        or say where it is: services.paysaga.gateway.settings.${variable} = "http://…".
+      '';
+    }) upstreams;
+  };
+}

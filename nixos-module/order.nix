@@ -1,0 +1,17 @@
+# Owns the orders, in a database of its own.
+{
+  imports = [
+    (import ./service.nix {
+      name = "order";
+      about = "owns the orders: places them, cancels them, and moves them by what becomes of their payments";
+      port = 3001;
+      variables = [
+        "SAGA_TIMEOUT"
+        "PREFETCH"
+        "DATABASE_CONNECTIONS"
+      ];
+      secrets = [ "DATABASE_URL" ];
+    })
+    (import ./database.nix "order")
+  ];
+}

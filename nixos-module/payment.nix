@@ -1,0 +1,21 @@
+# Owns the payments, in a database of its own.
+{
+  imports = [
+    (import ./service.nix {
+      name = "payment";
+      about = "owns the payments: charges them at the provider, and refunds what a cancelled order has paid";
+      port = 3002;
+      variables = [
+        "PREFETCH"
+        "DATABASE_CONNECTIONS"
+        "PROVIDER_CONCURRENCY"
+        "PROVIDER_TIMEOUT"
+        "PROVIDER_LATENCY_MS"
+        "PROVIDER_APPROVAL_RATE"
+        "PROVIDER_SEED"
+      ];
+      secrets = [ "DATABASE_URL" ];
+    })
+    (import ./database.nix "payment")
+  ];
+}

@@ -1,0 +1,40 @@
+# PostgreSQL: here, with a role and a database for each service, or somewhere else, by URL.
+{ config, lib, ... }:
+let
+  cfg = config.services.paysaga.postgresql;
+  roles = map (name: "paysaga-${name}") (
+    builtins.filter (name: name != "gateway") (import ./enabled.nix { inherit config; })
+  );
+  listed = lib.concatStringsSep "," roles;
+in
+{
+  options.services.paysaga.postgresql.createLocally = lib.mkOption {
+    type = lib.types.bool;
+    default = true;
+    description = ''
+      Run PostgreSQL on this host, with a role and a database for order and for payment. There are no passwords: they come
+      through the socket, and PostgreSQL asks the kernel who they are. Otherwise each needs `credentials.DATABASE_URL`.
+    '';
+  };
+
+  config = lib.mkIf (cfg.createLocally && roles != [ ]) {
+    services.postgresql = {
+      enable = true;
+      ensureDatabases = roles;
+      ensureUsers = map (name: {
+        inherit name;
+        ensureDBOwnership = true;
+      }) roles;
+      # The first line that fits decides. A role reaches its own database and no other, and nobody but it and the
+      # administrator reaches that.
+      authentication = ''
+        local sameuser  ${listed} peer
+        local all       ${listed} reject
+        host  all       ${listed} all reject
+        local ${listed} postgres  peer
+        local ${listed} all       reject
+        host  ${listed} all       all reject
+      '';
+    };
+  };
+}

@@ -1,0 +1,84 @@
+# RabbitMQ: here, with a user for each service, or somewhere else, by URL.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.paysaga.rabbitmq;
+  enabled = import ./enabled.nix { inherit config; };
+  accounts = import ./rabbitmq-accounts.nix { inherit lib; };
+
+  unit = "paysaga-rabbitmq-accounts.service";
+  script = pkgs.writeText "paysaga-rabbitmq-accounts.sh" (builtins.readFile ./rabbitmq-accounts.sh);
+  template = pkgs.writeText "paysaga-rabbitmq-definitions.json" (
+    import ./rabbitmq-definitions.nix { inherit lib; }
+  );
+  address = "127.0.0.1:${toString config.services.rabbitmq.port}";
+in
+{
+  options.services.paysaga.rabbitmq.createLocally = lib.mkOption {
+    type = lib.types.bool;
+    default = true;
+    description = ''
+      Run RabbitMQ on this host, with a user for each service that has the rights it needs and no others. Passwords are
+      made on the host, once, in ${accounts.directory}. Otherwise each service needs `credentials.RABBITMQ_URL`.
+    '';
+  };
+
+  config = lib.mkIf (cfg.createLocally && enabled != [ ]) {
+    services.rabbitmq = {
+      enable = true;
+      # Read again whenever the broker starts. Nothing that exists is overwritten but users and their rights.
+      # With definitions at its first start it makes no user `guest`.
+      configItems.load_definitions = "/run/credentials/rabbitmq.service/definitions.json";
+    };
+
+    systemd.services = {
+      rabbitmq = {
+        # Not `requires`: restarting the other must not stop the broker.
+        after = [ unit ];
+        wants = [ unit ];
+        restartTriggers = [
+          script
+          template
+        ];
+        serviceConfig.LoadCredential = [ "definitions.json:${accounts.definitionsFile}" ];
+      };
+
+      paysaga-rabbitmq-accounts = {
+        description = "paysaga: passwords and rights of the services on the local RabbitMQ";
+        before = [ "rabbitmq.service" ];
+        path = [
+          pkgs.coreutils
+          pkgs.gnused
+        ];
+        serviceConfig = import ./hardening.nix // {
+          ExecStart = lib.concatStringsSep " " (
+            [
+              "${pkgs.bash}/bin/bash"
+              "${script}"
+              "${template}"
+              address
+              accounts.vhost
+            ]
+            ++ accounts.services
+          );
+          User = "paysaga-rabbitmq-accounts";
+          Type = "oneshot";
+          RemainAfterExit = true;
+          StateDirectory = baseNameOf accounts.directory;
+          StateDirectoryMode = "0700";
+          WorkingDirectory = accounts.directory;
+          PrivateNetwork = true;
+        };
+      };
+    };
+
+    warnings = lib.optional (!config.networking.firewall.enable) ''
+      paysaga runs RabbitMQ on this host, whose firewall is off. AMQP listens on loopback, but Erlang's ports 4369 and 25672
+      are open to the network.
+    '';
+  };
+}

@@ -1,0 +1,221 @@
+# What every service has: its options, its unit, its firewall rule, and the rules that they must keep.
+{
+  name,
+  about,
+  port,
+  # What `${name} --help` lists beyond what every service reads; all of it may be given as a setting.
+  variables,
+  # What may only be given as a credential.
+  secrets,
+}:
+{ config, lib, ... }:
+let
+  inherit (config.services) paysaga;
+  cfg = paysaga.${name};
+  option = "services.paysaga.${name}";
+  addresses = import ./addresses.nix { inherit lib; };
+  environment = import ./environment.nix { inherit lib; };
+
+  allSecrets = [ "RABBITMQ_URL" ] ++ secrets;
+  allVariables = variables ++ [
+    "MAX_CONNECTIONS"
+    "BROKER_TOPOLOGY"
+    "PUBLISH_TIMEOUT"
+    "DRAIN_GRACE"
+    "SHUTDOWN_TIMEOUT"
+    "LOG_FORMAT"
+    "RUST_LOG"
+  ];
+  isOfOpenTelemetry = lib.hasPrefix "OTEL_";
+  # Headers of an exporter are there to carry a password.
+  isSecret =
+    variable:
+    builtins.elem variable allSecrets
+    || isOfOpenTelemetry variable && lib.hasSuffix "_HEADERS" variable;
+  holdsPassword = value: builtins.match "[a-z+]+://[^/@]*:[^/@]+@.*" (toString value) != null;
+
+  localBroker = paysaga.rabbitmq.createLocally;
+  credentials =
+    lib.optionalAttrs localBroker {
+      RABBITMQ_URL = (import ./rabbitmq-accounts.nix { inherit lib; }).urlFile name;
+    }
+    // cfg.credentials;
+  listensLocally = addresses.isLoopback cfg.listenAddress;
+  dependencies = [ "network.target" ] ++ lib.optional localBroker "rabbitmq.service";
+  needsNetwork = !localBroker || !listensLocally;
+in
+{
+  imports = [
+    ./rabbitmq.nix
+    ./tracing.nix
+    ./metrics.nix
+  ];
+
+  options.services.paysaga.${name} = {
+    enable = lib.mkEnableOption "paysaga's ${name} service (${about})";
+
+    package = lib.mkOption {
+      type = lib.types.package;
+      defaultText = lib.literalMD "the flake's static `${name}`";
+      description = "Package with the program `bin/${name}`.";
+    };
+
+    listenAddress = lib.mkOption {
+      type = lib.types.str;
+      default = "127.0.0.1";
+      example = "0.0.0.0";
+      description = "IP address to listen on.";
+    };
+
+    port = lib.mkOption {
+      type = lib.types.port;
+      default = port;
+      description = "TCP port to listen on.";
+    };
+
+    openFirewall = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = "Open the port in this host's firewall, on every interface.";
+    };
+
+    settings = lib.mkOption {
+      type = lib.types.attrsOf (
+        lib.types.oneOf [
+          lib.types.str
+          lib.types.int
+          lib.types.float
+        ]
+      );
+      default = { };
+      example.RUST_LOG = "debug";
+      description = ''
+        Variables of `${name} --help`, and OpenTelemetry's `OTEL_*`. They end in the world-readable Nix store:
+        passwords belong into `${option}.credentials`.
+      '';
+    };
+
+    credentials = lib.mkOption {
+      type = lib.types.attrsOf lib.types.str;
+      default = { };
+      example.RABBITMQ_URL = "/run/secrets/paysaga-${name}-rabbitmq-url";
+      description = ''
+        Files that hold the value of a variable, by the variable's name. The service gets a copy that nobody else can
+        read (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service
+        starts.
+      '';
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    systemd.services."paysaga-${name}" = {
+      description = "paysaga ${name}: ${about}";
+      wantedBy = [ "multi-user.target" ];
+      after = dependencies ++ lib.optional needsNetwork "network-online.target";
+      wants = dependencies ++ lib.optional needsNetwork "network-online.target";
+      # What it needs may be away for as long as it takes: it waits, and when it can't even start, it tries again.
+      unitConfig.StartLimitIntervalSec = 0;
+
+      environment =
+        environment.fromSettings (
+          {
+            LISTEN_ADDRESS = cfg.listenAddress;
+            PORT = cfg.port;
+            SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
+          }
+          # Exchanges and queues are part of the local broker's definitions.
+          // lib.optionalAttrs localBroker { BROKER_TOPOLOGY = "verify"; }
+          // cfg.settings
+        )
+        // environment.fromCredentials credentials;
+
+      serviceConfig = import ./hardening.nix // {
+        ExecStart = "${cfg.package}/bin/${name}";
+        User = "paysaga-${name}";
+        Type = "exec";
+        Restart = "on-failure";
+        RestartSec = 2;
+        # EX_CONFIG: the service said everything that is wrong; the same again would say the same again.
+        RestartPreventExitStatus = 78;
+        # SHUTDOWN_TIMEOUT is 10 s; what is left then is taken up at the next start.
+        TimeoutStopSec = 30;
+        # MAX_CONNECTIONS is 4096 unless told otherwise.
+        LimitNOFILE = 65536;
+        LoadCredential = environment.loadCredentials credentials;
+      };
+    };
+
+    networking.firewall.allowedTCPPorts = lib.optional cfg.openFirewall cfg.port;
+
+    warnings = lib.optional (name != "gateway" && cfg.openFirewall) ''
+      ${option}.openFirewall lets everybody reach the ${name} service, which asks nobody for a key.
+      Only the gateway has to: open the port where it comes in, with networking.firewall.interfaces.<name>.allowedTCPPorts.
+    '';
+
+    assertions = [
+      {
+        assertion = !(cfg.openFirewall && listensLocally);
+        message = ''
+          ${option}.openFirewall opens port ${toString cfg.port}, but the service listens on ${cfg.listenAddress} only.
+          Set ${option}.listenAddress, or leave the firewall closed.
+        '';
+      }
+      {
+        assertion = !(localBroker && cfg.credentials ? RABBITMQ_URL);
+        message = ''
+          ${option}.credentials.RABBITMQ_URL names a RabbitMQ, and services.paysaga.rabbitmq.createLocally runs one here.
+          To use the first, set services.paysaga.rabbitmq.createLocally = false.
+        '';
+      }
+      {
+        assertion = localBroker || cfg.credentials ? RABBITMQ_URL;
+        message = ''
+          The ${name} service has no RabbitMQ. Name a file that holds its URL (${option}.credentials.RABBITMQ_URL =
+          "/run/secrets/…"), or run one here (services.paysaga.rabbitmq.createLocally = true).
+        '';
+      }
+    ]
+    ++ lib.mapAttrsToList (variable: _: {
+      assertion = !isSecret variable && !isSecret (lib.removeSuffix "_FILE" variable);
+      message = ''
+        ${option}.settings.${variable} would put a secret into the world-readable Nix store.
+        Put it into a file and name that: ${option}.credentials.${lib.removeSuffix "_FILE" variable} = "/run/secrets/…".
+      '';
+    }) cfg.settings
+    ++ lib.mapAttrsToList (variable: value: {
+      assertion = !holdsPassword value;
+      message = ''
+        ${option}.settings.${variable} is a URL with a password in it, and would be in the world-readable Nix store.
+        Put it into a file and name that: ${option}.credentials.${variable} = "/run/secrets/…".
+      '';
+    }) cfg.settings
+    ++ lib.mapAttrsToList (variable: _: {
+      assertion =
+        builtins.elem variable allVariables
+        || isSecret (lib.removeSuffix "_FILE" variable)
+        || isOfOpenTelemetry variable;
+      message = ''
+        ${option}.settings.${variable}: the ${name} service knows no such variable. It reads
+        ${lib.concatStringsSep ", " allVariables} and OTEL_*; address and port are ${option}.{listenAddress,port}.
+      '';
+    }) cfg.settings
+    ++ lib.mapAttrsToList (variable: _: {
+      assertion = builtins.elem variable (allSecrets ++ allVariables);
+      message = ''
+        ${option}.credentials.${variable}: the ${name} service knows no such variable. Known are
+        ${lib.concatStringsSep ", " (allSecrets ++ allVariables)}.
+      '';
+    }) cfg.credentials
+    ++ lib.mapAttrsToList (variable: path: {
+      assertion = lib.hasPrefix "/" path && !(lib.hasPrefix "${builtins.storeDir}/" path);
+      message = ''
+        ${option}.credentials.${variable} is ${path}. It must be the absolute path of a file outside of the Nix store,
+        which everybody can read; agenix and sops-nix put such files below /run.
+      '';
+    }) cfg.credentials
+    ++ lib.mapAttrsToList (variable: _: {
+      assertion = !(cfg.settings ? ${variable});
+      message = "${option} gives ${variable} twice, as a setting and as a credential; give one of them.";
+    }) cfg.credentials;
+  };
+}
