@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Makes a password for each service where there is none yet, and from them what the services and RabbitMQ read.
 #   $1 template of the definitions   $2 host and port of RabbitMQ   $3 virtual host   further: the services
 # Runs with its state directory as working directory; what it writes is readable by nobody else.

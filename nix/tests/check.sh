@@ -22,14 +22,18 @@ every_file_parses() {
 }
 
 every_file_is_tidy() {
-  local tool PATH=$PATH:$HOME/.cache/paysaga/bin
-  for tool in 'nixfmt --check' 'deadnix --fail --no-lambda-pattern-names'; do
-    if type -P "${tool%% *}" >/dev/null; then
-      git ls-files --cached --others --exclude-standard '*.nix' | xargs ${tool}
-    else
-      printf 'SKIPPED: %s of Nix files (cargo install --root ~/.cache/paysaga nixfmt_rs deadnix)\n' "${tool%% *}"
-    fi
-  done
+  tidy nixfmt --check
+  tidy deadnix --fail --no-lambda-pattern-names
+}
+
+tidy() {
+  local files
+  mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.nix')
+  if PATH=$PATH:$HOME/.cache/paysaga/bin type -P "$1" >/dev/null; then
+    PATH=$PATH:$HOME/.cache/paysaga/bin "$@" "${files[@]}" || fail "$1 (above)"
+  else
+    printf 'SKIPPED: %s (cargo install --root ~/.cache/paysaga nixfmt_rs deadnix)\n' "$1"
+  fi
 }
 
 # Each file of cases/ evaluates to sentences and whether they hold.

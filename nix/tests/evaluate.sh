@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: evaluation with a store of its own, in a temporary directory that goes away with the script.
 work=$(mktemp -d)
 # Nix makes what is in a store read-only.

@@ -1,0 +1,230 @@
+#!/usr/bin/env bash
+# Boots the units that the NixOS module renders, with the real programs, under systemd, with real PostgreSQL and RabbitMQ,
+# and runs a saga through them: `./dev test` runs this.
+#   nix/tests/boot.sh FOLDER_OF_PROGRAMS
+# The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to it, no port of it is
+# used. Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2.
+set -euo pipefail
+programs=$(realpath "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=nix/tests/evaluate.sh
+source nix/tests/evaluate.sh
+
+host=full
+key=a-customers-key
+jaeger=$(type -P jaeger || echo "$HOME/.cache/paysaga/jaeger")
+machine=
+
+main() {
+  evaluate nix/tests/units.nix >"$work/units.json"
+  # Cleaned up before the directory of evaluate.sh, which it is below.
+  trap 'take_down; chmod -R u+w "$work"; rm -rf "$work"' EXIT
+  set_up_root
+  install_store
+  install_postgresql
+  install_rabbitmq
+  install_paysaga
+  boot
+  inside /opt/booted.sh "$key" "$([[ -e $root/opt/with-jaeger ]] && echo with-jaeger || echo without-jaeger)"
+}
+
+# --- a root of its own ---
+
+set_up_root() {
+  mkdir "$work/machine"
+  mount -t tmpfs tmpfs "$work/machine"
+  mkdir "$work/machine"/{upper,work,root}
+  root=$work/machine/root
+  mount -t overlay overlay -o "lowerdir=/,upperdir=$work/machine/upper,workdir=$work/machine/work" "$root"
+  units=$root/etc/systemd/system
+  # Nothing of what this machine would start.
+  find "$units" -path '*.wants/*' -delete
+  mkdir -p "$units/multi-user.target.wants" "$root/opt"
+  printf '127.0.0.1 localhost paysaga\n' >"$root/etc/hosts"
+  printf 'paysaga\n' >"$root/etc/hostname"
+}
+
+enable() {
+  ln -s "../$1" "$units/multi-user.target.wants/$1"
+}
+
+# The files that the units name, and the programs where the units expect them.
+install_store() {
+  local line program
+  mkdir -p "$root/nix/store"
+  cp -r "$store/nix/store/." "$root/nix/store/"
+  while read -r line; do
+    program=${line##*/}
+    mkdir -p "$root${line%/*}"
+    case $program in
+      jaeger)
+        [[ -x $jaeger ]] || continue
+        cp "$jaeger" "$root$line"
+        touch "$root/opt/with-jaeger"
+        ;;
+      *) cp "$programs/$program" "$root$line" ;;
+    esac
+    # For attempts that the units would not make.
+    [[ $program == jaeger ]] || ln -sf "$line" "$root/opt/$program"
+  done < <(jq --raw-output --arg host $host '.[$host].units[]' "$work/units.json" | sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
+  cp nix/tests/booted.sh docs/DEPLOY.md "$root/opt/"
+}
+
+# --- what NixOS would make of services.postgresql and services.rabbitmq ---
+
+install_postgresql() {
+  local generation
+  generation=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1)
+  rm -rf "$root/var/lib/postgresql/$generation" "$root/etc/postgresql/$generation"
+  {
+    printf '#!/bin/bash\nset -e\n'
+    jq --raw-output --arg host $host '.[$host].postgresql |
+      (.ensureUsers[] | "psql -tAc '\''CREATE USER \"\(.name)\"'\''"),
+      (.ensureDatabases[] | "psql -tAc '\''CREATE DATABASE \"\(.)\" OWNER \"\(.)\"'\''")' "$work/units.json"
+  } >"$root/opt/postgresql-setup"
+  jq --raw-output --arg host $host '.[$host].postgresql.authentication' "$work/units.json" >"$root/opt/pg_hba.conf"
+  {
+    printf '#!/bin/bash\nset -e\npg_createcluster %s main\n' "$generation"
+    # NixOS puts these lines above its own.
+    # shellcheck disable=SC2016 # expanded where it runs
+    printf 'f=/etc/postgresql/%s/main/pg_hba.conf\ncat /opt/pg_hba.conf $f >$f.new\ncat $f.new >$f\n' "$generation"
+  } >"$root/opt/postgresql-create"
+  chmod 755 "$root"/opt/postgresql-*
+  cat >"$units/postgresql-create.service" <<END
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/opt/postgresql-create
+END
+  cat >"$units/postgresql-setup.service" <<END
+[Unit]
+Requires=postgresql@$generation-main.service
+After=postgresql@$generation-main.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+User=postgres
+ExecStart=/opt/postgresql-setup
+END
+  cat >"$units/postgresql.target" <<END
+[Unit]
+Requires=postgresql@$generation-main.service postgresql-setup.service
+After=postgresql@$generation-main.service postgresql-setup.service
+END
+  mkdir -p "$units/postgresql@$generation-main.service.d"
+  printf '[Unit]\nRequires=postgresql-create.service\nAfter=postgresql-create.service\n' \
+    >"$units/postgresql@$generation-main.service.d/create.conf"
+}
+
+install_rabbitmq() {
+  rm -rf "$root"/var/lib/rabbitmq/{mnesia,.erlang.cookie}
+  # NixOS's module adds the listener. Prometheus' plugin stays away: it costs seconds.
+  jq --raw-output --arg host $host '.[$host].rabbitmq |
+    {"listeners.tcp.1": "127.0.0.1:\(.port)"} + .configItems | del(.["prometheus.tcp.ip", "prometheus.tcp.port"]) |
+    to_entries[] | "\(.key) = \(.value)"' "$work/units.json" >"$root/etc/rabbitmq/rabbitmq.conf"
+  printf '[].\n' >"$root/etc/rabbitmq/enabled_plugins"
+  # A unit of its own under NixOS's name, not an alias: credentials are named after the unit.
+  sed '/^Alias=/d' /lib/systemd/system/rabbitmq-server.service >"$units/rabbitmq.service"
+  mkdir "$units/rabbitmq.service.d"
+  jq --raw-output --arg host $host '.[$host].units["rabbitmq.service"]' "$work/units.json" >"$units/rabbitmq.service.d/paysaga.conf"
+  enable rabbitmq.service
+}
+
+# --- ours ---
+
+install_paysaga() {
+  local folder=$work/paysaga unit
+  mkdir "$folder"
+  install_units "$work/units.json" $host "$folder"
+  for unit in "$folder"/paysaga-*.service; do
+    unit=$(basename "$unit")
+    [[ $unit != paysaga-jaeger.service || -e $root/opt/with-jaeger ]] || continue
+    cp "$folder/$unit" "$units/"
+    # The others come because these want them.
+    ! grep -q '^WantedBy=multi-user.target$' "$units/$unit" || enable "$unit"
+  done
+  printf 'customer:%s\n' "$(printf %s "$key" | sha256sum | cut -c-64)" >"$root/etc/paysaga-keys"
+  chmod 600 "$root/etc/paysaga-keys"
+}
+
+# --- up and down ---
+
+boot() {
+  cgroup=/sys/fs/cgroup/unified
+  [[ -d $cgroup ]] || cgroup=/sys/fs/cgroup
+  cgroup=$cgroup/paysaga-boot.$$
+  mkdir "$cgroup"
+  (
+    echo $BASHPID >"$cgroup/cgroup.procs"
+    exec unshare --mount --propagation private --pid --uts --ipc --net --cgroup --fork --kill-child \
+      bash -ec "$(declare -f become_machine); become_machine \"\$1\"" machine "$root"
+  ) </dev/null >"$work/console" 2>&1 &
+  machine=$!
+  init=
+  for _ in $(seq 100); do
+    init=$(pgrep --parent $machine | head -n 1 || true)
+    [[ -z $init ]] || break
+    sleep 0.1
+  done
+  for _ in $(seq 300); do
+    if inside systemctl is-active --quiet multi-user.target 2>/dev/null; then return; fi
+    kill -0 $machine 2>/dev/null || break
+    sleep 0.2
+  done
+  cat "$work/console" >&2
+  inside journalctl --no-pager --output=cat --lines=60 >&2 || true
+  printf 'the machine does not boot (above)\n' >&2
+  return 1
+}
+
+# Run in fresh namespaces. Makes $1 the root, with a /dev of its own, and becomes systemd.
+become_machine() {
+  local device name major minor
+  mount --bind "$1" "$1"
+  cd "$1"
+  mount -t proc proc proc
+  mount --bind proc/sys proc/sys
+  mount -o remount,bind,ro proc/sys
+  mount -t sysfs -o ro sysfs sys
+  mount -t cgroup2 cgroup2 sys/fs/cgroup
+  mount -t tmpfs -o mode=755,nosuid tmpfs dev
+  for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+    IFS=: read -r name major minor <<<"$device"
+    mknod -m 666 "dev/$name" c "$major" "$minor"
+  done
+  mkdir dev/pts dev/shm
+  mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
+  ln -s pts/ptmx dev/ptmx
+  mount -t tmpfs -o mode=1777 tmpfs dev/shm
+  ln -s /proc/self/fd dev/fd
+  ln -s fd/0 dev/stdin
+  ln -s fd/1 dev/stdout
+  ln -s fd/2 dev/stderr
+  mount -t tmpfs -o mode=755 tmpfs run
+  mount -t tmpfs -o mode=1777 tmpfs tmp
+  hostname paysaga
+  ip link set lo up
+  mkdir -p oldroot
+  pivot_root . oldroot
+  # Credentials are mounted in a child and have to show up here.
+  exec chroot . /bin/sh -c 'umount -l /oldroot && mount --make-rshared /
+    exec env -i container=paysaga PATH=/usr/sbin:/usr/bin TERM=dumb /lib/systemd/systemd --unit=multi-user.target'
+}
+
+inside() {
+  nsenter --target "$init" --mount --pid --uts --ipc --net --cgroup --root --wd \
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+}
+
+take_down() {
+  if [[ -n $machine ]]; then
+    # Everything in there ends with its first process.
+    kill -KILL "${init:-$machine}" 2>/dev/null || true
+    wait $machine 2>/dev/null || true
+  fi
+  if [[ -n ${root:-} ]]; then umount "$root" || umount --lazy "$root" || true; fi
+  if [[ -d $work/machine ]]; then umount "$work/machine" || umount --lazy "$work/machine" || true; fi
+  if [[ -n ${cgroup:-} ]]; then find "$cgroup" -depth -type d -exec rmdir {} \; 2>/dev/null || true; fi
+}
+
+main

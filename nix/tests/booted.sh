@@ -1,0 +1,236 @@
+#!/usr/bin/env bash
+# Runs inside the machine that boot.sh booted: the saga, and what must be refused.
+#   booted.sh API_KEY with-jaeger|without-jaeger
+set -euo pipefail
+key=$1 jaeger=$2
+api=http://127.0.0.1:3000/api
+customer=3f2504e0-4f89-41d3-9a0c-0305e82c3301
+accounts=/var/lib/paysaga-rabbitmq
+scratch=$(mktemp -d)
+declare -A extra=() # processes that were started beside the units, by port
+
+prove() { printf 'boot: %s\n' "$*"; }
+fail() {
+  systemctl --no-pager --plain list-units 'paysaga-*' 'postgres*' 'rabbitmq*' >&2 || true
+  journalctl --no-pager --output=short-monotonic --lines=60 -u 'paysaga-*' -u rabbitmq.service >&2 || true
+  find "$scratch" -name '*.log' -exec tail -n 20 {} + >&2
+  printf 'boot: NOT SO: %s\n' "$*" >&2
+  exit 1
+}
+
+# until_true SECONDS WORDS COMMAND…
+until_true() {
+  local seconds=$1 words=$2 deadline
+  shift 2
+  deadline=$((SECONDS + seconds))
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < deadline)) || fail "$words (after $seconds s)"
+    sleep 0.2
+  done
+}
+
+call() { curl --silent --show-error --max-time 10 --header "authorization: Bearer $key" --header 'content-type: application/json' "$@"; }
+ready() { curl --silent --fail --max-time 5 "http://127.0.0.1:$1/health/ready"; }
+status_is() { [[ $(call "$api/$1" | jq --raw-output .status) == "$2" ]]; }
+place() { call --request POST --data "{\"userId\":\"$customer\",\"total\":$1}" "$api/orders" | jq --raw-output .orderId; }
+all_ready() {
+  local port
+  for port in 3000 3001 3002; do until_true 60 "port $port is ready" ready $port; done
+}
+refused() { ! "$@" >/dev/null 2>"$scratch/refusal"; }
+as() { setpriv --reuid="$(id -u "$1")" --regid="$(id -g "$1")" --clear-groups "${@:2}"; }
+url_of() { cat "$accounts/$1.url"; }
+environment_of() { tr '\0' '\n' <"/proc/$(systemctl show --property=MainPID --value "$1")/environ"; }
+
+# beside PORT SERVICE VARIABLE=VALUE…: one more process of a service, not from a unit, as the unit's user.
+beside() {
+  local port=$1 service=$2 url=()
+  shift 2
+  [[ $service == gateway ]] || url=("DATABASE_URL=postgres://paysaga-$service@localhost/paysaga-$service?host=/run/postgresql")
+  # Not a function: what is started is what is stopped.
+  setpriv --reuid="$(id -u "paysaga-$service")" --regid="$(id -g "paysaga-$service")" --clear-groups \
+    env -i "PORT=$port" "${url[@]}" "$@" "/opt/$service" >"$scratch/$port.log" 2>&1 &
+  extra[$port]=$!
+}
+end() {
+  kill "${extra[$1]}"
+  wait "${extra[$1]}" || true
+}
+
+a_saga() {
+  local order
+  order=$(place "$1")
+  until_true 30 "order $order is paid" status_is "orders/$order" PAID
+  call --request PATCH "$api/orders/$order/cancel" >/dev/null
+  until_true 30 "order $order is cancelled" status_is "orders/$order" CANCELLED
+  until_true 30 "the payment of $order is refunded" status_is "payments/order/$order" REFUNDED
+}
+
+the_units_come_up() {
+  local unit
+  all_ready
+  for unit in paysaga-rabbitmq-accounts paysaga-order-migrate paysaga-payment-migrate; do
+    [[ $(systemctl show --property=ActiveState,Result --value "$unit" | sort | xargs) == 'active success' ]] || fail "$unit did its work"
+  done
+  [[ $(systemctl list-units --failed --plain --no-legend 'paysaga-*' | wc -l) == 0 ]] || fail 'no unit failed'
+  prove 'the units come up'
+}
+
+what_is_percent_encoded_arrives() {
+  environment_of paysaga-order | grep -qx 'OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=boot%20test' ||
+    fail 'a setting with % in it arrives as it was written'
+  prove 'a setting with % in it arrives'
+}
+
+the_saga_runs() {
+  a_saga 999.99
+  prove 'an order is paid, cancelled and refunded'
+}
+
+strangers_are_kept_out() {
+  local port
+  [[ $(curl --silent --output /dev/null --write-out '%{http_code}' "$api/orders") == 401 ]] || fail 'without a key the gateway answers 401'
+  for port in 3001 3002 5672 5432 4318 16686; do
+    ! ss --no-header --listening --tcp --numeric "sport = :$port" | awk '{ print $4 }' | grep -qvE '^(127\.|\[::1\])' ||
+      fail "port $port is on loopback alone"
+  done
+  prove 'a stranger finds the gateway and nothing else, and needs a key there'
+}
+
+passwords_are_roots() {
+  local name
+  [[ $(stat --format=%a "$(realpath $accounts)") == 700 ]] || fail 'the directory of passwords is its owner'"'"'s alone'
+  [[ -z $(find "$(realpath $accounts)" -type f -perm /077) ]] || fail 'no file of passwords is open to others'
+  refused as nobody ls "$accounts/" || fail 'nobody can list the passwords'
+  for name in gateway order payment; do
+    environment_of "paysaga-$name" | grep -q "^RABBITMQ_URL_FILE=/run/credentials/paysaga-$name.service/RABBITMQ_URL$" ||
+      fail "$name gets its URL as a credential"
+    ! environment_of "paysaga-$name" | grep -qF "$(cat "$accounts/$name.password")" || fail "no password is in the environment of $name"
+  done
+  prove 'passwords are for root and for their service'
+}
+
+rabbitmq_refuses() {
+  local password
+  password=$(cat $accounts/order.password)
+  rabbitmqctl --quiet authenticate_user paysaga-order "$password" >/dev/null || fail 'the right password is right'
+  refused rabbitmqctl --quiet authenticate_user paysaga-order "x$password" || fail 'a wrong password is refused'
+  ! rabbitmqctl --quiet list_users | grep -q '^guest' || fail 'there is no guest'
+  beside 4001 order "RABBITMQ_URL=$(url_of order | sed -E 's/:[^:@]+@/:wrong@/')" BROKER_TOPOLOGY=verify
+  until_true 20 'a wrong password is refused by AMQP, too' grep -qE 'ACCESS_REFUSED|ACCESS-REFUSED|[Ll]ogin was refused' "$scratch/4001.log"
+  refused ready 4001 || fail 'order is not ready with a wrong password'
+  end 4001
+  prove 'a wrong password is refused'
+
+  beside 4001 order "RABBITMQ_URL=$(url_of payment)" BROKER_TOPOLOGY=verify
+  until_true 20 "a queue of another is refused" \
+    grep -qE "refused.*order\.[a-z-]+\.(queue|dlq)|order\.[a-z-]+\.(queue|dlq).*refused" "$scratch/4001.log"
+  refused ready 4001 || fail 'order is not ready without its queues'
+  end 4001
+  prove 'the queue of another service is refused'
+
+  # A gateway that is somebody else: payment may not write to that exchange, order not under that routing key.
+  local who port=4010
+  for who in payment order; do
+    beside $port gateway "RABBITMQ_URL=$(url_of $who)" BROKER_TOPOLOGY=verify PUBLISH_TIMEOUT=2s
+    until_true 20 "the gateway on $port reaches the broker" ready $port
+    [[ $(curl --silent --output /dev/null --write-out '%{http_code}' --header 'content-type: application/json' \
+      --data "{\"userId\":\"$customer\",\"total\":1.01}" "http://127.0.0.1:$port/api/orders") == 503 ]] ||
+      fail "$who can't say what the gateway says"
+    until_true 10 "it is the broker that refuses $who" \
+      grep -rE "access to (exchange|topic) .*refused for user 'paysaga-$who'" /var/log/rabbitmq
+    end $port
+    port=$((port + 1))
+  done
+  prove 'nobody says the events of another'
+}
+
+postgresql_refuses() {
+  refused as paysaga-payment psql --host=/run/postgresql --username=paysaga-payment --dbname=paysaga-order --command='SELECT 1' ||
+    fail 'payment does not get into the database of order'
+  grep -q 'pg_hba.conf' "$scratch/refusal" || fail "it is kept out by rule, and not: $(cat "$scratch/refusal")"
+  refused as nobody psql --host=/run/postgresql --username=paysaga-order --dbname=paysaga-order --command='SELECT 1' ||
+    fail 'nobody else is order'
+  prove 'the database of another service is refused'
+}
+
+# What the services would declare is what the definitions declared, argument by argument: RabbitMQ refuses anything else.
+declaring_changes_nothing() {
+  rabbitmqctl --quiet add_user administrator secret
+  rabbitmqctl --quiet set_permissions -p paysaga administrator '.*' '.*' '.*'
+  local service port=4020
+  for service in gateway order payment; do
+    beside $port $service RABBITMQ_URL=amqp://administrator:secret@127.0.0.1/paysaga BROKER_TOPOLOGY=declare
+    port=$((port + 1))
+  done
+  for port in 4020 4021 4022; do until_true 20 "the definitions are what the service on $port declares" ready $port; done
+  for port in 4020 4021 4022; do
+    ! grep -q 'other arguments' "$scratch/$port.log" || fail "the definitions are what the service on $port declares"
+    end $port
+  done
+  prove 'the definitions are what the services would declare'
+}
+
+# On a broker elsewhere, with the rights that docs/DEPLOY.md gives.
+documented_rights_suffice() {
+  local user service rights port=4030
+  rabbitmqctl --quiet add_vhost elsewhere
+  # shellcheck disable=SC2016 # the backticks are the table's
+  while IFS='`' read -r -u 3 _ user _ rights _; do
+    service=${user#paysaga-}
+    rights=${rights//\\|/|}
+    rabbitmqctl --quiet set_permissions -p elsewhere "$user" "$rights" "$rights" "$rights"
+    beside $port "$service" "RABBITMQ_URL=$(url_of "$service" | sed 's|/paysaga$|/elsewhere|')" \
+      ORDER_SERVICE_URL=http://127.0.0.1:4031 PAYMENT_SERVICE_URL=http://127.0.0.1:4032
+    port=$((port + 1))
+  done 3< <(grep -E '^\| `paysaga-[a-z]+` \| `.*` \| the same' /opt/DEPLOY.md)
+  ((port == 4033)) || fail 'docs/DEPLOY.md has a table of rights for three users'
+  for port in 4030 4031 4032; do until_true 20 "the documented rights suffice for the service on $port" ready $port; done
+  for port in 4030 4031 4032; do end $port; done
+  prove 'the rights in docs/DEPLOY.md suffice on a broker elsewhere'
+}
+
+the_broker_may_restart() {
+  local before
+  before=$(cat $accounts/*.url)
+  systemctl restart paysaga-rabbitmq-accounts.service rabbitmq.service
+  [[ $(cat $accounts/*.url) == "$before" ]] || fail 'passwords are made once'
+  all_ready
+  a_saga 25.01
+  prove 'the broker restarts, and the saga goes on'
+}
+
+the_trace_is_there() {
+  if [[ $jaeger == without-jaeger ]]; then
+    prove 'SKIPPED: traces. There is no Jaeger here; ./dev jaeger builds it once'
+    return
+  fi
+  until_true 30 'the saga is one trace through all three services' one_trace
+  prove 'the saga is one trace through all three services, in Jaeger'
+}
+one_trace() {
+  curl --silent --max-time 10 'http://127.0.0.1:16686/api/traces?service=gateway&limit=100' |
+    jq --exit-status 'any(.data[]; [.processes[].serviceName] | unique == ["gateway", "order", "payment"])'
+}
+
+the_services_stop_in_order() {
+  local name
+  systemctl stop paysaga-gateway paysaga-order paysaga-payment
+  for name in gateway order payment; do
+    [[ $(systemctl show --property=Result --value "paysaga-$name") == success ]] || fail "$name stops in order"
+  done
+  prove 'the services stop in order'
+}
+
+the_units_come_up
+what_is_percent_encoded_arrives
+the_saga_runs
+strangers_are_kept_out
+passwords_are_roots
+rabbitmq_refuses
+postgresql_refuses
+declaring_changes_nothing
+documented_rights_suffice
+the_broker_may_restart
+the_trace_is_there
+the_services_stop_in_order
