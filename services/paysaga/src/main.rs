@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use paysaga::command::Cli;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome =
