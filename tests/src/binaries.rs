@@ -4,10 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The folder of the programs under test, built from the source as it is now.
+/// Names the folder of other programs to test: static ones, or scripts that start them in containers.
+const ELSEWHERE: &str = "PAYSAGA_BINARIES";
+
+/// The folder of the programs under test, built from the source as it is now unless `PAYSAGA_BINARIES` names another.
 pub(crate) fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
+        if let Some(elsewhere) = std::env::var_os(ELSEWHERE).filter(|folder| !folder.is_empty()) {
+            // cargo runs tests in their package's folder; whoever set this was somewhere else.
+            let elsewhere = PathBuf::from(elsewhere);
+            assert!(elsewhere.is_absolute(), "{ELSEWHERE} must be an absolute path, not {elsewhere:?}");
+            return elsewhere;
+        }
         // target/<profile>/deps/<this test>
         let test = std::env::current_exe().expect("a test knows where it is");
         let directory =

@@ -5,10 +5,12 @@
 mod access;
 mod auditor;
 mod cancellation;
+mod compose;
 mod correlation;
 mod dead_letters;
 mod deadline;
 mod delivery;
+mod demo;
 mod documentation;
 mod failed_messages;
 mod idempotency;

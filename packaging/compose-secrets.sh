@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# compose-secrets.sh [FOLDER]: makes what compose.yaml calls secrets, once, in packaging/secrets or FOLDER: passwords, the
+# URLs that hold them, RabbitMQ's users, and the gateway's first API key (in api-key, for whoever is to call it).
+set -euo pipefail
+
+folder=${1:-$(dirname "${BASH_SOURCE[0]}")/secrets}
+
+main() {
+  if [[ -e $folder ]]; then
+    printf 'compose-secrets.sh: %s is there already; delete it to make new ones\n' "$folder" >&2
+    exit 1
+  fi
+  # Compose shows a container the files as they are, and services run as a user of no rights: the files may be read by
+  # everybody, and the folder is closed.
+  umask 022
+  mkdir -m 700 "$folder"
+  cd "$folder"
+
+  local service password users='' permissions=''
+  for service in order payment; do
+    password=$(random)
+    printf %s "$password" >"$service-database-password"
+    printf 'postgres://%s:%s@%s-database:5432/%s' "$service" "$password" "$service" "$service" >"$service-database-url"
+  done
+
+  for service in gateway order payment; do
+    password=$(random)
+    printf 'amqp://%s:%s@rabbitmq:5672/paysaga' "$service" "$password" >"$service-rabbitmq-url"
+    users+="    $(user "$service" "$(rabbitmq_hash "$password")"),"$'\n'
+    permissions+="    $(permission "$service"),"$'\n'
+  done
+  cat >rabbitmq-definitions.json <<END
+{
+  "vhosts": [{"name": "paysaga"}],
+  "users": [
+${users%,*}
+  ],
+  "permissions": [
+${permissions%,*}
+  ]
+}
+END
+
+  password=$(random)
+  printf '%s\n' "$password" >api-key
+  printf 'me:%s\n' "$(printf %s "$password" | sha256sum | cut -c-64)" >api-keys
+  printf 'Secrets are in %s; the API key is in api-key there.\n' "$folder"
+}
+
+# 192 bits, in letters that mean nothing in a URL.
+random() { head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
+
+user() {
+  printf '{"name": "%s", "password_hash": "%s", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": []}' "$@"
+}
+
+# What a service may configure, write and read: the exchanges, the queues that it consumes, and those that its own events
+# go to. It declares all of them, so that no event of it is ever lost for want of a queue.
+permission() {
+  local queues
+  case $1 in
+    gateway) queues='order\\.(create|cancel-requested)\\..*' ;;
+    order) queues='order\\..*|payment\\.order-.*' ;;
+    payment) queues='payment\\..*|order\\.payment-.*' ;;
+  esac
+  printf '{"user": "%s", "vhost": "paysaga", "configure": "%s", "write": "%s", "read": "%s"}' \
+    "$1" "^(.*\\\\.exchange|$queues)\$"{,,}
+}
+
+# base64(salt + sha256(salt + password)), https://www.rabbitmq.com/docs/passwords
+rabbitmq_hash() {
+  local salt sum
+  salt=$(random)
+  salt=${salt:0:8}
+  sum=$({ unhex "$salt" && printf %s "$1"; } | sha256sum)
+  unhex "$salt${sum:0:64}" | base64 --wrap=0
+}
+
+unhex() { basenc --base16 --decode <<<"${1^^}"; }
+
+main

@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# run-saga.sh empty-root PROGRAMS        the saga with the four static programs in PROGRAMS alone in a file system
+# run-saga.sh images PROGRAMS ARCHIVES   the saga with the images in ARCHIVES, by podman if that works, else by chroot
+#
+# The end-to-end tests (tests/tests/saga) start the programs through small starters, which this makes and names to them
+# in PAYSAGA_BINARIES. PostgreSQL and RabbitMQ are private ones outside, which the paysaga of PROGRAMS starts. The tests
+# that run are those that go through the whole saga; some others hand a service a file, which it would not find.
+set -euo pipefail
+
+tests=(every_command_of_the_readme the_demo_follows outcomes:: cancellation:: a_service_that_is_told_to_stop)
+
+podman=()
+
+main() {
+  local kind=${1:-}
+  programs=$(realpath "${2:?usage: run-saga.sh empty-root PROGRAMS | images PROGRAMS ARCHIVES}")
+  work=$(mktemp -d -t paysaga-saga-XXXXXX)
+  trap clean_up EXIT
+  # Whoever the services run as has to get through to their roots.
+  chmod 755 "$work"
+  mkdir "$work/starters"
+  case $kind in
+    empty-root) empty_root ;;
+    images) images "$(realpath "${3:?usage: run-saga.sh images PROGRAMS ARCHIVES}")" ;;
+    *) fail "there is no $kind" ;;
+  esac
+  PAYSAGA_BINARIES=$work/starters cargo test --package tests --test saga -- "${tests[@]}"
+}
+
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "run-saga.sh: $*"
+  exit 1
+}
+skip() {
+  say "SKIPPED: $*"
+  exit 0
+}
+
+clean_up() {
+  # A test that ends in a hurry kills podman, which leaves its container.
+  if ((${#podman[@]})); then "${podman[@]}" rm --all --force --time 0 >/dev/null; fi
+  rm -rf "$work"
+}
+
+# starter NAME LINE…: what the tests start as NAME. A service gets the variables that they set, and no others.
+starter() {
+  {
+    printf '#!/bin/sh\n'
+    if [[ $1 == paysaga ]]; then printf "if [ \$1 = infra ]; then exec '%s' \"\$@\"; fi\n" "$programs/paysaga"; fi
+    printf 'unset PWD OLDPWD SHLVL _\n'
+    printf '%s\n' "${@:2}"
+  } >"$work/starters/$1"
+  chmod 755 "$work/starters/$1"
+}
+
+# --- Four files and nothing else ----------------------------------------------------------------------------------
+
+empty_root() {
+  local root=$work/root name enter
+  if ((EUID == 0)); then
+    enter="$(type -P chroot) --userspec=65532:65532 --groups= $root"
+  elif unshare --user --map-user=65532 --map-group=65532 true 2>/dev/null; then
+    enter="$(type -P unshare) --user --map-user=65532 --map-group=65532 --root=$root --wd=/"
+  else
+    skip 'the saga in an empty root. That needs root, or user namespaces for everybody.'
+  fi
+  mkdir "$root"
+  for name in gateway order payment paysaga; do
+    install --mode=755 "$programs/$name" "$root/$name"
+    starter "$name" "exec $enter /$name \"\$@\""
+  done
+  say "The saga in a root that holds $(cd "$root" && echo *) and nothing else"
+}
+
+# --- Images -------------------------------------------------------------------------------------------------------
+
+images() {
+  local archives=$1 run name extra
+  if podman_works "$archives/gateway.tar"; then
+    say "The saga with the images, run by ${podman[*]}"
+    run=by_podman
+  elif ((EUID == 0)); then
+    say 'The saga with the images, run by chroot: there is no podman that works here.'
+    run=by_chroot
+  else
+    skip 'the saga with the images. That needs podman, or root for chroot.'
+  fi
+  for name in gateway order payment paysaga; do
+    # An image listens on every address. There the gateway wants keys, or this.
+    if [[ $name == gateway ]]; then extra=AUTHENTICATION=off; else extra=; fi
+    "$run" "$name" "$archives/$name.tar" "$extra"
+  done
+}
+
+# As restricted as can be. The limits are named because podman's own may be above what this machine allows.
+restrictions=(
+  --network=host --read-only --cap-drop=all --security-opt=no-new-privileges
+  --ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096
+)
+
+# Whether podman can run a container, with the runtime that it prefers or with another one. Sets podman.
+podman_works() {
+  local runtime image
+  type -P podman >/dev/null || return 1
+  for runtime in '' --runtime=runc --runtime=crun; do
+    podman=(podman --root="$work/podman" --runroot="$work/podman-run" ${runtime:+"$runtime"})
+    if image=$(load "$1" 2>"$work/said") &&
+      "${podman[@]}" run --rm "${restrictions[@]}" "$image" --version >"$work/said" 2>&1; then
+      return 0
+    fi
+  done
+  say "podman can't run a container here: $(tail -1 "$work/said")"
+  return 1
+}
+
+# Prints the name that podman gives the image in an archive.
+load() { "${podman[@]}" load --quiet --input "$1" | sed 's/^Loaded image: *//'; }
+
+# by_podman NAME ARCHIVE VARIABLE
+by_podman() {
+  # shellcheck disable=SC2016 # the starter expands these
+  starter "$1" \
+    'variables=$(env | sed -n "s/^\([A-Z_0-9]*\)=.*/--env \1/p")' \
+    "export HOME='$HOME' PATH='$PATH'" \
+    "exec ${podman[*]} run --rm ${restrictions[*]} ${3:+--env $3} \$variables $(load "$2") \"\$@\""
+}
+
+# by_chroot NAME ARCHIVE VARIABLE: what a container engine does with an image's configuration, in one line.
+by_chroot() {
+  local layout=$work/layout-$1 bundle=$work/bundle-$1
+  skopeo copy --quiet "oci-archive:$2" "oci:$layout:image"
+  umoci unpack --image "$layout:image" "$bundle" 2>/dev/null
+  # umoci lets nobody else in.
+  chmod 755 "$bundle"
+  starter "$1" \
+    "export $(of_image "$2" '{{join .Config.Env " "}}') $3" \
+    "exec $(type -P chroot) --userspec=$(of_image "$2" '{{.Config.User}}') --groups= $bundle/rootfs \\" \
+    "  $(of_image "$2" '{{join .Config.Entrypoint " "}}') \"\$@\""
+}
+
+of_image() { skopeo inspect --config --format "$2" "oci-archive:$1"; }
+
+main "$@"

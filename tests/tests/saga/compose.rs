@@ -1,0 +1,103 @@
+//! packaging/compose.yaml, as far as it can be judged without a container engine: the services with the variables and
+//! secrets that it gives them, the broker with the users that it has.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use reqwest::Client;
+use tempfile::TempDir;
+use tests::infrastructure::{new_database, new_name, servers};
+use tests::service::{Environment, Service};
+
+const COMPOSE: &str = include_str!("../../../packaging/compose.yaml");
+const MAKE_SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/compose-secrets.sh");
+
+#[tokio::test]
+async fn a_saga_completes_with_what_the_compose_file_gives_the_services() {
+    let folder = TempDir::with_prefix("paysaga-compose-").expect("there is room");
+    let secrets = folder.path().join("secrets");
+    assert!(Command::new(MAKE_SECRETS).arg(&secrets).status().expect("it can be run").success());
+    import_definitions(&secrets.join("rabbitmq-definitions.json")).await;
+
+    let mut order = start("order", &secrets, folder.path(), Environment::new()).await;
+    let mut payment = start("payment", &secrets, folder.path(), Environment::new()).await;
+    let urls =
+        [("ORDER_SERVICE_URL".to_owned(), order.url()), ("PAYMENT_SERVICE_URL".to_owned(), payment.url())];
+    let mut gateway = start("gateway", &secrets, folder.path(), urls.into()).await;
+    tokio::join!(order.ready(), payment.ready(), gateway.ready());
+    assert!(gateway.address().ip().is_unspecified());
+
+    let mut operator = variables_of("paysaga", &secrets);
+    operator.insert("PAYSAGA_GATEWAY".to_owned(), gateway.url());
+    let demo = Service::run("paysaga", &["demo"], &operator).await;
+    assert!(demo.status.success(), "{demo:?}");
+}
+
+#[tokio::test]
+async fn every_variable_of_the_compose_file_is_one_that_its_reader_knows() {
+    for (service, arguments) in [
+        ("gateway", &["--help"][..]),
+        ("order", &["--help"]),
+        ("payment", &["--help"]),
+        ("paysaga", &["demo", "--help"]),
+    ] {
+        let help = Service::run(service, arguments, &Environment::new()).await;
+        let help = String::from_utf8(help.stdout).expect("help is text");
+        let variables = variables_of(service, Path::new("/"));
+        assert!(variables.len() >= 2, "{service}: {variables:?}");
+        for variable in variables.keys() {
+            let known =
+                |name: &str| help.contains(&format!("`{name}`")) || help.contains(&format!("[env: {name}="));
+            let value = variable.strip_suffix("_FILE").unwrap_or(variable);
+            assert!(known(variable) || known(value), "{service} does not read {variable}");
+        }
+    }
+}
+
+/// Starts a service as compose would, but with the servers and addresses of this test.
+async fn start(name: &'static str, secrets: &Path, logs: &Path, addresses: Environment) -> Service {
+    let broker = format!("@127.0.0.1:{}/", servers().await.rabbitmq.endpoint.port);
+    rewrite(&secrets.join(format!("{name}-rabbitmq-url")), |url| url.replace("@rabbitmq:5672/", &broker));
+    if name != "gateway" {
+        let database = new_database(&new_name()).await;
+        rewrite(&secrets.join(format!("{name}-database-url")), |_| database);
+    }
+    let mut environment = variables_of(name, secrets);
+    // What the image says.
+    environment.insert("LISTEN_ADDRESS".to_owned(), "0.0.0.0".to_owned());
+    environment.extend(addresses);
+    Service::start(name, environment, logs).await
+}
+
+fn rewrite(file: &Path, change: impl FnOnce(String) -> String) {
+    let before = fs::read_to_string(file).expect("compose-secrets.sh makes it");
+    fs::write(file, change(before)).expect("it can be written");
+}
+
+/// The environment that the compose file gives a service, with its secrets in this folder.
+fn variables_of(service: &str, secrets: &Path) -> Environment {
+    let service = COMPOSE.split(&format!("\n  {service}:\n")).nth(1).expect("the compose file has it");
+    let environment = service.split("\n    environment:\n").nth(1).expect("it has an environment");
+    let secrets = format!("{}/", secrets.display());
+    let lines = environment.lines().map_while(|line| line.strip_prefix("      "));
+    lines
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| !name.starts_with('#'))
+        .map(|(name, value)| (name.to_owned(), value.replace("/run/secrets/", &secrets)))
+        .collect()
+}
+
+/// Does what RabbitMQ does with them when it starts.
+async fn import_definitions(file: &Path) {
+    let broker = &servers().await.rabbitmq.endpoint;
+    let imported = Client::new()
+        .post(format!("{}/api/definitions", broker.management_url()))
+        .basic_auth(&broker.user, Some(broker.password.expose()))
+        .header("content-type", "application/json")
+        .body(fs::read(file).expect("compose-secrets.sh makes it"))
+        .send()
+        .await
+        .expect("the broker answers");
+    assert!(imported.status().is_success(), "{}", imported.text().await.unwrap_or_default());
+}
