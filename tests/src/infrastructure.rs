@@ -1,4 +1,5 @@
-//! One private PostgreSQL and RabbitMQ a test program, shared by its tests.
+//! One private PostgreSQL and RabbitMQ a test program, shared by its tests. `PAYSAGA_SERVER_ROOT`, which `paysaga infra`
+//! reads, names a directory with servers of another generation (`./dev generation-2`).
 
 use std::process::Stdio;
 

@@ -64,6 +64,25 @@ async fn both_servers_restart_on_their_ports_as_other_processes() {
 }
 
 #[tokio::test]
+async fn servers_of_another_system_run_and_leave_no_mount() {
+    let Ok(installation) = Installation::generation_2() else {
+        println!("SKIPPED: ./dev generation-2 has not been run, or this is not root");
+        return;
+    };
+    let directory = Directory::ephemeral(&installation).await.unwrap();
+    let mut infrastructure = Infrastructure::prepare(&installation, directory).unwrap();
+    infrastructure.start().await.unwrap();
+    let mut connection = connect(&infrastructure.postgres.endpoint().url("postgres")).await.unwrap();
+    let version: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection).await.unwrap();
+    assert!(version.starts_with("17."), "{version}");
+    let version = infrastructure.rabbitmq.ctl(&["version"]).await.unwrap();
+    assert!(version.starts_with("4."), "{version}");
+    infrastructure.stop().await.unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains("generation-2"), "{mounts}");
+}
+
+#[tokio::test]
 async fn a_role_gets_into_its_own_database_only_and_is_no_superuser() {
     let installation = Installation::of_this_machine();
     let directory = Directory::ephemeral(&installation).await.unwrap();

@@ -4,6 +4,7 @@
 //! and the servers go.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::Context;
@@ -21,12 +22,18 @@ use crate::interrupts::Interrupts;
 pub(super) struct Infra {
     #[command(flatten)]
     data: DataDirectory,
+    /// Start the servers of the Debian in this directory instead of this machine's, as root (see ./dev generation-2)
+    #[arg(long, value_name = "PATH", env = "PAYSAGA_SERVER_ROOT")]
+    root: Option<PathBuf>,
 }
 
 impl Infra {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
-        let installation = Installation::of_this_machine();
+        let installation = match self.root.as_deref().filter(|root| !root.as_os_str().is_empty()) {
+            Some(root) => Installation::of_root(root)?,
+            None => Installation::of_this_machine(),
+        };
         let directory = self.data.open(&installation).await?;
         let mut infrastructure = Infrastructure::prepare(&installation, directory)?;
         let served = tokio::select! {

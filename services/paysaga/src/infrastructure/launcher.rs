@@ -7,6 +7,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::account::Account;
+use super::installation::{Entrance, Installation, Missing};
 use super::leftovers::MARK;
 use super::process::{Ending, Process, ProcessError};
 use super::{log, spawner};
@@ -16,7 +17,7 @@ use super::{log, spawner};
 /// and the mark of the directory.
 #[derive(Clone, Debug)]
 pub struct Launcher {
-    setpriv: PathBuf,
+    entrance: Entrance,
     mark: PathBuf,
     search_path: OsString,
 }
@@ -31,10 +32,10 @@ pub struct Program {
 }
 
 impl Launcher {
-    /// A launcher whose children carry `mark`, the data directory they belong to.
-    #[must_use]
-    pub fn new(setpriv: PathBuf, mark: &Path) -> Self {
-        Self { setpriv, mark: mark.to_owned(), search_path: std::env::var_os("PATH").unwrap_or_default() }
+    /// Starts programs of `installation`, which carry `mark`, the data directory they belong to.
+    pub fn new(installation: &Installation, mark: &Path) -> Result<Self, Missing> {
+        let (entrance, search_path) = (installation.entrance()?, installation.search_path());
+        Ok(Self { entrance, mark: mark.to_owned(), search_path })
     }
 
     /// A program that runs as `account`, or as we do.
@@ -46,8 +47,8 @@ impl Launcher {
         ending: Ending,
         account: Option<Account>,
     ) -> Program {
-        let mut command = Command::new(&self.setpriv);
-        command.arg(format!("--pdeathsig={}", ending.orphaned.name()));
+        let mut command = Command::new(&self.entrance.program);
+        command.args(&self.entrance.arguments).arg(format!("--pdeathsig={}", ending.orphaned.name()));
         if let Some(Account { user, group }) = account {
             command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
         }
@@ -128,7 +129,6 @@ mod tests {
     use std::fs;
     use std::time::Duration;
 
-    use super::super::installation::Installation;
     use super::super::process::StopSignal;
     use super::*;
 
@@ -136,7 +136,7 @@ mod tests {
     async fn a_child_gets_no_variable_that_it_was_not_given() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("env.log");
-        let launcher = Launcher::new(Installation::of_this_machine().setpriv().unwrap(), folder.path());
+        let launcher = Launcher::new(&Installation::of_this_machine(), folder.path()).unwrap();
         let patience = Duration::from_secs(10);
         let ending = Ending { signal: StopSignal::Terminate, patience, orphaned: StopSignal::Terminate };
         launcher.program("env", Path::new("env"), ending, None).spawn(&log).unwrap().ended().await;

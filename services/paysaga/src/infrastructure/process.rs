@@ -265,7 +265,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     fn shell(folder: &Path, script: &str, patience: Duration) -> Process {
-        let launcher = Launcher::new(Installation::of_this_machine().setpriv().unwrap(), folder);
+        let launcher = Launcher::new(&Installation::of_this_machine(), folder).unwrap();
         let ending = Ending { signal: StopSignal::Terminate, patience, orphaned: StopSignal::Terminate };
         launcher
             .program("shell", Path::new("/bin/sh"), ending, None)

@@ -110,7 +110,7 @@ impl Directory {
         installation: &Installation,
         ephemeral: bool,
     ) -> Result<Self, DirectoryError> {
-        let launcher = Launcher::new(installation.setpriv()?, &path);
+        let launcher = Launcher::new(installation, &path)?;
         let postgres = match Account::without_privileges() {
             Some(account) if !can_reach(account, &launcher, &path).await => elsewhere(&path),
             _ => path.join("postgres"),
