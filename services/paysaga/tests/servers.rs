@@ -9,6 +9,7 @@ use paysaga::infrastructure::Infrastructure;
 use paysaga::infrastructure::directory::Directory;
 use paysaga::infrastructure::installation::Installation;
 use paysaga::infrastructure::postgres::Postgres;
+use paysaga::infrastructure::rabbitmq::RabbitMq;
 use paysaga::infrastructure::secret::Password;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
@@ -61,6 +62,25 @@ async fn both_servers_restart_on_their_ports_as_other_processes() {
     let pid = std::fs::read_to_string(infrastructure.rabbitmq.pid_file()).unwrap();
     assert_eq!(pid.trim(), infrastructure.rabbitmq.id().unwrap().to_string());
     infrastructure.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_goes_on_without_each_of_its_nodes_in_turn() {
+    const SIZE: usize = 3;
+    let installation = Installation::of_this_machine();
+    let directory = Directory::ephemeral(&installation).await.unwrap();
+    let mut rabbitmq = RabbitMq::prepare_cluster(&installation, &directory, SIZE).unwrap();
+    rabbitmq.start().await.unwrap();
+    let endpoints: Vec<_> = rabbitmq.nodes().map(|node| node.endpoint().clone()).collect();
+    for (killed, node) in rabbitmq.nodes_mut().enumerate() {
+        node.kill().await.unwrap();
+        let name = format!("made without node {killed}");
+        endpoints[(killed + 1) % SIZE].create_vhost(&name).await.unwrap();
+        node.start().await.unwrap();
+        node.sees(SIZE).await.unwrap();
+        endpoints[killed].delete_vhost(&name).await.unwrap();
+    }
+    rabbitmq.discard().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Private PostgreSQL and RabbitMQ on this machine, and Jaeger where there is one.
+//! Private PostgreSQL and RabbitMQ (a node or a cluster) on this machine, and Jaeger where there is one.
 //!
 //! Private means: own data directory, own ports on 127.0.0.1, own passwords, own Erlang cookie and port mapper.
 //! Instances of the system are neither used nor disturbed. Works as root (PostgreSQL then runs as `nobody`) and
@@ -73,7 +73,7 @@ pub struct PostgresDescription {
 pub struct RabbitMqDescription {
     /// Addresses and administrator.
     pub endpoint: rabbitmq::Endpoint,
-    /// `amqp://…` of the default virtual host.
+    /// `amqp://…` of the default virtual host; with several nodes the URL of each, separated by commas.
     pub amqp_url: String,
     /// Management pages; the HTTP API is below `/api`.
     pub management_url: String,
@@ -100,8 +100,17 @@ pub enum InfrastructureError {
 impl Infrastructure {
     /// Prepares both servers in a directory; starts nothing.
     pub fn prepare(installation: &Installation, directory: Directory) -> Result<Self, InfrastructureError> {
+        Self::prepare_cluster(installation, directory, 1)
+    }
+
+    /// The same with a RabbitMQ of `size` nodes.
+    pub fn prepare_cluster(
+        installation: &Installation,
+        directory: Directory,
+        size: usize,
+    ) -> Result<Self, InfrastructureError> {
         let postgres = Postgres::prepare(installation, &directory)?;
-        let rabbitmq = RabbitMq::prepare(installation, &directory)?;
+        let rabbitmq = RabbitMq::prepare_cluster(installation, &directory, size)?;
         Ok(Self { postgres, rabbitmq, directory })
     }
 
@@ -158,7 +167,7 @@ impl Infrastructure {
             },
             rabbitmq: RabbitMqDescription {
                 endpoint: rabbitmq.endpoint().clone(),
-                amqp_url: rabbitmq.endpoint().amqp_url("/"),
+                amqp_url: rabbitmq.amqp_url("/"),
                 management_url: rabbitmq.endpoint().management_url(),
                 node: rabbitmq.node().to_owned(),
                 pid_file: rabbitmq.pid_file(),

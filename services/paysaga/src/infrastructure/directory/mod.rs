@@ -5,7 +5,7 @@
 //!   lock            held while a paysaga runs here; its text is that process's id
 //!   log/            what every process prints;  log.previous/ of the run before
 //!   postgres/       data/, passwords, port      (elsewhere if its account can't reach it, see `postgres`)
-//!   rabbitmq/       mnesia/, configuration, cookie, password, ports
+//!   rabbitmq/       mnesia/, configuration, cookie, password, ports; node-2/, … of a cluster
 //!   jaeger/         configuration
 //! ```
 

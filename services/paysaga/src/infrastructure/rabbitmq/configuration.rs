@@ -1,6 +1,7 @@
 //! The environment and files that make a node private. The variables are those of
 //! <https://www.rabbitmq.com/docs/configure> and of the `rabbitmq-env` script (3.10 to 4.x).
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::super::secret::Password;
@@ -15,7 +16,11 @@ pub(super) const ENABLED_PLUGINS: &str = "[rabbitmq_management].\n";
 #[derive(Clone, Debug)]
 pub(super) struct Configuration {
     pub(super) home: PathBuf,
+    /// The folder of the Erlang cookie, which all nodes of a cluster share.
+    pub(super) cookie_folder: PathBuf,
     pub(super) node: String,
+    /// The names of all nodes of the cluster; none for a node that is to be alone.
+    pub(super) cluster: Vec<String>,
     pub(super) ports: Ports,
 }
 
@@ -47,7 +52,7 @@ impl Configuration {
 
     /// `rabbitmq.conf`. The user is made when the node first starts; there is no `guest`.
     pub(super) fn render(&self, user: &str, password: &Password) -> String {
-        format!(
+        let mut file = format!(
             "default_user = {user}\n\
              default_pass = {password}\n\
              management.tcp.ip = 127.0.0.1\n\
@@ -57,15 +62,23 @@ impl Configuration {
              log.console.use_colors = off\n",
             password = password.expose(),
             management = self.ports.management,
-        )
+        );
+        if !self.cluster.is_empty() {
+            file.push_str("cluster_formation.peer_discovery_backend = classic_config\n");
+        }
+        for (number, node) in (1..).zip(&self.cluster) {
+            // Writing to a String can't fail.
+            let _ = writeln!(file, "cluster_formation.classic_config.nodes.{number} = {node}");
+        }
+        file
     }
 
     /// The environment of the node and of its `rabbitmqctl`.
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let inside = |name: &str| self.home.join(name).display().to_string();
         vec![
-            // The Erlang cookie lands in HOME, so that it is private too.
-            ("HOME", self.home.display().to_string()),
+            // The Erlang cookie is in HOME, so that it is private too.
+            ("HOME", self.cookie_folder.display().to_string()),
             ("LC_ALL", "C.UTF-8".to_owned()),
             ("ERL_EPMD_PORT", self.ports.epmd.to_string()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
@@ -98,7 +111,13 @@ mod tests {
 
     fn configuration() -> Configuration {
         let ports = Ports { amqp: 20_001, management: 20_002, distribution: 20_003, epmd: 20_004 };
-        Configuration { home: PathBuf::from("/data/rabbitmq"), node: "paysaga@localhost".to_owned(), ports }
+        Configuration {
+            home: PathBuf::from("/data/rabbitmq"),
+            cookie_folder: PathBuf::from("/data/rabbitmq"),
+            node: "paysaga@localhost".to_owned(),
+            cluster: Vec::new(),
+            ports,
+        }
     }
 
     #[test]
@@ -115,5 +134,14 @@ mod tests {
         let file = configuration().render("paysaga", &password);
         assert!(file.contains("default_pass = secret\n") && file.contains("management.tcp.port = 20002\n"));
         assert!(configuration().environment().iter().all(|(_, value)| !value.contains("secret")));
+    }
+
+    #[test]
+    fn only_a_node_of_a_cluster_looks_for_others() {
+        let password: Password = serde_json::from_str("\"secret\"").unwrap();
+        assert!(!configuration().render("paysaga", &password).contains("cluster"));
+        let cluster = ["paysaga@localhost", "paysaga-2@localhost"].map(str::to_owned).to_vec();
+        let file = Configuration { cluster, ..configuration() }.render("paysaga", &password);
+        assert!(file.ends_with("classic_config.nodes.2 = paysaga-2@localhost\n"), "{file}");
     }
 }

@@ -72,26 +72,41 @@ impl Endpoint {
         let name = path_segment(name);
         let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
         self.ask(&http, Method::PUT, format!("/api/vhosts/{name}"), Some(json!({}))).await?;
-        self.ask(&http, Method::PUT, format!("/api/permissions/{name}/{}", self.user), Some(everything)).await
+        let permissions = format!("/api/permissions/{name}/{}", self.user);
+        self.ask(&http, Method::PUT, permissions, Some(everything)).await.map(drop)
     }
 
     /// Removes a virtual host with everything in it; its connections are closed.
     pub async fn delete_vhost(&self, name: &str) -> Result<(), ManagementError> {
-        self.ask(&http::client()?, Method::DELETE, format!("/api/vhosts/{}", path_segment(name)), None).await
+        let path = format!("/api/vhosts/{}", path_segment(name));
+        self.ask(&http::client()?, Method::DELETE, path, None).await.map(drop)
     }
 
     /// Succeeds when the HTTP API knows the administrator.
     pub(super) async fn who_am_i(&self, http: &Client) -> Result<(), ManagementError> {
-        self.ask(http, Method::GET, "/api/whoami".to_owned(), None).await
+        self.ask(http, Method::GET, "/api/whoami".to_owned(), None).await.map(drop)
     }
 
+    /// How many nodes of the cluster run, as this one sees it.
+    pub(super) async fn running_nodes(&self, http: &Client) -> Result<usize, ManagementError> {
+        #[derive(Deserialize)]
+        struct Member {
+            running: bool,
+        }
+        let answer = self.ask(http, Method::GET, "/api/nodes?columns=running".to_owned(), None).await?;
+        // Another answer than a list of nodes tells of none.
+        let members: Vec<Member> = serde_json::from_str(&answer).unwrap_or_default();
+        Ok(members.into_iter().filter(|member| member.running).count())
+    }
+
+    /// Returns the body of a successful answer.
     async fn ask(
         &self,
         http: &Client,
         method: Method,
         path: String,
         body: Option<Value>,
-    ) -> Result<(), ManagementError> {
+    ) -> Result<String, ManagementError> {
         let mut request = http
             .request(method.clone(), format!("{}{path}", self.management_url()))
             .basic_auth(&self.user, Some(self.password.expose()));
@@ -103,10 +118,10 @@ impl Endpoint {
             Err(source) => return Err(ManagementError::Request { method, path, source }),
         };
         let status = answer.status();
-        if status.is_success() {
-            return Ok(());
-        }
         let body = answer.text().await.unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
         Err(ManagementError::Refused { method, path, status, body })
     }
 }

@@ -1,52 +1,36 @@
-//! A private RabbitMQ node.
+//! A private RabbitMQ: one node, or several that form a cluster.
 
 mod amqp;
 mod configuration;
 mod epmd;
 mod management;
+mod node;
 
-use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::iter::once;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tokio::time::timeout;
+use futures_util::future::{join_all, select_all, try_join_all};
 
 use super::directory::Directory;
 use super::http;
-use super::installation::{Installation, Missing, RabbitMqPrograms};
-use super::launcher::{Launcher, Program};
+use super::installation::{Installation, Missing};
 use super::ports::{Port, PortError};
-use super::process::{Ending, Process, ProcessError, StopSignal, Stopped};
-use super::secret::{Password, PasswordError, write_private};
-use configuration::{Configuration, Ports};
+use super::process::{ProcessError, Stopped};
+use super::secret::{Password, PasswordError};
 use epmd::Epmd;
+use node::Shared;
 
 pub use management::{Endpoint, ManagementError};
+pub use node::Node;
 
-const NAME: &str = "RabbitMQ";
-const USER: &str = "paysaga";
-/// The name under which the node keeps its data: it must not change while the directory is kept. It need not be
-/// unique on the machine either, since the node registers with an epmd of its own.
-const NODE: &str = "paysaga@localhost";
-/// A node that is just starting may miss SIGTERM; it is built to survive SIGKILL.
-const ENDING: Ending =
-    Ending { signal: StopSignal::Terminate, patience: Duration::from_secs(20), orphaned: StopSignal::Kill };
-
-/// A RabbitMQ node with its own data, cookie, port mapper and ports. It listens on 127.0.0.1 only.
+/// RabbitMQ with its own data, cookie, port mapper and ports. It listens on 127.0.0.1 only.
 #[derive(Debug)]
 pub struct RabbitMq {
-    programs: RabbitMqPrograms,
-    launcher: Launcher,
-    configuration: Configuration,
-    log: PathBuf,
-    endpoint: Endpoint,
-    // Stopped in this order when dropped: the node signs off at epmd.
-    process: Option<Process>,
+    // Stopped in this order when dropped: the nodes sign off at epmd.
+    first: Node,
+    others: Vec<Node>,
     epmd: Epmd,
-    serves: bool,
-    _ports: Vec<Port>,
 }
 
 /// The node can't be set up or does not do what it should.
@@ -81,175 +65,124 @@ pub enum RabbitMqError {
 }
 
 impl RabbitMq {
-    /// Chooses ports and password, or takes those of the last time, and writes the configuration; starts nothing.
+    /// Chooses ports and password of one node, or takes those of the last time, and writes its configuration; starts
+    /// nothing.
     pub fn prepare(installation: &Installation, directory: &Directory) -> Result<Self, RabbitMqError> {
-        let programs = installation.rabbitmq()?;
+        Self::prepare_cluster(installation, directory, 1)
+    }
+
+    /// The same for a cluster of `size` nodes, which find each other when they first start
+    /// (<https://www.rabbitmq.com/docs/cluster-formation>). A directory that is kept keeps its size.
+    pub fn prepare_cluster(
+        installation: &Installation,
+        directory: &Directory,
+        size: usize,
+    ) -> Result<Self, RabbitMqError> {
         let home = directory.rabbitmq();
-        let claim = |name: &str| Port::claim_remembered(&home.join(name));
-        let amqp = claim("port")?;
-        let management = claim("port.management")?;
-        let distribution = claim("port.distribution")?;
-        let epmd = claim("port.epmd")?;
-        let password = Password::load_or_create(&home.join("password"))?;
-        let endpoint = Endpoint {
-            port: amqp.number(),
-            management_port: management.number(),
-            user: USER.to_owned(),
-            password: password.clone(),
-        };
-        let ports = Ports {
-            amqp: amqp.number(),
-            management: management.number(),
-            distribution: distribution.number(),
+        let epmd = Port::claim_remembered(&home.join("port.epmd"))?;
+        // Left to themselves the nodes of a cluster would each make a cookie and shut out the others.
+        Password::load_or_create(&home.join(".erlang.cookie"))?;
+        let shared = Shared {
+            password: Password::load_or_create(&home.join("password"))?,
+            cookie_folder: home,
             epmd: epmd.number(),
+            size,
         };
-        let configuration = Configuration { home, node: NODE.to_owned(), ports };
-        write_files(&configuration, &password).map_err(files(&configuration.home))?;
-        let epmd = Epmd::new(programs.epmd.clone(), directory, epmd);
-        Ok(Self {
-            programs,
-            launcher: directory.launcher().clone(),
-            configuration,
-            log: directory.log("rabbitmq"),
-            endpoint,
-            process: None,
-            epmd,
-            serves: false,
-            _ports: vec![amqp, management, distribution],
-        })
+        let node = |number| Node::prepare(installation, directory, number, &shared);
+        let first = node(1)?;
+        let others = (2..=size).map(node).collect::<Result<_, _>>()?;
+        Ok(Self { first, others, epmd: Epmd::new(installation.rabbitmq()?.epmd, directory, epmd) })
     }
 
-    /// Starts the node and waits until it greets AMQP clients and its HTTP API knows our user. If this is dropped
-    /// half-way, [`RabbitMq::stop`] still stops what was started.
+    /// Starts every node and waits until it serves, in a cluster with all the others. If this is dropped half-way,
+    /// [`RabbitMq::stop`] still stops what was started.
     pub async fn start(&mut self) -> Result<(), RabbitMqError> {
-        const PATIENCE: Duration = Duration::from_mins(2);
         self.epmd.start().await?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.endpoint.port));
-        let http = http::client()?;
-        let process = self.process.insert(self.program(&self.programs.server).spawn(&self.log)?);
-        let endpoint = &self.endpoint;
-        process
-            .ready(PATIENCE, || async {
-                // The AMQP listener is opened last, after plugins and recovery.
-                amqp::greeting(address).await.map_err(|error| format!("AMQP: {error}"))?;
-                endpoint.who_am_i(&http).await.map_err(|error| error.to_string())
-            })
-            .await?;
-        self.serves = true;
-        Ok(())
+        let count = try_join_all(self.nodes_mut().map(Node::start)).await?.len();
+        self.first.sees(count).await
     }
 
-    /// Stops the node in order, and its port mapper.
+    /// Stops the nodes in order, and the port mapper.
     pub async fn stop(&mut self) -> Result<Stopped, RabbitMqError> {
-        let stopped = self.stop_node().await?;
+        let stopped = self.stop_nodes().await?;
         self.epmd.stop().await?;
         Ok(stopped)
     }
 
-    /// Stops the node and starts it again on the same ports.
+    /// Stops the nodes and starts them again on the same ports.
     pub async fn restart(&mut self) -> Result<(), RabbitMqError> {
-        self.stop_node().await?;
+        self.stop_nodes().await?;
         self.start().await
     }
 
-    /// Kills the node as a crash would (SIGKILL). [`RabbitMq::start`] brings it back.
+    /// Kills the nodes as a crash would (SIGKILL). [`RabbitMq::start`] brings them back.
     pub async fn kill(&mut self) -> Result<(), RabbitMqError> {
-        if let Some(process) = &mut self.process {
-            process.kill().await?;
-        }
-        self.process = None;
-        self.serves = false;
-        Ok(())
+        join_all(self.nodes_mut().map(Node::kill)).await.into_iter().collect()
     }
 
-    /// Ends node and port mapper at once, when nobody will read the node's data again.
+    /// Ends nodes and port mapper at once, when nobody will read the data again.
     pub async fn discard(&mut self) -> Result<(), RabbitMqError> {
         self.kill().await?;
         Ok(self.epmd.stop().await?)
     }
 
-    /// Runs `rabbitmqctl` against this node and returns what it printed.
-    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, RabbitMqError> {
-        // rabbitmqctl is an Erlang node for a second; it listens too.
-        let listener = Port::claim()?;
-        let port = listener.number().to_string();
-        let program = self
-            .program(&self.programs.ctl)
-            .env("RABBITMQ_CTL_DIST_PORT_MIN", &port)
-            .env("RABBITMQ_CTL_DIST_PORT_MAX", &port)
-            .env("RABBITMQ_CTL_ERL_ARGS", configuration::LOOPBACK_DISTRIBUTION)
-            .args(arguments);
-        Ok(program.run().await?)
-    }
-
-    /// Waits until the node ends without having been asked to. Never comes back while it is stopped.
+    /// Waits until a node ends without having been asked to. Never comes back while they are stopped.
     pub async fn ended(&mut self) -> ProcessError {
-        match &mut self.process {
-            Some(process) => process.ended().await,
-            None => std::future::pending().await,
-        }
+        let (ended, ..) = select_all(self.nodes_mut().map(|node| Box::pin(node.ended()))).await;
+        ended
     }
 
-    /// Where and as whom to connect.
+    /// What `RABBITMQ_URL` must be to use a virtual host: the URLs of all nodes.
+    #[must_use]
+    pub fn amqp_url(&self, vhost: &str) -> String {
+        let urls: Vec<String> = self.nodes().map(|node| node.endpoint().amqp_url(vhost)).collect();
+        urls.join(",")
+    }
+
+    /// The nodes, the first first.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        once(&self.first).chain(&self.others)
+    }
+
+    /// The nodes, to stop, kill and start them one by one.
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        once(&mut self.first).chain(&mut self.others)
+    }
+
+    /// Runs `rabbitmqctl` against the first node and returns what it printed.
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, RabbitMqError> {
+        self.first.ctl(arguments).await
+    }
+
+    /// Where and as whom to connect to the first node.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        self.first.endpoint()
     }
 
-    /// The node's name.
+    /// The name of the first node.
     #[must_use]
     pub fn node(&self) -> &str {
-        &self.configuration.node
+        self.first.name()
     }
 
-    /// The node's process id while it runs.
+    /// The process id of the first node while it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.process.as_ref().and_then(Process::id)
+        self.first.id()
     }
 
-    /// The file that holds the node's process id.
+    /// The file that holds the first node's process id.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {
-        self.configuration.pid_file()
+        self.first.pid_file()
     }
 
-    async fn stop_node(&mut self) -> Result<Stopped, RabbitMqError> {
-        const PATIENCE_BEFORE_IT_SERVES: Duration = Duration::from_secs(3);
-        let patience = if self.serves { ENDING.patience } else { PATIENCE_BEFORE_IT_SERVES };
-        if self.serves {
-            self.detach_statistics().await;
-        }
-        let stopped = match &mut self.process {
-            Some(process) => process.stop_within(patience).await?,
-            None => Stopped::InOrder,
-        };
-        self.process = None;
-        self.serves = false;
-        Ok(stopped)
+    async fn stop_nodes(&mut self) -> Result<Stopped, RabbitMqError> {
+        let stopped = join_all(self.nodes_mut().map(Node::stop)).await;
+        let stopped = stopped.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(if stopped.contains(&Stopped::Killed) { Stopped::Killed } else { Stopped::InOrder })
     }
-
-    /// Before 3.13.2 the management plugin holds up an ordinary stop for 5 s, because its event handler asks a process
-    /// that has ended already (<https://github.com/rabbitmq/rabbitmq-server/pull/11070>). Taken out beforehand, it
-    /// asks while that process lives.
-    async fn detach_statistics(&self) {
-        const PATIENCE: Duration = Duration::from_secs(3);
-        let detach = "gen_event:delete_handler(rabbit_event, rabbit_mgmt_db_handler, []).";
-        // It only saves time: whatever goes wrong here, the node is stopped all the same.
-        let _ = timeout(PATIENCE, self.ctl(&["eval", detach])).await;
-    }
-
-    fn program(&self, path: &Path) -> Program {
-        self.launcher.program(NAME, path, ENDING, None).envs(self.configuration.environment())
-    }
-}
-
-fn write_files(configuration: &Configuration, password: &Password) -> io::Result<()> {
-    for folder in configuration.folders() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(configuration.enabled_plugins_file(), configuration::ENABLED_PLUGINS)?;
-    write_private(&configuration.file(), &configuration.render(USER, password))
 }
 
 fn files(home: &Path) -> impl FnOnce(io::Error) -> RabbitMqError {
