@@ -190,8 +190,8 @@ impl Look {
                 outcome.notes.push(format!("{}: {}", finding.invariant, finding.what));
             }
         }
-        if self.report.failed_messages < self.expected_failures {
-            let failed = self.report.failed_messages;
+        let failed = self.report.failed_messages.unwrap_or_default();
+        if failed < self.expected_failures {
             let missing = self.expected_failures - failed;
             outcome
                 .complaints
@@ -205,6 +205,6 @@ impl Look {
         self.expected_failures > 0
             && finding.invariant == "no-dead-letters"
             && finding.what.contains("failed messages")
-            && self.report.failed_messages == self.expected_failures
+            && self.report.failed_messages == Some(self.expected_failures)
     }
 }
