@@ -14,7 +14,11 @@ pub(crate) fn directory() -> &'static Path {
         if let Some(elsewhere) = std::env::var_os(ELSEWHERE).filter(|folder| !folder.is_empty()) {
             // cargo runs tests in their package's folder; whoever set this was somewhere else.
             let elsewhere = PathBuf::from(elsewhere);
-            assert!(elsewhere.is_absolute(), "{ELSEWHERE} must be an absolute path, not {elsewhere:?}");
+            assert!(
+                elsewhere.is_absolute(),
+                "{ELSEWHERE} must be an absolute path, not {}",
+                elsewhere.display()
+            );
             return elsewhere;
         }
         // target/<profile>/deps/<this test>

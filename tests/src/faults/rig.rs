@@ -106,7 +106,8 @@ impl<'a> Rig<'a> {
     pub async fn new(servers: &'a mut Servers, programs: &'a Programs, seed: u64) -> Self {
         servers.mend().await.expect("the servers can be started");
         let name = new_name();
-        let password: Password = serde_json::from_value(Uuid::new_v4().to_string().into()).expect("it is text");
+        let password: Password =
+            serde_json::from_value(Uuid::new_v4().to_string().into()).expect("it is text");
         for role in [Role::Order, Role::Payment] {
             let database = format!("{name}_{role}");
             let created = servers.postgres().endpoint().ensure_owned_database(&database, &password).await;
