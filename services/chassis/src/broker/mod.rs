@@ -13,6 +13,7 @@ mod connection;
 mod inspect;
 mod message;
 mod publisher;
+mod room;
 mod topology;
 
 pub use config::{BrokerConfig, BrokerVariables};
@@ -22,3 +23,4 @@ pub use message::Message;
 pub use publisher::{PublishError, Publisher};
 
 pub(crate) use message::trace_context;
+pub(crate) use room::Room;

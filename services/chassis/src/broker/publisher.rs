@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Span, field, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{Broker, Message, Unavailable};
+use super::{Broker, Message, Room, Unavailable};
 use crate::crash_here;
 use crate::tasks::Tasks;
 use crate::telemetry::{METER, TraceContext};
@@ -102,6 +102,11 @@ impl Publisher {
     /// Whether a message could be published right now.
     pub fn availability(&self) -> Result<(), Unavailable> {
         self.broker.availability()
+    }
+
+    /// A look at how long the queues are.
+    pub(crate) fn room(&self) -> Room {
+        Room::new(self.broker.clone())
     }
 
     /// Publishes one message. `Ok` means that a queue has it on disk.

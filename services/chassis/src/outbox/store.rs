@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::EventId;
+use contracts::{EventId, EventType};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor, Row};
 use uuid::Uuid;
@@ -34,17 +34,18 @@ pub(super) async fn insert(connection: &mut PgConnection, messages: &[Message]) 
 }
 
 /// Locks up to `limit` rows that are older than `age`, from the first after `cursor` on, passing over those that
-/// another replica has locked.
+/// another replica has locked and events of the types `without`.
 pub(super) async fn claim_left_behind(
     connection: &mut PgConnection,
     cursor: Uuid,
     age: Duration,
+    without: &[EventType],
     limit: usize,
 ) -> Result<Vec<Message>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT event_id, event_type, order_id, correlation_id, trace_context, body
          FROM outbox
-         WHERE event_id > $1 AND created_at < now() - $2
+         WHERE event_id > $1 AND created_at < now() - $2 AND event_type <> ALL($4)
          ORDER BY event_id
          LIMIT $3
          FOR UPDATE SKIP LOCKED",
@@ -52,6 +53,7 @@ pub(super) async fn claim_left_behind(
     .bind(cursor)
     .bind(age)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .bind(without.iter().map(ToString::to_string).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     rows.iter()

@@ -1,0 +1,63 @@
+//! Whether a queue has room for what was left behind.
+
+use std::time::{Duration, Instant};
+
+use contracts::topology::Queue;
+use lapin::Channel;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+
+use super::Broker;
+
+/// Messages that wait in a queue when it counts as long: about what a consumer takes in a second.
+const LONG: u32 = 2000;
+
+/// How often a long queue is looked at.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long the broker may take to say how long a queue is.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Watches how long queues are, on a channel of its own.
+pub(crate) struct Room {
+    broker: Broker,
+    channel: Option<Channel>,
+}
+
+impl Room {
+    pub(super) const fn new(broker: Broker) -> Self {
+        Self { broker, channel: None }
+    }
+
+    /// Waits until a queue is no longer long; `false` if it still is when patience ends. A queue of which the broker
+    /// says nothing is not long: whoever publishes to it meets the error.
+    pub(crate) async fn soon(&mut self, queue: Queue, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        while self.length(queue).await.is_some_and(|length| length >= LONG) {
+            if Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+        true
+    }
+
+    /// Messages that are ready to be delivered, as far as the broker says.
+    async fn length(&mut self, queue: Queue) -> Option<u32> {
+        let channel = self.channel.take().filter(|channel| channel.status().connected());
+        let look = async {
+            let channel = match channel {
+                Some(channel) => channel,
+                None => self.broker.connection().await.create_channel().await?,
+            };
+            // Asks and changes nothing, so it needs no permission to configure.
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+            let declared = channel.queue_declare(queue.name().into(), options, FieldTable::default()).await?;
+            Ok::<_, lapin::Error>((channel, declared.message_count()))
+        };
+        // After an error the channel is closed, or soon will be.
+        let (channel, length) = tokio::time::timeout(ANSWER_TIMEOUT, look).await.ok()?.ok()?;
+        self.channel = Some(channel);
+        Some(length)
+    }
+}
