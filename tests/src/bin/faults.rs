@@ -8,7 +8,7 @@ use clap::Parser;
 use paysaga::infrastructure::installation::Installation;
 use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;
-use tests::faults::run::run;
+use tests::faults::run::{Scenario, run};
 use tests::faults::servers::Servers;
 use tests::faults::{scenarios, table};
 
@@ -47,7 +47,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|text| name.contains(text));
     let mut scenarios = scenarios::all();
-    scenarios.retain(|scenario| wanted(&scenario.name) && (scenario.short || !options.short));
+    let form = |scenario: &Scenario| if options.short { scenario.short } else { scenario.long };
+    scenarios.retain(|scenario| form(scenario) && wanted(&scenario.name));
     if options.list {
         for scenario in &scenarios {
             println!("{}", scenario.name);
@@ -65,13 +66,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     for scenario in &scenarios {
         rows.push(run(scenario, &mut servers, &programs, seed).await);
+        // After each one: a run that is broken off has not been for nothing.
+        if let Some(file) = &options.write {
+            let time = started.elapsed();
+            std::fs::write(file, page(&Run { rows: &rows, seed, versions: &versions, time }))?;
+        }
     }
     servers.stop().await?;
     println!("\n{}\n\nseed {seed}", table::plain(&rows));
-    if let Some(file) = options.write {
-        let time = started.elapsed();
-        std::fs::write(file, page(&Run { rows: &rows, seed, versions: &versions, time }))?;
-    }
     let good = rows.iter().all(|row| row.outcome.is_good());
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -16,6 +16,8 @@ use super::table::Row;
 pub struct Scenario {
     /// What is broken, as the table says it.
     pub name: String,
+    /// Whether it belongs to the whole suite.
+    pub long: bool,
     /// Whether it belongs to the short form, which is part of the tests.
     pub short: bool,
     /// Whether it needs programs with failpoints.

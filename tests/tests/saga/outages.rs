@@ -135,6 +135,23 @@ async fn a_query_is_asked_three_times_at_most_and_not_for_ever() {
 }
 
 #[tokio::test]
+async fn the_claim_of_an_idempotency_key_is_sent_again_as_a_question_is() {
+    let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
+    let stumbling = Upstream::start(2).await;
+    let (order_url, broker) = (stumbling.url(), format!("amqp://{}", closed_port().await));
+    let variables = [("RABBITMQ_URL", broker.as_str()), ("ORDER_SERVICE_URL", &order_url)];
+    let gateway = Service::start("gateway", environment(&variables), logs.path()).await;
+    let request =
+        Client::new().post(format!("{}/api/orders", gateway.url())).header("idempotency-key", "k-1");
+    let request = request.header("content-type", "application/json").body(order("10.01"));
+    let response = request.send().await.expect("an answer");
+    // The claim was made; what is missing now is the broker.
+    let problem = problem(response).await;
+    assert!(problem.detail.starts_with("The broker takes no messages"), "{}", problem.detail);
+    assert_eq!(stumbling.asked(), 3);
+}
+
+#[tokio::test]
 async fn a_broker_connection_that_is_lost_is_replaced() {
     let mut stack = Stack::start().await;
     let before = stack.api.place("10.01").await;

@@ -4,7 +4,7 @@ use contracts::topology::Service as Role;
 use rand::seq::SliceRandom;
 use uuid::Uuid;
 
-use super::scenario;
+use super::{also_short, scenario};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::{Plan, Rig};
 use crate::faults::run::Scenario;
@@ -19,10 +19,8 @@ const STANDING: [(Role, &str); 2] = [
 const ORDERS: u64 = 200;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut twice = scenario("every message twice", |rig| Box::pin(repeated(rig, 1)));
-    twice.short = true;
     vec![
-        twice,
+        also_short(scenario("every message twice", |rig| Box::pin(repeated(rig, 1)))),
         scenario("every message ten times", |rig| Box::pin(repeated(rig, 9))),
         scenario("the whole history again, in order and shuffled", |rig| Box::pin(replayed(rig))),
         scenario("every message up to 2 s late, in any order", |rig| Box::pin(reordered(rig))),

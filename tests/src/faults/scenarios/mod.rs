@@ -37,10 +37,22 @@ pub fn all() -> Vec<Scenario> {
     .concat()
 }
 
+/// One that is too little for the whole suite.
+fn only_short(mut scenario: Scenario) -> Scenario {
+    (scenario.long, scenario.short) = (false, true);
+    scenario
+}
+
+/// One that belongs to the short form too.
+fn also_short(mut scenario: Scenario) -> Scenario {
+    scenario.short = true;
+    scenario
+}
+
 /// A scenario with the programs as they are delivered.
 fn scenario(
     name: impl Into<String>,
     run: impl for<'r> Fn(&'r mut Rig<'_>) -> LocalBoxFuture<'r, Outcome> + Send + Sync + 'static,
 ) -> Scenario {
-    Scenario { name: name.into(), short: false, failpoints: false, run: Arc::new(run) }
+    Scenario { name: name.into(), long: true, short: false, failpoints: false, run: Arc::new(run) }
 }

@@ -6,7 +6,7 @@ use contracts::topology::Service as Role;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 
-use super::scenario;
+use super::{also_short, scenario};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::{Plan, Rig};
 use crate::faults::run::Scenario;
@@ -26,11 +26,9 @@ const TERMINATE: &str = "
     WHERE application_name LIKE 'paysaga %' AND pid <> pg_backend_pid()";
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut killed = scenario("PostgreSQL: kill -9", |rig| Box::pin(killed(rig)));
-    killed.short = true;
     vec![
         scenario("PostgreSQL: restart", |rig| Box::pin(restarted(rig))),
-        killed,
+        also_short(scenario("PostgreSQL: kill -9", |rig| Box::pin(killed(rig)))),
         scenario("PostgreSQL: pg_terminate_backend of all, 20 times", |rig| Box::pin(terminated(rig))),
         scenario("PostgreSQL: connection limit of 2, then of 0, for 15 s each", |rig| Box::pin(crowded(rig))),
         scenario("PostgreSQL: down for 30 s", |rig| Box::pin(down(rig))),

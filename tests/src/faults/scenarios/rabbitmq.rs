@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::topology::Service as Role;
 use tokio::time::sleep;
 
-use super::scenario;
+use super::{also_short, scenario};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::{Plan, Rig};
 use crate::faults::run::Scenario;
@@ -14,11 +14,9 @@ use crate::faults::run::Scenario;
 const AWAY: Duration = Duration::from_secs(30);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut killed = scenario("RabbitMQ: kill -9", |rig| Box::pin(killed(rig)));
-    killed.short = true;
     vec![
         scenario("RabbitMQ: clean restart", |rig| Box::pin(restarted(rig))),
-        killed,
+        also_short(scenario("RabbitMQ: kill -9", |rig| Box::pin(killed(rig)))),
         scenario("RabbitMQ: down for 30 s", |rig| Box::pin(down(rig))),
         scenario("RabbitMQ: memory alarm for 30 s", |rig| Box::pin(memory_alarm(rig))),
         scenario("RabbitMQ: all connections closed, 5 times", |rig| Box::pin(connections_closed(rig))),

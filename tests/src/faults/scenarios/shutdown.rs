@@ -6,7 +6,7 @@ use contracts::topology::Queue;
 use rustix::process::Signal;
 use strum::VariantArray;
 
-use super::scenario;
+use super::{only_short, scenario};
 use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::{Plan, Rig};
@@ -18,22 +18,21 @@ const PREFETCH: u64 = 50;
 /// `SHUTDOWN_TIMEOUT`.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-const ROUNDS: u64 = 2;
-
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut rolling = scenario("SIGTERM to each of 2 replicas in turn, twice", |rig| Box::pin(rolling(rig)));
-    rolling.short = true;
-    vec![rolling]
+    vec![
+        scenario("SIGTERM to each of 2 replicas in turn, twice", |rig| Box::pin(rolling(rig, 2))),
+        only_short(scenario("SIGTERM to each of 2 replicas in turn", |rig| Box::pin(rolling(rig, 1)))),
+    ]
 }
 
-async fn rolling(rig: &mut Rig<'_>) -> Outcome {
+async fn rolling(rig: &mut Rig<'_>, rounds: u64) -> Outcome {
     let environment = vec![("PREFETCH", PREFETCH.to_string())];
     rig.start(&Plan { more_replicas: 1, environment, ..Plan::default() }).await;
     let load = rig.load_of(LoadPlan { customers: 16, pause_ms: 150, balanced: true });
     load.more(50).await;
     let mut complaints = Vec::new();
     let mut slowest = Duration::ZERO;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for number in 0..rig.services.len() {
             load.more(20).await;
             let (role, service) = &mut rig.services[number];
@@ -51,7 +50,7 @@ async fn rolling(rig: &mut Rig<'_>) -> Outcome {
     let book = load.stop().await;
     let refusals = book.refusals.clone();
     // Each queue has two consumers that are stopped in each round.
-    let bound = 2 * ROUNDS * PREFETCH;
+    let bound = 2 * rounds * PREFETCH;
     let redelivered = redelivered(rig).await;
     let mut outcome = rig.judge(book).await;
     outcome.complaints.extend(complaints);
