@@ -171,6 +171,15 @@ async fn a_broker_connection_that_is_lost_is_replaced() {
     tokio::join!(stack.order.ready(), stack.payment.ready());
 }
 
+#[tokio::test]
+async fn a_service_uses_the_next_node_of_a_cluster_while_one_is_away() {
+    let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
+    let name = new_name();
+    let nodes = format!("amqp://{}/{name},{}", closed_port().await, new_virtual_host(&name).await);
+    let mut gateway = Service::start("gateway", environment(&[("RABBITMQ_URL", &nodes)]), logs.path()).await;
+    gateway.ready().await;
+}
+
 async fn unavailable(response: Response) {
     assert_eq!(header(&response, "retry-after"), "1");
     assert_eq!(problem(response).await.status, 503);

@@ -1,17 +1,20 @@
 //! The one connection of a process, replaced whenever it is lost.
 
+use std::iter::Cycle;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::topology::Service;
 use futures_util::StreamExt;
+use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, Event};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{BrokerConfig, topology};
+use super::{BrokerConfig, topology, url};
 use crate::backoff::Backoff;
 use crate::health::{Health, HealthPart};
 use crate::tasks::Tasks;
@@ -119,19 +122,19 @@ struct Supervisor {
 impl Supervisor {
     async fn run(self) {
         let mut backoff = Backoff::for_infrastructure();
+        let mut nodes = self.config.url.nodes().iter().cycle();
         while !self.stopping.is_cancelled() {
             let opened = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return,
-                opened = tokio::time::timeout(CONNECT_TIMEOUT, self.open()) => opened,
+                opened = self.open(&mut nodes) => opened,
             };
             let reason = match opened {
-                Ok(Ok(connection)) => {
+                Ok(connection) => {
                     backoff.reset();
                     self.keep(connection).await
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("{} did not answer in time", self.config.address()),
+                Err(reason) => reason,
             };
             if self.stopping.is_cancelled() {
                 return;
@@ -146,10 +149,25 @@ impl Supervisor {
         }
     }
 
-    async fn open(&self) -> Result<Connection, topology::TopologyError> {
+    /// Tries every node once, beginning with the one after the last that was tried. The error says what is wrong with
+    /// each.
+    async fn open(&self, nodes: &mut Cycle<slice::Iter<'_, AMQPUri>>) -> Result<Connection, String> {
+        let mut failures = Vec::new();
+        for node in nodes.take(self.config.url.nodes().len()) {
+            let failure = match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(node)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            failures.push(format!("{}: {failure}", url::address(node)));
+        }
+        Err(failures.join("; "))
+    }
+
+    async fn connect(&self, node: &AMQPUri) -> Result<Connection, topology::TopologyError> {
         let name = format!("paysaga {} {}", self.service, std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(self.config.uri.clone(), properties).await?;
+        let connection = Connection::connect_uri(node.clone(), properties).await?;
         topology::establish(&connection, self.service, self.config.declare).await?;
         Ok(connection)
     }

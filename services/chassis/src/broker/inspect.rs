@@ -1,6 +1,5 @@
 //! A look at the queues from outside, for the auditor.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use contracts::topology::Queue;
@@ -10,22 +9,11 @@ use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use strum::VariantArray;
 
+use super::BrokerUrl;
+use super::url::address;
+
 /// How long the broker may take to answer everything.
 const TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Where the broker is. Shows neither user nor password.
-#[derive(Clone)]
-pub struct BrokerUrl(AMQPUri);
-
-impl FromStr for BrokerUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|error| format!("must be a URL such as amqp://user:password@host:5672/vhost ({error})"))
-    }
-}
 
 /// How many messages wait in a queue. Those that a consumer holds are not counted (AMQP 0-9-1 has no word for them).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,27 +26,35 @@ pub struct QueueDepth {
     pub messages: u32,
 }
 
-/// Looks at every queue of paysaga's, dead letters included. The error says what is wrong with the broker.
+/// Looks at every queue of paysaga's, dead letters included, through the first node that answers. The error says what is
+/// wrong with each.
 pub async fn queue_depths(url: &BrokerUrl) -> Result<Vec<QueueDepth>, String> {
-    let look = async {
-        let properties = ConnectionProperties::default().with_connection_name("paysaga check".into());
-        let connection = Connection::connect_uri(url.0.clone(), properties).await?;
-        let mut depths = Vec::new();
-        for &queue in Queue::VARIANTS {
-            for (name, is_dead_letters) in [(queue.name(), false), (queue.dead_letter_queue(), true)] {
-                // A queue that does not exist closes the channel it is asked on.
-                let channel = connection.create_channel().await?;
-                let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-                let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
-                depths.push(QueueDepth { name, is_dead_letters, messages: declared.message_count() });
-                channel.close(200, "done".into()).await?;
-            }
-        }
-        connection.close(200, "done".into()).await?;
-        Ok::<_, lapin::Error>(depths)
-    };
-    match tokio::time::timeout(TIMEOUT, look).await {
-        Ok(depths) => depths.map_err(|error| error.to_string()),
-        Err(_) => Err("the broker does not answer".to_owned()),
+    let mut failures = Vec::new();
+    for node in url.nodes() {
+        let failure = match tokio::time::timeout(TIMEOUT, look(node)).await {
+            Ok(Ok(depths)) => return Ok(depths),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the broker does not answer".to_owned(),
+        };
+        failures.push(format!("{}: {failure}", address(node)));
     }
+    Err(failures.join("; "))
+}
+
+async fn look(node: &AMQPUri) -> lapin::Result<Vec<QueueDepth>> {
+    let properties = ConnectionProperties::default().with_connection_name("paysaga check".into());
+    let connection = Connection::connect_uri(node.clone(), properties).await?;
+    let mut depths = Vec::new();
+    for &queue in Queue::VARIANTS {
+        for (name, is_dead_letters) in [(queue.name(), false), (queue.dead_letter_queue(), true)] {
+            // A queue that does not exist closes the channel it is asked on.
+            let channel = connection.create_channel().await?;
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+            let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
+            depths.push(QueueDepth { name, is_dead_letters, messages: declared.message_count() });
+            channel.close(200, "done".into()).await?;
+        }
+    }
+    connection.close(200, "done".into()).await?;
+    Ok(depths)
 }

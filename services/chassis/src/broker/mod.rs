@@ -1,7 +1,7 @@
 //! RabbitMQ: one supervised connection a process, the topology, and publishing with confirms.
 //!
 //! ```text
-//! connection   connect → declare topology → up | blocked | down → back off → connect …, for ever
+//! connection   connect to a node → declare topology → up | blocked | down → back off → connect to the next …, for ever
 //! publisher    messages → windows → lanes (a channel each, in confirm mode) → confirmed | returned | unconfirmed
 //! ```
 //!
@@ -15,12 +15,14 @@ mod message;
 mod publisher;
 mod room;
 mod topology;
+mod url;
 
 pub use config::{BrokerConfig, BrokerVariables};
 pub use connection::{Broker, Unavailable};
-pub use inspect::{BrokerUrl, QueueDepth, queue_depths};
+pub use inspect::{QueueDepth, queue_depths};
 pub use message::Message;
 pub use publisher::{PublishError, Publisher};
+pub use url::BrokerUrl;
 
 pub(crate) use message::trace_context;
 pub(crate) use room::Room;

@@ -11,7 +11,7 @@ use crate::stack::plan::Given;
 /// Infrastructure that is there already.
 #[derive(Args)]
 pub(super) struct GivenInfrastructure {
-    /// RabbitMQ: amqp://… (other users see command lines; prefer the variable or the file)
+    /// RabbitMQ: amqp://…, or one for each node with commas between them (other users see command lines; prefer the variable or the file)
     #[arg(long, value_name = "URL", env = "RABBITMQ_URL", hide_env_values = true)]
     rabbitmq_url: Option<String>,
     /// The same, from a file
