@@ -130,8 +130,10 @@ impl Installation {
             })
     }
 
-    /// RabbitMQ from Debian's own folder, else from `PATH`. The order matters: what Debian has on `PATH` is a
-    /// wrapper that refuses ordinary users and, as root, changes to the system's `rabbitmq` account.
+    /// RabbitMQ from a folder that somebody put on `PATH` (Nix, an installation of their own), else from Debian's own
+    /// folder, else from wherever it is on `PATH`. The order matters twice. What Debian has on `PATH` is a wrapper that
+    /// refuses ordinary users and, as root, changes to the system's `rabbitmq` account. And the server takes Erlang from
+    /// `PATH`: Debian's server must not meet Nix's Erlang.
     pub fn rabbitmq(&self) -> Result<RabbitMqPrograms, Missing> {
         let missing = |program| Missing {
             what: "RabbitMQ",
@@ -139,7 +141,10 @@ impl Installation {
             places: "/usr/lib/rabbitmq/bin and PATH",
             package: "rabbitmq-server",
         };
-        let mut folders = vec![PathBuf::from("/usr/lib/rabbitmq/bin")];
+        let of_the_system = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
+        let put_there = self.search_path.iter().filter(|folder| !of_the_system.contains(folder));
+        let mut folders: Vec<PathBuf> = put_there.cloned().collect();
+        folders.push(PathBuf::from("/usr/lib/rabbitmq/bin"));
         folders.extend(self.search_path.clone());
         let (server, ctl) = folders
             .iter()
@@ -274,6 +279,26 @@ mod tests {
             &["/usr/sbin", "/usr/bin"],
         );
         assert_eq!(machine.rabbitmq().unwrap().server, Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server"));
+    }
+
+    #[test]
+    fn a_rabbitmq_that_was_put_on_path_comes_before_debians() {
+        let (_root, machine) = machine(
+            &[
+                "nix/bin/rabbitmq-server",
+                "nix/bin/rabbitmqctl",
+                "nix/bin/epmd",
+                "usr/sbin/rabbitmq-server",
+                "usr/sbin/rabbitmqctl",
+                "usr/lib/rabbitmq/bin/rabbitmq-server",
+                "usr/lib/rabbitmq/bin/rabbitmqctl",
+                "usr/bin/epmd",
+            ],
+            &["/nix/bin", "/usr/sbin", "/usr/bin"],
+        );
+        let programs = machine.rabbitmq().unwrap();
+        assert_eq!(programs.server, Path::new("/nix/bin/rabbitmq-server"));
+        assert_eq!(programs.epmd, Path::new("/nix/bin/epmd"));
     }
 
     #[test]
