@@ -21,7 +21,11 @@ lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
       User = "65532:65532";
       WorkingDir = "/tmp";
       StopSignal = "SIGTERM";
-      Env = [ "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt" ];
+      Env = [
+        "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"
+      ]
+      # Loopback would be the container's own. The gateway then asks for keys.
+      ++ lib.optional (port != null) "LISTEN_ADDRESS=0.0.0.0";
       ExposedPorts = lib.optionalAttrs (port != null) { "${toString port}/tcp" = { }; };
       Labels = {
         "org.opencontainers.image.title" = "paysaga ${name}";

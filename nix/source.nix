@@ -29,6 +29,7 @@ in
         ../rustfmt.toml
         ../README.md
         ../docs
+        ../packaging
       ]
     );
   };

@@ -53,6 +53,7 @@ in
     nativeBuildInputs = [ pkgs.curl ] ++ import ../servers.nix { inherit pkgs packages; };
     buildPhase = ''
       export HOME=$TMPDIR
+      patchShebangs packaging
       cargo build --workspace --bins --offline
       cargo test --workspace --offline --no-fail-fast
     '';

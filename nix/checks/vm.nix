@@ -91,6 +91,6 @@ pkgs.testers.runNixOSTest {
 
     with subtest("passwords are for root alone"):
         server.succeed("test $(stat --format=%a /var/lib/private/paysaga-rabbitmq) = 700")
-        server.fail("grep --recursive --files-with-matches 'amqp://paysaga-' /etc/systemd/system/")
+        server.fail("grep --dereference-recursive --files-with-matches 'amqp://paysaga-' /etc/systemd/system/")
   '';
 }

@@ -3,7 +3,8 @@
 # and runs a saga through them: `./dev test` runs this.
 #   nix/tests/boot.sh FOLDER_OF_PROGRAMS
 # The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to it, no port of it is
-# used. Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2.
+# used. PAYSAGA_MACHINE names another root, such as that of a newer Debian.
+# Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2.
 set -euo pipefail
 programs=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -11,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source nix/tests/evaluate.sh
 
 host=full
+base=${PAYSAGA_MACHINE:-/}
 key=a-customers-key
 jaeger=$(type -P jaeger || echo "$HOME/.cache/paysaga/jaeger")
 machine=
@@ -35,7 +37,7 @@ set_up_root() {
   mount -t tmpfs tmpfs "$work/machine"
   mkdir "$work/machine"/{upper,work,root}
   root=$work/machine/root
-  mount -t overlay overlay -o "lowerdir=/,upperdir=$work/machine/upper,workdir=$work/machine/work" "$root"
+  mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/machine/upper,workdir=$work/machine/work" "$root"
   units=$root/etc/systemd/system
   # Nothing of what this machine would start.
   find "$units" -path '*.wants/*' -delete
@@ -74,7 +76,7 @@ install_store() {
 
 install_postgresql() {
   local generation
-  generation=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1)
+  generation=$(find "$root/usr/lib/postgresql" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1)
   rm -rf "$root/var/lib/postgresql/$generation" "$root/etc/postgresql/$generation"
   {
     printf '#!/bin/bash\nset -e\n'
@@ -124,7 +126,7 @@ install_rabbitmq() {
     to_entries[] | "\(.key) = \(.value)"' "$work/units.json" >"$root/etc/rabbitmq/rabbitmq.conf"
   printf '[].\n' >"$root/etc/rabbitmq/enabled_plugins"
   # A unit of its own under NixOS's name, not an alias: credentials are named after the unit.
-  sed '/^Alias=/d' /lib/systemd/system/rabbitmq-server.service >"$units/rabbitmq.service"
+  sed '/^Alias=/d' "$root/lib/systemd/system/rabbitmq-server.service" >"$units/rabbitmq.service"
   mkdir "$units/rabbitmq.service.d"
   jq --raw-output --arg host $host '.[$host].units["rabbitmq.service"]' "$work/units.json" >"$units/rabbitmq.service.d/paysaga.conf"
   enable rabbitmq.service

@@ -73,7 +73,8 @@ the_units_come_up() {
     [[ $(systemctl show --property=ActiveState,Result --value "$unit" | sort | xargs) == 'active success' ]] || fail "$unit did its work"
   done
   [[ $(systemctl list-units --failed --plain --no-legend 'paysaga-*' | wc -l) == 0 ]] || fail 'no unit failed'
-  prove 'the units come up'
+  prove "the units come up, with systemd $(systemctl --version | awk 'NR == 1 { print $2 }'), RabbitMQ $(rabbitmqctl --quiet version) and PostgreSQL $(
+    psql --version | awk '{ print $3 }')"
 }
 
 what_is_percent_encoded_arrives() {
@@ -200,6 +201,20 @@ the_broker_may_restart() {
   prove 'the broker restarts, and the saga goes on'
 }
 
+# As docs/DEPLOY.md has it.
+passwords_can_be_replaced() {
+  local before
+  before=$(cat $accounts/order.password)
+  rm $accounts/*.password
+  systemctl restart paysaga-rabbitmq-accounts
+  systemctl restart rabbitmq
+  systemctl restart paysaga-gateway paysaga-order paysaga-payment
+  all_ready
+  refused rabbitmqctl --quiet authenticate_user paysaga-order "$before" || fail 'the old password is refused'
+  a_saga 30.01
+  prove 'passwords can be replaced'
+}
+
 the_trace_is_there() {
   if [[ $jaeger == without-jaeger ]]; then
     prove 'SKIPPED: traces. There is no Jaeger here; ./dev jaeger builds it once'
@@ -232,5 +247,6 @@ postgresql_refuses
 declaring_changes_nothing
 documented_rights_suffice
 the_broker_may_restart
+passwords_can_be_replaced
 the_trace_is_there
 the_services_stop_in_order

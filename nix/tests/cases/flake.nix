@@ -50,6 +50,22 @@ in
   ) flake.apps;
   "nix run is `paysaga up`" = flake.apps.x86_64-linux.default == flake.apps.x86_64-linux.up;
   "every app that is a subcommand of paysaga's is one" = all knowsCommand (attrNames commands);
+  "what the tests read is part of the source that the checks get" =
+    let
+      folder = ../../../tests/tests/saga;
+      files = builtins.filter (lib.hasSuffix ".rs") (attrNames (builtins.readDir folder));
+      readsOf =
+        file:
+        map builtins.head (
+          builtins.filter builtins.isList (
+            builtins.split "\"\\.\\./\\.\\./\\.\\./([a-zA-Z.]+)" (builtins.readFile (folder + "/${file}"))
+          )
+        );
+      reads = lib.unique (lib.concatMap readsOf files);
+      # As the stand-in writes a source: its parts, one a line.
+      source = builtins.readFile (import ../../source.nix { inherit lib; }).all;
+    in
+    elem "README.md" reads && all (name: lib.hasInfix (toString (../../.. + "/${name}")) source) reads;
   "every check evaluates" = everySystem (
     checks:
     has [
