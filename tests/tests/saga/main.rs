@@ -4,6 +4,7 @@
 
 mod access;
 mod auditor;
+mod backlog;
 mod cancellation;
 mod compose;
 mod correlation;

@@ -12,8 +12,11 @@ use crate::faults::relay::Relay;
 use crate::faults::rig::{Plan, Rig};
 use crate::faults::run::Scenario;
 
-/// How long a network that is slow, silent or away stays so. Longer than heartbeats and transactions have patience.
-const BAD_FOR: Duration = Duration::from_secs(35);
+/// How long a network that is slow or away stays so.
+const SLOW_FOR: Duration = Duration::from_secs(15);
+
+/// How long a silent one does: longer than heartbeats and transactions have patience.
+const SILENT_FOR: Duration = Duration::from_secs(35);
 
 /// What a slow network adds, in each direction.
 const DELAY: Duration = Duration::from_millis(100);
@@ -46,7 +49,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             (What::Cuts, "cuts, 10 times"),
             (What::HalfCloses, "half-closes, 10 times"),
             (What::IsSilent, "swallows everything for 35 s"),
-            (What::Refuses, "refuses for 35 s"),
+            (What::Refuses, "refuses for 15 s"),
         ] {
             let name = format!("network to {in_front_of} {name}");
             let mut bad = scenario(name, move |rig| Box::pin(bad_network(rig, place, what)));
@@ -66,15 +69,15 @@ async fn bad_network(rig: &mut Rig<'_>, place: Where, what: What) -> Outcome {
             for relay in relays(rig, place) {
                 relay.delay(DELAY);
             }
-            sleep(BAD_FOR).await;
+            sleep(SLOW_FOR).await;
             for relay in relays(rig, place) {
                 relay.delay(Duration::ZERO);
             }
         }
         What::Cuts => again_and_again(rig, &load, place, Relay::cut).await,
         What::HalfCloses => again_and_again(rig, &load, place, Relay::half_close).await,
-        What::IsSilent => for_a_while(rig, place, Relay::silence).await,
-        What::Refuses => for_a_while(rig, place, Relay::refuse).await,
+        What::IsSilent => for_a_while(rig, place, SILENT_FOR, Relay::silence).await,
+        What::Refuses => for_a_while(rig, place, SLOW_FOR, Relay::refuse).await,
     }
     rig.fault_is_over();
     load.more(20).await;
@@ -90,11 +93,11 @@ async fn again_and_again(rig: &mut Rig<'_>, load: &Load, place: Where, break_it:
     }
 }
 
-async fn for_a_while(rig: &Rig<'_>, place: Where, set: fn(&Relay, bool)) {
+async fn for_a_while(rig: &Rig<'_>, place: Where, time: Duration, set: fn(&Relay, bool)) {
     for relay in relays(rig, place) {
         set(relay, true);
     }
-    sleep(BAD_FOR).await;
+    sleep(time).await;
     for relay in relays(rig, place) {
         set(relay, false);
     }

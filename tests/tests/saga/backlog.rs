@@ -1,0 +1,63 @@
+//! A long outbox, and a queue that nobody empties: the rest waits in the outbox, and keeps nobody else waiting.
+
+use contracts::topology::Queue;
+use contracts::{EventType, OrderStatus, PaymentStatus};
+use sqlx::types::Uuid;
+use tests::{Stack, eventually};
+
+const ROWS: u32 = 5000;
+
+/// Rows that say again that an order was created.
+const FILL: &str = r#"
+    INSERT INTO outbox (event_id, event_type, order_id, trace_context, body, created_at)
+    SELECT event_id, 'OrderCreated', id, '{}',
+           format('{"eventType":"OrderCreated","eventId":"%s","occurredAt":"2026-01-02T03:04:05.678Z","payload":{"orderId":"%s","userId":"%s","total":%s}}',
+                  event_id, id, user_id, total),
+           now() - interval '1 hour'
+    FROM orders, (SELECT gen_random_uuid() AS event_id FROM generate_series(1, $1)) AS events"#;
+
+/// A row for another queue, behind all of them.
+const LAST: &str = r#"
+    INSERT INTO outbox (event_id, event_type, order_id, trace_context, body, created_at)
+    VALUES ('ffffffff-ffff-7fff-bfff-ffffffffffff', 'OrderCancelled', $1, '{}',
+            format('{"eventType":"OrderCancelled","eventId":"ffffffff-ffff-7fff-bfff-ffffffffffff","occurredAt":"2026-01-02T03:04:05.678Z","payload":{"orderId":"%s","reason":"USER_REQUESTED","cancelledAt":"2026-01-02T03:04:05.678Z"}}', $1),
+            now() - interval '1 hour')"#;
+
+#[tokio::test]
+async fn what_was_left_behind_does_not_pile_up_in_front_of_new_orders() {
+    let mut stack = Stack::start().await;
+    let first = stack.api.place("10.01").await;
+    stack.api.order_becomes(first, OrderStatus::Paid).await;
+    stack.outboxes_empty().await;
+    let mut tap = stack.amqp.tap().await;
+    assert!(stack.payment.stop().await.success());
+    let filled = sqlx::query(FILL).bind(i64::from(ROWS)).execute(&stack.order_database).await;
+    assert_eq!(filled.expect("it can be filled").rows_affected(), u64::from(ROWS));
+    let other = Uuid::new_v4();
+    let last = sqlx::query(LAST).bind(other).execute(&stack.order_database).await;
+    last.expect("it can be filled");
+
+    // The row for a queue that has room gets its turn, although those before it have none.
+    tap.hear(EventType::OrderCancelled, other.into()).await;
+    let waiting = stack.amqp.depth(Queue::PaymentOrderCreated.name()).await;
+    assert!((2000..3000).contains(&waiting), "{waiting} messages are in the queue");
+    // A new order does not wait at all.
+    let new = stack.api.place("10.01").await;
+    tap.hear(EventType::OrderCreated, new).await;
+    assert!(outbox(&stack).await > i64::from(ROWS) - 3000);
+
+    stack.payment.start_again().await;
+    stack.api.payment_becomes(new, PaymentStatus::Approved).await;
+    eventually("the outbox is empty", async || match outbox(&stack).await {
+        0 => Ok(()),
+        left => Err(format!("{left} rows are left")),
+    })
+    .await;
+    stack.amqp.all_queues_empty().await;
+    assert_eq!(stack.charge_count().await, 2);
+}
+
+async fn outbox(stack: &Stack) -> i64 {
+    let count = sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(&stack.order_database).await;
+    count.expect("the database answers")
+}
