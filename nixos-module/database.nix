@@ -54,8 +54,9 @@ in
           Type = "oneshot";
           # Done once for a package: a new one makes a new unit, which is started again.
           RemainAfterExit = true;
-          # It waits for the database by itself.
-          TimeoutStartSec = "infinity";
+          # It waits for the database, but neither the boot nor `nixos-rebuild switch` waits for it longer than this. The
+          # service comes then all the same, and does what is left by itself before it serves.
+          TimeoutStartSec = "2min";
           LoadCredential = environment.loadCredentials credentials;
         };
       };

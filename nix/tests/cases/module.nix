@@ -147,6 +147,9 @@ in
     in
     unit.serviceConfig.LoadCredential == [ "DATABASE_URL:/run/secrets/database-url" ]
     && lib.hasSuffix "/bin/order --migrate-only" unit.serviceConfig.ExecStart;
+  "a database that is away does not hold up the boot for ever" =
+    (services bare).paysaga-order-migrate.serviceConfig.TimeoutStartSec == "2min"
+    && !(elem "paysaga-order-migrate.service" ((services bare).paysaga-order.requires or [ ]));
   "% is escaped in settings, and means the credentials where it should" =
     let
       inherit ((services full).paysaga-order) environment;
