@@ -120,11 +120,10 @@ END
 
 install_rabbitmq() {
   rm -rf "$root"/var/lib/rabbitmq/{mnesia,.erlang.cookie}
-  # NixOS's module adds the listener. Prometheus' plugin stays away: it costs seconds.
-  jq --raw-output --arg host $host '.[$host].rabbitmq |
-    {"listeners.tcp.1": "127.0.0.1:\(.port)"} + .configItems | del(.["prometheus.tcp.ip", "prometheus.tcp.port"]) |
+  # NixOS's module adds the listener.
+  jq --raw-output --arg host $host '.[$host].rabbitmq | {"listeners.tcp.1": "127.0.0.1:\(.port)"} + .configItems |
     to_entries[] | "\(.key) = \(.value)"' "$work/units.json" >"$root/etc/rabbitmq/rabbitmq.conf"
-  printf '[].\n' >"$root/etc/rabbitmq/enabled_plugins"
+  jq --raw-output --arg host $host '"[" + (.[$host].rabbitmq.plugins | join(",")) + "]."' "$work/units.json" >"$root/etc/rabbitmq/enabled_plugins"
   # A unit of its own under NixOS's name, not an alias: credentials are named after the unit.
   sed '/^Alias=/d' "$root/lib/systemd/system/rabbitmq-server.service" >"$units/rabbitmq.service"
   mkdir "$units/rabbitmq.service.d"

@@ -9,6 +9,10 @@ accounts=/var/lib/paysaga-rabbitmq
 scratch=$(mktemp -d)
 declare -A extra=() # processes that were started beside the units, by port
 
+for program in curl jq psql rabbitmqctl setpriv ss; do
+  type -P $program >/dev/null || { echo "boot: $program is missing" >&2; exit 1; }
+done
+
 prove() { printf 'boot: %s\n' "$*"; }
 fail() {
   systemctl --no-pager --plain list-units 'paysaga-*' 'postgres*' 'rabbitmq*' >&2 || true
@@ -78,7 +82,7 @@ the_units_come_up() {
 }
 
 what_is_percent_encoded_arrives() {
-  environment_of paysaga-order | grep -qx 'OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=boot%20test' ||
+  [[ $(environment_of paysaga-order) == *'OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=boot%20test'* ]] ||
     fail 'a setting with % in it arrives as it was written'
   prove 'a setting with % in it arrives'
 }
@@ -91,8 +95,8 @@ the_saga_runs() {
 strangers_are_kept_out() {
   local port
   [[ $(curl --silent --output /dev/null --write-out '%{http_code}' "$api/orders") == 401 ]] || fail 'without a key the gateway answers 401'
-  for port in 3001 3002 5672 5432 4318 16686; do
-    ! ss --no-header --listening --tcp --numeric "sport = :$port" | awk '{ print $4 }' | grep -qvE '^(127\.|\[::1\])' ||
+  for port in 3001 3002 5672 5432 4318 15692 16686; do
+    [[ -z $(ss --no-header --listening --tcp --numeric "sport = :$port" | awk '$4 !~ /^(127\.|\[::1\])/') ]] ||
       fail "port $port is on loopback alone"
   done
   prove 'a stranger finds the gateway and nothing else, and needs a key there'
@@ -104,9 +108,9 @@ passwords_are_roots() {
   [[ -z $(find "$(realpath $accounts)" -type f -perm /077) ]] || fail 'no file of passwords is open to others'
   refused as nobody ls "$accounts/" || fail 'nobody can list the passwords'
   for name in gateway order payment; do
-    environment_of "paysaga-$name" | grep -q "^RABBITMQ_URL_FILE=/run/credentials/paysaga-$name.service/RABBITMQ_URL$" ||
+    [[ $(environment_of "paysaga-$name") == *"RABBITMQ_URL_FILE=/run/credentials/paysaga-$name.service/RABBITMQ_URL"* ]] ||
       fail "$name gets its URL as a credential"
-    ! environment_of "paysaga-$name" | grep -qF "$(cat "$accounts/$name.password")" || fail "no password is in the environment of $name"
+    [[ $(environment_of "paysaga-$name") != *"$(cat "$accounts/$name.password")"* ]] || fail "no password is in the environment of $name"
   done
   prove 'passwords are for root and for their service'
 }
@@ -116,7 +120,7 @@ rabbitmq_refuses() {
   password=$(cat $accounts/order.password)
   rabbitmqctl --quiet authenticate_user paysaga-order "$password" >/dev/null || fail 'the right password is right'
   refused rabbitmqctl --quiet authenticate_user paysaga-order "x$password" || fail 'a wrong password is refused'
-  ! rabbitmqctl --quiet list_users | grep -q '^guest' || fail 'there is no guest'
+  [[ $(rabbitmqctl --quiet list_users) != *guest* ]] || fail 'there is no guest'
   beside 4001 order "RABBITMQ_URL=$(url_of order | sed -E 's/:[^:@]+@/:wrong@/')" BROKER_TOPOLOGY=verify
   until_true 20 'a wrong password is refused by AMQP, too' grep -qE 'ACCESS_REFUSED|ACCESS-REFUSED|[Ll]ogin was refused' "$scratch/4001.log"
   refused ready 4001 || fail 'order is not ready with a wrong password'
@@ -228,6 +232,14 @@ one_trace() {
     jq --exit-status 'any(.data[]; [.processes[].serviceName] | unique == ["gateway", "order", "payment"])'
 }
 
+metrics_are_there() {
+  local address
+  for address in 3000/api/metrics 3001/metrics 3002/metrics 15692/metrics; do
+    [[ $(curl --silent --fail --max-time 10 "http://127.0.0.1:$address") == *'# TYPE '* ]] || fail "there are metrics at $address"
+  done
+  prove 'metrics are where Prometheus will ask for them'
+}
+
 the_services_stop_in_order() {
   local name
   systemctl stop paysaga-gateway paysaga-order paysaga-payment
@@ -249,4 +261,5 @@ documented_rights_suffice
 the_broker_may_restart
 passwords_can_be_replaced
 the_trace_is_there
+metrics_are_there
 the_services_stop_in_order
