@@ -22,6 +22,9 @@ const MAX_BATCH: usize = 200;
 /// How long opening a channel and subscribing may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the broker may take to say that a channel is closed. It is told at once, and obeys even if it says so later.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What is done with the messages of a queue.
 pub(crate) trait Process: Send + Sync + 'static {
     /// Processes deliveries in their order, and acknowledges or rejects each.
@@ -97,17 +100,25 @@ impl<P: Process> Runner<P> {
 
     async fn subscribe(&self) -> Result<(Channel, Consumer), String> {
         let connection = self.broker.connection().await;
+        let late = || "no subscription in time".to_owned();
+        let channel = tokio::time::timeout(SUBSCRIBE_TIMEOUT, connection.create_channel()).await;
+        let channel = channel.map_err(|_| late())?.map_err(|error| error.to_string())?;
         let subscribe = async {
-            let channel = connection.create_channel().await?;
             channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
             let (queue, tag) = (self.queue.into(), "".into());
-            let options = BasicConsumeOptions::default();
-            let deliveries = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
-            Ok::<_, lapin::Error>((channel, deliveries))
+            channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default()).await
         };
         match tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribe).await {
-            Ok(subscribed) => subscribed.map_err(|error| error.to_string()),
-            Err(_) => Err("no subscription in time".to_owned()),
+            Ok(subscribed) => {
+                subscribed.map(|deliveries| (channel, deliveries)).map_err(|error| error.to_string())
+            }
+            Err(_) => {
+                // A quorum queue without a leader answers when it has one again. lapin would keep that subscription,
+                // and with it every message that the broker sends there, for nobody.
+                let closed = channel.close(200, "no subscription in time".into());
+                tokio::time::timeout(CLOSE_TIMEOUT, closed).await.ok();
+                Err(late())
+            }
         }
     }
 
