@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use paysaga::infrastructure::installation::Installation;
+use paysaga::infrastructure::installation::{Installation, RootError};
 use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;
 use tests::faults::run::{Scenario, run};
@@ -28,8 +28,8 @@ struct Options {
     /// List the scenarios and end
     #[arg(long)]
     list: bool,
-    /// Which servers: 1 those of this machine
-    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u8).range(1..=1))]
+    /// Which servers: 1 those of this machine, 2 those of ./dev generation-2 (RabbitMQ 4.0, PostgreSQL 17; as root)
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u8).range(1..=2))]
     generation: u8,
     /// Write the table to this file, as Markdown
     #[arg(long, value_name = "FILE")]
@@ -58,13 +58,17 @@ async fn main() -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     println!("seed {seed}");
     let started = Instant::now();
-    let installation = installation(options.generation);
+    let installation = installation(options.generation)?;
     let programs = Programs { plain: options.programs, failpoints: Some(options.failpoints) };
     let mut servers = Servers::start(&installation).await?;
     let versions = servers.versions().await?;
     println!("{versions}");
     let mut rows = Vec::new();
     for scenario in &scenarios {
+        if scenario.nodes != servers.nodes() {
+            servers.stop().await?;
+            servers = Servers::start_cluster(&installation, scenario.nodes).await?;
+        }
         rows.push(run(scenario, &mut servers, &programs, seed).await);
         // After each one: a run that is broken off has not been for nothing.
         if let Some(file) = &options.write {
@@ -79,6 +83,6 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The servers of a generation.
-fn installation(_generation: u8) -> Installation {
-    Installation::of_this_machine()
+fn installation(generation: u8) -> Result<Installation, RootError> {
+    if generation == 2 { Installation::generation_2() } else { Ok(Installation::of_this_machine()) }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use contracts::topology::Service as Role;
 use futures_util::future::join_all;
 use paysaga::infrastructure::ports::Port;
+use paysaga::infrastructure::rabbitmq::Endpoint;
 use paysaga::infrastructure::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -273,13 +274,15 @@ impl<'a> Rig<'a> {
         PgConnection::connect(&self.database_url(role, false)).await
     }
 
-    /// The URL of the broker's virtual host, past the relay or through it.
+    /// The URL of the broker's virtual host: as the services have it, or past any relay and of the first node only.
     pub fn broker_url(&mut self, relayed: bool) -> String {
-        let mut endpoint = self.servers.rabbitmq().endpoint().clone();
-        if let Some(relay) = self.relays.broker.as_ref().filter(|_| relayed) {
-            endpoint.port = relay.port();
+        let rabbitmq = self.servers.rabbitmq();
+        let first = rabbitmq.endpoint().clone();
+        match &self.relays.broker {
+            Some(relay) if relayed => Endpoint { port: relay.port(), ..first }.amqp_url(&self.name),
+            None if relayed => rabbitmq.amqp_url(&self.name),
+            _ => first.amqp_url(&self.name),
         }
-        endpoint.amqp_url(&self.name)
     }
 
     /// A connection of the suite's own to the broker.

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub short: bool,
     /// Whether it needs programs with failpoints.
     pub failpoints: bool,
+    /// How many nodes of RabbitMQ it needs.
+    pub nodes: usize,
     /// Breaks it.
     pub run: Run,
 }

@@ -7,7 +7,7 @@ use paysaga::infrastructure::postgres::Postgres;
 use paysaga::infrastructure::rabbitmq::RabbitMq;
 use sqlx::{Connection, PgConnection};
 
-/// One private PostgreSQL and one private RabbitMQ.
+/// One private PostgreSQL and one private RabbitMQ, which may be a cluster.
 pub struct Servers {
     infrastructure: Infrastructure,
 }
@@ -15,10 +15,15 @@ pub struct Servers {
 impl Servers {
     /// Starts both, of the given installation, in a directory that goes with them.
     pub async fn start(installation: &Installation) -> anyhow::Result<Self> {
+        Self::start_cluster(installation, 1).await
+    }
+
+    /// The same with a RabbitMQ of so many nodes.
+    pub async fn start_cluster(installation: &Installation, nodes: usize) -> anyhow::Result<Self> {
         // reqwest is built without a TLS provider of its own; whoever comes second finds it installed.
         rustls::crypto::ring::default_provider().install_default().ok();
         let directory = Directory::ephemeral(installation).await?;
-        let mut infrastructure = Infrastructure::prepare(installation, directory)?;
+        let mut infrastructure = Infrastructure::prepare_cluster(installation, directory, nodes)?;
         infrastructure.start().await?;
         Ok(Self { infrastructure })
     }
@@ -33,6 +38,12 @@ impl Servers {
         &mut self.infrastructure.rabbitmq
     }
 
+    /// How many nodes the broker has.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.infrastructure.rabbitmq.nodes().count()
+    }
+
     /// Both, to be broken at the same time.
     pub const fn both(&mut self) -> (&mut Postgres, &mut RabbitMq) {
         (&mut self.infrastructure.postgres, &mut self.infrastructure.rabbitmq)
@@ -43,7 +54,7 @@ impl Servers {
         if self.infrastructure.postgres.id().is_none() {
             self.infrastructure.postgres.start().await?;
         }
-        if self.infrastructure.rabbitmq.id().is_none() {
+        if self.infrastructure.rabbitmq.nodes().any(|node| node.id().is_none()) {
             self.infrastructure.rabbitmq.start().await?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Everything that is broken: one module a kind of fault, and the list of all of them.
 
 mod backlog;
+mod cluster;
 mod crash_points;
 mod kills;
 mod messages;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Scenario> {
         replicas::scenarios(),
         shutdown::scenarios(),
         backlog::scenarios(),
+        cluster::scenarios(),
     ]
     .concat()
 }
@@ -54,5 +56,6 @@ fn scenario(
     name: impl Into<String>,
     run: impl for<'r> Fn(&'r mut Rig<'_>) -> LocalBoxFuture<'r, Outcome> + Send + Sync + 'static,
 ) -> Scenario {
-    Scenario { name: name.into(), long: true, short: false, failpoints: false, run: Arc::new(run) }
+    let run = Arc::new(run);
+    Scenario { name: name.into(), long: true, short: false, failpoints: false, nodes: 1, run }
 }

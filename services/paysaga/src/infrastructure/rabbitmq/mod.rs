@@ -94,7 +94,7 @@ impl RabbitMq {
         Ok(Self { first, others, epmd: Epmd::new(installation.rabbitmq()?.epmd, directory, epmd) })
     }
 
-    /// Starts every node and waits until it serves, in a cluster with all the others. If this is dropped half-way,
+    /// Starts every node that does not run, and waits until all serve, in one cluster. If this is dropped half-way,
     /// [`RabbitMq::stop`] still stops what was started.
     pub async fn start(&mut self) -> Result<(), RabbitMqError> {
         self.epmd.start().await?;

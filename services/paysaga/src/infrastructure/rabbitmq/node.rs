@@ -98,14 +98,18 @@ impl Node {
         })
     }
 
-    /// Starts the node, or brings back one that was stopped or killed, and waits until it greets AMQP clients and its
-    /// HTTP API knows our user. If this is dropped half-way, [`Node::stop`] still stops what was started.
+    /// Starts the node unless it runs, and waits until it greets AMQP clients and its HTTP API knows our user. If this
+    /// is dropped half-way, [`Node::stop`] still stops what was started.
     ///
     /// The first time, [`RabbitMq::start`](super::RabbitMq::start) is what to call: it starts the port mapper too.
     pub async fn start(&mut self) -> Result<(), RabbitMqError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.endpoint.port));
         let http = http::client()?;
-        let process = self.process.insert(self.program(&self.programs.server).spawn(&self.log)?);
+        let process = match self.process.take().filter(|process| process.id().is_some()) {
+            Some(running) => running,
+            None => self.program(&self.programs.server).spawn(&self.log)?,
+        };
+        let process = self.process.insert(process);
         let endpoint = &self.endpoint;
         process
             .ready(PATIENCE, || async {
