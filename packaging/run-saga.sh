@@ -110,6 +110,7 @@ podman_works() {
       return 0
     fi
   done
+  podman=()
   say "podman can't run a container here: $(tail -1 "$work/said")"
   return 1
 }
@@ -133,10 +134,13 @@ by_chroot() {
   umoci unpack --image "$layout:image" "$bundle" 2>/dev/null
   # umoci lets nobody else in.
   chmod 755 "$bundle"
+  local user variables entrypoint
+  user=$(of_image "$2" '{{.Config.User}}')
+  variables=$(of_image "$2" '{{range .Config.Env}}{{.}} {{end}}')
+  entrypoint=$(of_image "$2" '{{range .Config.Entrypoint}}{{.}} {{end}}')
   starter "$1" \
-    "export $(of_image "$2" '{{join .Config.Env " "}}') $3" \
-    "exec $(type -P chroot) --userspec=$(of_image "$2" '{{.Config.User}}') --groups= $bundle/rootfs \\" \
-    "  $(of_image "$2" '{{join .Config.Entrypoint " "}}') \"\$@\""
+    "export $variables $3" \
+    "exec $(type -P chroot) --userspec=$user --groups= $bundle/rootfs $entrypoint \"\$@\""
 }
 
 of_image() { skopeo inspect --config --format "$2" "oci-archive:$1"; }
