@@ -16,6 +16,7 @@ use contracts::{Envelope, Event, EventId, OrderId, OrderStatus, Problem};
 use tracing::{Span, error, info};
 use warp::reply::Response;
 
+use crate::complaint::Complaint;
 use crate::upstream::{Change, Query, Upstream};
 use crate::{idempotency, preference, queries};
 
@@ -28,11 +29,12 @@ const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(4), Duration
 pub(crate) struct Commands {
     publisher: Publisher,
     order: Upstream,
+    complaint: Arc<Complaint>,
 }
 
 impl Commands {
-    pub(crate) const fn new(publisher: Publisher, order: Upstream) -> Self {
-        Self { publisher, order }
+    pub(crate) fn new(publisher: Publisher, order: Upstream) -> Self {
+        Self { publisher, order, complaint: Arc::default() }
     }
 
     /// `POST /api/orders`
@@ -164,7 +166,7 @@ impl Commands {
             .map_err(|error| unwritable(&error))?;
         self.publisher.publish(message).await.map_err(|error| {
             let detail = publish_detail(&error);
-            tracing::debug!(%error, "command not accepted");
+            self.complaint.about(&error);
             let mut response = http::problem(Problem::new(503, detail));
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             response

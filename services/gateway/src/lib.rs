@@ -10,6 +10,7 @@
 mod access;
 mod admin;
 mod commands;
+mod complaint;
 pub mod config;
 mod cors;
 mod http;
