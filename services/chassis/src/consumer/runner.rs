@@ -108,18 +108,14 @@ impl<P: Process> Runner<P> {
             let (queue, tag) = (self.queue.into(), "".into());
             channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default()).await
         };
-        match tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribe).await {
-            Ok(subscribed) => {
-                subscribed.map(|deliveries| (channel, deliveries)).map_err(|error| error.to_string())
-            }
-            Err(_) => {
-                // A quorum queue without a leader answers when it has one again. lapin would keep that subscription,
-                // and with it every message that the broker sends there, for nobody.
-                let closed = channel.close(200, "no subscription in time".into());
-                tokio::time::timeout(CLOSE_TIMEOUT, closed).await.ok();
-                Err(late())
-            }
+        if let Ok(subscribed) = tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribe).await {
+            return subscribed.map(|deliveries| (channel, deliveries)).map_err(|error| error.to_string());
         }
+        // A quorum queue without a leader answers when it has one again. lapin would keep that subscription, and with
+        // it every message that the broker sends there, for nobody.
+        let closed = channel.close(200, "no subscription in time".into());
+        tokio::time::timeout(CLOSE_TIMEOUT, closed).await.ok();
+        Err(late())
     }
 
     async fn consume(
