@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use contracts::topology::Queue;
+use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use opentelemetry::KeyValue;
@@ -11,7 +12,7 @@ use opentelemetry::metrics::Histogram;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, info_span, warn};
 
-use super::{Handler, Origin, Process, Received, Unsettled, Verdict};
+use super::{Handler, Origin, Process, Received, Unsettled, Verdict, settle};
 use crate::crash_here;
 use crate::failed_messages;
 use crate::health::HealthPart;
@@ -42,17 +43,19 @@ struct Item {
 impl<H: Handler> Process for Events<H> {
     async fn process(
         &self,
+        channel: &Channel,
         deliveries: Vec<Delivery>,
         health: &HealthPart,
         stopping: &CancellationToken,
     ) -> Result<(), Unsettled> {
-        Batch { events: self, health, stopping }.process(deliveries).await
+        Batch { events: self, channel, health, stopping }.process(deliveries).await
     }
 }
 
 /// A batch on its way from deliveries to acknowledgements.
 struct Batch<'a, H> {
     events: &'a Events<H>,
+    channel: &'a Channel,
     health: &'a HealthPart,
     stopping: &'a CancellationToken,
 }
@@ -108,7 +111,7 @@ impl<H: Handler> Batch<'_, H> {
                     }
                 }
                 if let Some(last) = last {
-                    last.ack(BasicAckOptions { multiple: true }).await?;
+                    settle(self.channel, last.ack(BasicAckOptions { multiple: true })).await?;
                 }
                 Ok(Ok(()))
             }
@@ -152,8 +155,7 @@ impl<H: Handler> Batch<'_, H> {
             );
         });
         failed_messages::note_rejection(self.events.outbox.pool(), self.events.queue, delivery, reason).await;
-        delivery.reject(BasicRejectOptions { requeue: false }).await?;
-        Ok(())
+        settle(self.channel, delivery.reject(BasicRejectOptions { requeue: false })).await
     }
 }
 

@@ -24,7 +24,7 @@ pub use config::{ConsumerConfig, ConsumerVariables};
 pub use received::Received;
 
 pub(crate) use received::Origin;
-pub(crate) use runner::{Process, Runner, Unsettled};
+pub(crate) use runner::{Process, Runner, Unsettled, settle};
 
 use crate::broker::Broker;
 use crate::health::Health;

@@ -27,9 +27,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is done with the messages of a queue.
 pub(crate) trait Process: Send + Sync + 'static {
-    /// Processes deliveries in their order, and acknowledges or rejects each.
+    /// Processes deliveries of a channel in their order, and acknowledges or rejects each (see [`settle`]).
     fn process(
         &self,
+        channel: &Channel,
         deliveries: Vec<Delivery>,
         health: &HealthPart,
         stopping: &CancellationToken,
@@ -41,6 +42,8 @@ pub(crate) trait Process: Send + Sync + 'static {
 pub(crate) enum Unsettled {
     #[error("{0}")]
     ChannelLost(#[from] lapin::Error),
+    #[error("the channel was lost")]
+    ChannelGone,
     #[error("stopping")]
     Stopping,
 }
@@ -130,7 +133,8 @@ impl<P: Process> Runner<P> {
                 biased;
                 () = stopping.cancelled() => {
                     // What was delivered but not begun goes back to the queue when the channel closes.
-                    channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default()).await.ok();
+                    let cancelled = channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
+                    settle(channel, cancelled).await.ok();
                     return End::Stopping;
                 }
                 first = deliveries.next() => first,
@@ -140,12 +144,33 @@ impl<P: Process> Runner<P> {
                 Some(Err(error)) => return End::Lost(error.to_string()),
                 None => return End::Lost("the broker cancelled the consumer".to_owned()),
             };
-            match self.process.process(gather(first, &mut deliveries), health, stopping).await {
+            match self.process.process(channel, gather(first, &mut deliveries), health, stopping).await {
                 Ok(()) => {}
                 Err(Unsettled::Stopping) => return End::Stopping,
-                Err(Unsettled::ChannelLost(error)) => return End::Lost(error.to_string()),
+                Err(lost) => return End::Lost(lost.to_string()),
             }
         }
+    }
+}
+
+/// Waits until an acknowledgement or a rejection is on its way, or the channel is lost.
+///
+/// One that meets the end of the connection within the same millisecond is never resolved by lapin 4.12: nobody is left who
+/// would. Its consumer would wait for ever, and its queue with it, while everything else goes on.
+pub(crate) async fn settle<T>(
+    channel: &Channel,
+    sending: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<(), Unsettled> {
+    const INTERVAL: Duration = Duration::from_millis(500);
+    let lost = async {
+        while channel.status().connected() {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        sent = sending => Ok(sent.map(drop)?),
+        () = lost => Err(Unsettled::ChannelGone),
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a dead-letter queue into the database.
 
 use contracts::topology::Queue;
+use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
 use tokio_util::sync::CancellationToken;
@@ -8,7 +9,7 @@ use tracing::error;
 
 use super::dead_letter::DeadLetter;
 use super::store;
-use crate::consumer::{Process, Unsettled};
+use crate::consumer::{Process, Unsettled, settle};
 use crate::health::HealthPart;
 use crate::outbox::{GaveUp, Outbox, UnitOfWork, Work};
 
@@ -22,6 +23,7 @@ pub(super) struct Collector {
 impl Process for Collector {
     async fn process(
         &self,
+        channel: &Channel,
         deliveries: Vec<Delivery>,
         health: &HealthPart,
         stopping: &CancellationToken,
@@ -30,14 +32,13 @@ impl Process for Collector {
             let acker = delivery.acker.clone();
             let letter = DeadLetter::of(self.queue, delivery);
             match self.outbox.transact(health, stopping, &Store(&letter)).await {
-                Ok(()) => acker.ack(BasicAckOptions::default()).await?,
+                Ok(()) => settle(channel, acker.ack(BasicAckOptions::default())).await?,
                 Err(GaveUp::Stopping) => return Err(Unsettled::Stopping),
                 Err(GaveUp::Failed(error)) => {
                     // Stays in its queue, where an operator can still get at it; tried again with the next consumer.
                     error!(%error, queue = self.queue.dead_letter_queue(), "a dead letter can't be stored");
-                    true
                 }
-            };
+            }
         }
         Ok(())
     }
