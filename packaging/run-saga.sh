@@ -38,8 +38,16 @@ skip() {
 }
 
 clean_up() {
-  # A test that ends in a hurry kills podman, which leaves its container.
-  if ((${#podman[@]})); then "${podman[@]}" rm --all --force --time 0 >/dev/null; fi
+  if ((${#podman[@]})); then
+    # A test that ends in a hurry kills podman, which leaves its container.
+    "${podman[@]}" rm --all --force --time 0 >/dev/null || true
+    # Root's podman leaves its storage mounted on itself; anybody else's leaves files of users that exist only in it.
+    if ((EUID == 0)); then
+      ! mountpoint --quiet "$work/podman/overlay" || umount "$work/podman/overlay"
+    else
+      "${podman[@]}" unshare rm -rf "$work/podman" || true
+    fi
+  fi
   rm -rf "$work"
 }
 
