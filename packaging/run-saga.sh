@@ -41,6 +41,12 @@ clean_up() {
   if ((${#podman[@]})); then
     # A test that ends in a hurry kills podman, which leaves its container.
     "${podman[@]}" rm --all --force --time 0 >/dev/null || true
+    # Each container's own cleaning up comes after that, and mounts the storage once more.
+    local tries
+    for ((tries = 0; tries < 100; tries++)); do
+      pgrep --full "$work/podman" >/dev/null || break
+      sleep 0.1
+    done
     # Root's podman leaves its storage mounted on itself, more than once; anybody else's leaves files of users that exist only in it.
     if ((EUID == 0)); then
       while umount "$work/podman/overlay" 2>/dev/null; do :; done
