@@ -12,9 +12,8 @@ use opentelemetry::metrics::Histogram;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, info_span, warn};
 
-use super::{Handler, Origin, Process, Received, Unsettled, Verdict, settle};
+use super::{Handler, Origin, Process, Received, Unsettled, Verdict, rejection, settle};
 use crate::crash_here;
-use crate::failed_messages;
 use crate::health::HealthPart;
 use crate::outbox::{GaveUp, Outbox, UnitOfWork, Work};
 use crate::telemetry::METER;
@@ -154,7 +153,7 @@ impl<H: Handler> Batch<'_, H> {
                 "poison message, dead-lettered"
             );
         });
-        failed_messages::note_rejection(self.events.outbox.pool(), self.events.queue, delivery, reason).await;
+        rejection::note_reason(self.events.outbox.pool(), self.events.queue, delivery, reason).await;
         settle(self.channel, delivery.reject(BasicRejectOptions { requeue: false })).await
     }
 }

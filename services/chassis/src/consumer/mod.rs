@@ -13,6 +13,7 @@
 mod config;
 mod events;
 mod received;
+pub(crate) mod rejection;
 mod runner;
 
 use std::future::Future;

@@ -7,8 +7,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::id_of;
 use crate::broker;
+use crate::consumer::rejection::id_of;
 use crate::telemetry::TraceContext;
 
 /// What is kept of a message that failed. Texts hold no NUL characters, which PostgreSQL can't store.

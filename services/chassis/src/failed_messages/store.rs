@@ -1,4 +1,4 @@
-//! The tables `failed_messages`, `failed_message_audit` and `rejections`, as messages fail and are handled again.
+//! The tables `failed_messages` and `failed_message_audit`, as messages fail and are handled again.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,6 +13,7 @@ use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::dead_letter::DeadLetter;
+use crate::consumer::rejection;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
 
@@ -28,26 +29,9 @@ static COUNT: LazyLock<Gauge<u64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Writes down why a message is about to be rejected.
-pub(super) async fn note_rejection(pool: &PgPool, id: Uuid, reason: &str) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO rejections (failed_message_id, reason) VALUES ($1, $2)
-         ON CONFLICT (failed_message_id) DO UPDATE SET reason = excluded.reason, rejected_at = now()",
-    )
-    .bind(id)
-    .bind(reason.replace('\0', "\u{fffd}"))
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
 /// Stores a dead letter; one that failed before is the same row, and waits for a decision again.
 pub(super) async fn insert(connection: &mut PgConnection, letter: &DeadLetter) -> Result<(), sqlx::Error> {
-    let noted: Option<String> =
-        sqlx::query_scalar("DELETE FROM rejections WHERE failed_message_id = $1 RETURNING reason")
-            .bind(letter.id)
-            .fetch_optional(&mut *connection)
-            .await?;
+    let noted = rejection::take_reason(connection, letter.id).await?;
     // The same message rejected several times at once has noted its reason only once.
     let reason = noted.as_ref().or(letter.death.as_ref());
     let reason: String = sqlx::query_scalar(
