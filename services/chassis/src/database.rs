@@ -66,8 +66,13 @@ impl DatabaseConfig {
 
     /// A pool that connects when it is first used.
     pub fn pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
+        self.small_pool(service, self.connections)
+    }
+
+    /// A small pool for work beside the service's own.
+    pub fn small_pool(&self, service: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
         let options = self.options(service)?.options(SESSION);
-        Ok(pool_of(self.connections).connect_lazy_with(options))
+        Ok(pool_of(connections).connect_lazy_with(options))
     }
 
     /// A small pool for work that is done again after a crash anyway. Its commits don't wait for the disk

@@ -51,7 +51,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let pool = config.database.pool(NAME).map_err(database_error)?;
     let relaxed = config.database.relaxed_pool(NAME, OUTBOX_CONNECTIONS).map_err(database_error)?;
     let books =
-        config.database.relaxed_pool("provider simulator", SIMULATOR_CONNECTIONS).map_err(database_error)?;
+        config.database.small_pool("provider simulator", SIMULATOR_CONNECTIONS).map_err(database_error)?;
 
     if !migrate_only {
         Server::bind(config.http).await?.serve(

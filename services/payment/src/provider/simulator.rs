@@ -136,11 +136,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A provider whose books are kept through `pool`.
-    ///
-    /// Their commits need not wait for the disk: they are in the same write-ahead log as the payment service's own
-    /// commits, so a charge that a crash of PostgreSQL makes the provider forget is one whose answer the payment
-    /// service never wrote down either.
+    /// A provider whose books are kept through `pool`, on disk before it answers: the payment service may hold an
+    /// answer in memory while PostgreSQL crashes, and write it down afterwards.
     #[must_use]
     pub const fn new(config: SimulatorConfig, pool: PgPool, tasks: Tasks) -> Self {
         Self { config, books: Books(pool), tasks }
