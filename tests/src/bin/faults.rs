@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use paysaga::infrastructure::installation::{Installation, RootError};
+use paysaga::interrupts::Interrupts;
 use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;
 use tests::faults::run::{Scenario, run};
@@ -58,6 +59,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     println!("seed {seed}");
     let started = Instant::now();
+    let mut interrupts = Interrupts::listen()?;
     let installation = installation(options.generation)?;
     let programs = Programs { plain: options.programs, failpoints: Some(options.failpoints) };
     let mut servers = Servers::start(&installation).await?;
@@ -69,7 +71,14 @@ async fn main() -> anyhow::Result<ExitCode> {
             servers.stop().await?;
             servers = Servers::start_cluster(&installation, scenario.nodes).await?;
         }
-        rows.push(run(scenario, &mut servers, &programs, seed).await);
+        let row = tokio::select! {
+            row = run(scenario, &mut servers, &programs, seed) => row,
+            () = interrupts.next() => {
+                servers.stop().await?;
+                anyhow::bail!("interrupted in the middle of: {}", scenario.name);
+            }
+        };
+        rows.push(row);
         // After each one: a run that is broken off has not been for nothing.
         if let Some(file) = &options.write {
             let time = started.elapsed();

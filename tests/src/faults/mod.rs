@@ -3,7 +3,8 @@
 //! ```text
 //! servers    the PostgreSQL and RabbitMQ of the run: stopped, killed, restarted
 //! rig        databases, virtual host, relays and services of one scenario
-//! load       customers that place and cancel orders, and try again as a good client does
+//! launch     starting and stopping the services
+//! load       customers that place and cancel orders, and try again as a good client does (customer)
 //! relay      a network that delays, cuts, half-closes, refuses
 //! wire       a hand in everything that is said on the broker
 //! oracle     waits for the end of everything, and counts what must not be
@@ -16,6 +17,8 @@
 //! A scenario starts what it needs on a [`rig::Rig`], begins the [`load`], breaks something, says when the fault is
 //! over, and asks the [`oracle`]. Whatever is drawn at random is drawn from the run's seed.
 
+mod customer;
+pub mod launch;
 pub mod load;
 pub mod oracle;
 pub mod relay;

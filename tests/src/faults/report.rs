@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
-use super::rig::SETTINGS;
+use super::launch::SETTINGS;
 use super::table::{Row, markdown};
 
 /// A run, as the page tells it.

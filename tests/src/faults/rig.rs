@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use contracts::topology::Service as Role;
-use futures_util::future::join_all;
 use paysaga::infrastructure::ports::Port;
 use paysaga::infrastructure::rabbitmq::Endpoint;
 use paysaga::infrastructure::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rustix::process::Signal;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -23,16 +21,7 @@ use crate::api::Api;
 use crate::binaries;
 use crate::infrastructure::new_name;
 use crate::management::Management;
-use crate::service::{Environment, Service};
-
-/// Settings of every scenario that differ from the defaults, so that recoveries take seconds. FAULTS.md lists them.
-pub const SETTINGS: [(&str, &str); 4] = [
-    ("PROVIDER_LATENCY_MS", "50-500"),
-    ("PROVIDER_APPROVAL_RATE", "0.8"),
-    // The lease of a step is five seconds longer.
-    ("PROVIDER_TIMEOUT", "1s"),
-    ("DATABASE_CONNECTIONS", "5"),
-];
+use crate::service::Service;
 
 /// How long the services may take to finish everything once the fault is over. What is not done by then is stuck.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -52,19 +41,6 @@ impl Programs {
     pub fn as_delivered() -> Self {
         Self { plain: binaries::directory().to_owned(), failpoints: None }
     }
-}
-
-/// What a scenario wants to be different.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// Replicas of each service beyond the first.
-    pub more_replicas: usize,
-    /// Variables of every service.
-    pub environment: Vec<(&'static str, String)>,
-    /// Whether to put relays between everything.
-    pub relays: bool,
-    /// A crash point, and the service that crashes there at its first start.
-    pub crash: Option<(Role, String)>,
 }
 
 /// The relays between everything, where there are some.
@@ -94,11 +70,11 @@ pub struct Rig<'a> {
     pub patience: Duration,
     /// The services, by role and then by number.
     pub services: Vec<(Role, Service)>,
-    programs: &'a Programs,
+    pub(super) programs: &'a Programs,
     name: String,
     password: Password,
-    ports: Vec<Port>,
-    logs: TempDir,
+    pub(super) ports: Vec<Port>,
+    pub(super) logs: TempDir,
     fault_over: Option<Instant>,
 }
 
@@ -132,78 +108,6 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// Starts the services and waits until all are ready.
-    pub async fn start(&mut self, plan: &Plan) {
-        self.launch(plan).await;
-        self.all_ready().await;
-    }
-
-    /// Starts the services and waits for nothing.
-    pub async fn launch(&mut self, plan: &Plan) {
-        if plan.relays {
-            let (postgres, rabbitmq) = self.servers.both();
-            self.relays.database = Some(Relay::start(vec![postgres.endpoint().port]).await);
-            self.relays.broker = Some(Relay::start(vec![rabbitmq.endpoint().port]).await);
-        }
-        let mut query_urls = Vec::new();
-        for role in [Role::Order, Role::Payment] {
-            let ports: Vec<u16> = (0..=plan.more_replicas).map(|_| self.claim_port()).collect();
-            for port in &ports {
-                self.launch_service(role, plan, *port, &[]);
-            }
-            // One replica is asked directly; several stand behind what a load balancer would be.
-            let port = if plan.relays || ports.len() > 1 {
-                let relay = Relay::start(ports).await;
-                let port = relay.port();
-                self.relays.queries.push(relay);
-                port
-            } else {
-                ports[0]
-            };
-            query_urls.push(format!("http://127.0.0.1:{port}"));
-        }
-        let urls =
-            [("ORDER_SERVICE_URL", query_urls[0].clone()), ("PAYMENT_SERVICE_URL", query_urls[1].clone())];
-        for _ in 0..=plan.more_replicas {
-            let port = self.claim_port();
-            self.launch_service(Role::Gateway, plan, port, &urls);
-            if plan.relays {
-                self.relays.gateways.push(Relay::start(vec![port]).await);
-            }
-        }
-    }
-
-    fn launch_service(&mut self, role: Role, plan: &Plan, port: u16, urls: &[(&str, String)]) {
-        let mut environment: Environment =
-            SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut set = |name: &str, value: String| {
-            environment.insert(name.to_owned(), value);
-        };
-        set("PORT", port.to_string());
-        set("PROVIDER_SEED", self.seed.to_string());
-        set("RABBITMQ_URL", self.broker_url(true));
-        if role != Role::Gateway {
-            set("DATABASE_URL", self.database_url(role, true));
-        }
-        for (name, value) in plan.environment.iter().chain(urls) {
-            set(name, value.clone());
-        }
-        let mut programs = &self.programs.plain;
-        if let Some((_, crash_at)) = plan.crash.as_ref().filter(|(of, _)| *of == role) {
-            set("PAYSAGA_CRASH_AT", crash_at.clone());
-            programs = self.programs.failpoints.as_ref().expect("programs with failpoints were built");
-        }
-        let service = Service::launch(programs, role.into(), environment, self.logs.path());
-        self.services.push((role, service));
-    }
-
-    fn claim_port(&mut self) -> u16 {
-        let port = Port::claim().expect("a port is free");
-        let number = port.number();
-        self.ports.push(port);
-        number
-    }
-
     /// The services of a role.
     pub fn of(&mut self, role: Role) -> impl Iterator<Item = &mut Service> {
         self.services.iter_mut().filter(move |(of, _)| *of == role).map(|(_, service)| service)
@@ -212,11 +116,6 @@ impl<'a> Rig<'a> {
     /// The first service of a role.
     pub fn one(&mut self, role: Role) -> &mut Service {
         self.of(role).next().expect("it was started")
-    }
-
-    /// Waits until all services are ready.
-    pub async fn all_ready(&mut self) {
-        join_all(self.services.iter_mut().map(|(_, service)| service.ready())).await;
     }
 
     /// Begins the usual load.
@@ -312,23 +211,6 @@ impl<'a> Rig<'a> {
     pub fn keep_logs(&mut self) -> PathBuf {
         self.logs.disable_cleanup(true);
         self.logs.path().to_owned()
-    }
-
-    /// Stops all services in order and returns what was not in order about it.
-    pub async fn stop(&mut self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        for (_, service) in &mut self.services {
-            if service.try_ended().is_none() {
-                service.signal(Signal::TERM);
-            }
-        }
-        for (_, service) in &mut self.services {
-            let status = service.ended().await;
-            if status.code() != Some(0) {
-                complaints.push(format!("{} ended with {status} when it was told to stop", service.name()));
-            }
-        }
-        complaints
     }
 
     /// Removes the databases and the virtual host.

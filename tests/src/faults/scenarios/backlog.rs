@@ -11,9 +11,10 @@ use tokio::time::sleep;
 
 use super::scenario;
 use crate::api::Api;
+use crate::faults::launch::Plan;
 use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 const ROWS: u32 = 1_000_000;

@@ -7,9 +7,10 @@ use rand::RngExt;
 use rustix::process::Signal;
 
 use super::scenario;
+use crate::faults::launch::Plan;
 use crate::faults::load::Load;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 /// The variable that names the point.

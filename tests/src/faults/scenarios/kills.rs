@@ -5,9 +5,10 @@ use rand::RngExt;
 use strum::VariantArray;
 
 use super::{only_short, scenario};
+use crate::faults::launch::Plan;
 use crate::faults::load::Load;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {

@@ -5,8 +5,9 @@ use rand::seq::SliceRandom;
 use uuid::Uuid;
 
 use super::{also_short, scenario};
+use crate::faults::launch::Plan;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 use crate::faults::wire::{Habit, Wire};
 

@@ -6,10 +6,11 @@ use rand::RngExt;
 use tokio::time::sleep;
 
 use super::scenario;
+use crate::faults::launch::Plan;
 use crate::faults::load::Load;
 use crate::faults::oracle::Outcome;
 use crate::faults::relay::Relay;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 /// How long a network that is slow or away stays so.

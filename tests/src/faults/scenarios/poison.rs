@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::scenario;
 use crate::api::USER;
+use crate::faults::launch::Plan;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 const MEBIBYTE: usize = 1 << 20;

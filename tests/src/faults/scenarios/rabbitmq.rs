@@ -6,8 +6,9 @@ use contracts::topology::Service as Role;
 use tokio::time::sleep;
 
 use super::{also_short, scenario};
+use crate::faults::launch::Plan;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 /// How long the broker is away, or lets nobody publish.

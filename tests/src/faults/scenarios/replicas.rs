@@ -5,8 +5,9 @@ use rand::RngExt;
 use rustix::process::Signal;
 
 use super::scenario;
+use crate::faults::launch::Plan;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 pub(super) fn scenarios() -> Vec<Scenario> {

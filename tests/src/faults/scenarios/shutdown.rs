@@ -7,9 +7,10 @@ use rustix::process::Signal;
 use strum::VariantArray;
 
 use super::{only_short, scenario};
+use crate::faults::launch::Plan;
 use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 /// Messages that a consumer holds. Few, so that the bound on what is delivered again means something.
