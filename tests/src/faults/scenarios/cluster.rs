@@ -7,9 +7,10 @@ use paysaga::infrastructure::rabbitmq::{Node, RabbitMqError};
 use tokio::time::sleep;
 
 use super::scenario;
+use crate::faults::launch::Plan;
 use crate::faults::load::Load;
 use crate::faults::oracle::Outcome;
-use crate::faults::rig::{Plan, Rig};
+use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
 const NODES: usize = 3;
