@@ -80,16 +80,16 @@ async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs
     let book = load.stop().await;
     rig.fault_is_over();
     rig.rests(&book, 0).await.expect("all comes to rest");
-    let outcome = rig.judge(book.clone()).await;
-    assert!(outcome.is_good(), "{outcome:?}");
+    let mut before = rig.judge(book.clone()).await;
+    assert!(before.is_good(), "{before:?}");
     rig.patience = Duration::ZERO;
     for (what, role, tampering, column) in cases {
         let mut database = rig.database(role).await.expect("the database answers");
-        let before = column(&rig.judge(book.clone()).await);
         let done = sqlx::query(AssertSqlSafe(tampering)).execute(&mut database).await;
         assert_eq!(done.expect("it can be tampered with").rows_affected(), 1, "{what}");
         let outcome = rig.judge(book.clone()).await;
-        assert!(!outcome.is_good() && column(&outcome) > before, "{what}: {outcome:?}");
+        assert!(!outcome.is_good() && column(&outcome) > column(&before), "{what}: {outcome:?}");
+        before = outcome;
     }
     rig.discard().await;
 }
