@@ -15,8 +15,9 @@ pub fn render(report: &Report) -> String {
     let parts = [
         format!("{} single orders on the idle stack", single.orders),
         single_table(single).to_string(),
-        "  seen: from the request to the settled order in the answer. The gateway looks every 25 ms, so up to that\n  \
-         much of it is waiting for its next look.\n  saga: from the transaction that wrote the order to the one that \
+        "  seen: from the request to the settled order in the answer. The gateway looks after 4 ms, then less and less often,\n  \
+         so up to a third of it is waiting for its next look.\n  \
+         saga: from the transaction that wrote the order to the one that \
          settled it, to the millisecond.\n"
             .to_owned(),
         format!("{} orders each way", one.sent),
