@@ -32,6 +32,7 @@ nobody edits it by hand.
 ./dev faults --seed 7             the same again
 ./dev faults --only RabbitMQ      scenarios whose names contain this (may be given several times); --list names them all
 ./dev faults --short              the short form; `./dev test` runs the same ones
+./dev faults --generation 2       with RabbitMQ 4.0 and PostgreSQL 17, once ./dev generation-2 has fetched them
 ```
 
 It ends with 1 if a number in the three bad columns is not zero or anything else was not as it should be, says what, and
@@ -80,13 +81,13 @@ pub fn page(run: &Run<'_>) -> String {
     let minutes = time.as_secs().div_ceil(60);
     let _ = write!(
         page,
-        ".\n\n## The table\n\nSeed {seed}, {versions}, {machine}; {minutes} minutes, with other work on the same machine.\n\n{}",
+        ".\n\n## The table\n\nSeed {seed}, {versions}, {machine}; {minutes} minutes.\n\n{}",
         markdown(rows)
     );
     page
 }
 
-/// Processors, memory and kernel, as Linux tells them.
+/// Processors, memory, kernel, and how busy it was for the last 15 minutes, as Linux tells them.
 fn machine() -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, name: &str| {
@@ -98,5 +99,10 @@ fn machine() -> String {
     let memory = after(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
     let gibibytes = memory.trim_end_matches(" kB").parse::<u64>().unwrap_or_default() >> 20;
     let kernel = read("/proc/sys/kernel/osrelease");
-    format!("{processors} × {model}, {gibibytes} GiB, Linux {}", kernel.trim())
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').nth(2).unwrap_or_default();
+    format!(
+        "{processors} × {model}, {gibibytes} GiB, Linux {}, load average {load} at the end",
+        kernel.trim()
+    )
 }
