@@ -178,7 +178,11 @@ impl Lane {
             Ok(Err(error)) => vec![Err(PublishError::Unconfirmed(error.to_string().into())); count],
             Err(_) => vec![Err(PublishError::Unconfirmed("no answer in time".into())); count],
         };
-        if outcome.iter().any(|result| matches!(result, Err(PublishError::Unconfirmed(_)))) {
+        // A channel on which a quorum queue without a leader refused a first message goes on refusing when the queue has
+        // one again (seen on RabbitMQ 3.10); a new one does not.
+        let suspect =
+            |error: &PublishError| matches!(error, PublishError::Unconfirmed(_) | PublishError::Refused);
+        if outcome.iter().any(|result| result.as_ref().is_err_and(suspect)) {
             self.channel = None;
         }
         let elapsed = started.elapsed().as_secs_f64();
