@@ -10,7 +10,7 @@ use paysaga::audit::{Finding, Report, backlog, databases};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::load::Book;
+use super::load::{Book, Load};
 use super::rig::Rig;
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
@@ -81,6 +81,14 @@ struct Look {
 }
 
 impl Rig<'_> {
+    /// Ends a scenario in the usual way: the fault is over, twenty more orders are accepted, and all of them are judged.
+    pub async fn recovers(&mut self, load: Load) -> Outcome {
+        self.fault_is_over();
+        load.more(20).await;
+        let book = load.stop().await;
+        self.judge(book).await
+    }
+
     /// Waits until all is at rest, stops the services, and judges.
     pub async fn judge(&mut self, book: Book) -> Outcome {
         self.judge_with(book, 0).await

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::faults::PlantedBug;
 
-/// Calls to the provider that can be under way at once: those of two replicas, and in a release build (`./dev faults`),
-/// which has the time for it, one that everybody gave up on.
+/// Calls to the provider that can be under way at once: those of two replicas, and in a release build (`cargo test
+/// --release`), which has the time for it, one that everybody gave up on.
 const MAX_CALLS: usize = if cfg!(debug_assertions) { 2 } else { 3 };
 
 /// The whole state.

@@ -1,4 +1,4 @@
-//! A look at the queues from outside, for the auditor.
+//! A look at how long the queues are.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use contracts::topology::Queue;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties};
 use strum::VariantArray;
 
 use super::BrokerUrl;
@@ -49,12 +49,18 @@ async fn look(node: &AMQPUri) -> lapin::Result<Vec<QueueDepth>> {
         for (name, is_dead_letters) in [(queue.name(), false), (queue.dead_letter_queue(), true)] {
             // A queue that does not exist closes the channel it is asked on.
             let channel = connection.create_channel().await?;
-            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-            let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
-            depths.push(QueueDepth { name, is_dead_letters, messages: declared.message_count() });
+            let messages = messages_in(&channel, name).await?;
+            depths.push(QueueDepth { name, is_dead_letters, messages });
             channel.close(200, "done".into()).await?;
         }
     }
     connection.close(200, "done".into()).await?;
     Ok(depths)
+}
+
+/// Messages that are ready to be delivered. Asks and changes nothing, so it needs no permission to configure.
+pub(super) async fn messages_in(channel: &Channel, queue: &str) -> lapin::Result<u32> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+    let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
+    Ok(declared.message_count())
 }

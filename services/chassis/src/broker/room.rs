@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use contracts::topology::Queue;
 use lapin::Channel;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 
 use super::Broker;
+use super::inspect::messages_in;
 
 /// Messages that wait in a queue when it counts as long: about what a consumer takes in a second.
 const LONG: u32 = 2000;
@@ -50,10 +49,8 @@ impl Room {
                 Some(channel) => channel,
                 None => self.broker.connection().await.create_channel().await?,
             };
-            // Asks and changes nothing, so it needs no permission to configure.
-            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-            let declared = channel.queue_declare(queue.name().into(), options, FieldTable::default()).await?;
-            Ok::<_, lapin::Error>((channel, declared.message_count()))
+            let length = messages_in(&channel, queue.name()).await?;
+            Ok::<_, lapin::Error>((channel, length))
         };
         // After an error the channel is closed, or soon will be.
         let (channel, length) = tokio::time::timeout(ANSWER_TIMEOUT, look).await.ok()?.ok()?;

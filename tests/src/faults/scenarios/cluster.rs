@@ -53,10 +53,7 @@ async fn in_turn(
         node(rig, number).start().await.expect("it starts");
         node(rig, number).sees(NODES).await.expect("it finds the others");
     }
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    let outcome = rig.judge(book).await;
+    let outcome = rig.recovers(load).await;
     outcome.note(format!("without the node the next order was accepted after {} s", pauses.join(", ")))
 }
 
@@ -74,10 +71,7 @@ async fn no_majority(rig: &mut Rig<'_>) -> Outcome {
     let dead = rig.servers.rabbitmq().nodes_mut().take(2);
     try_join_all(dead.map(Node::start)).await.expect("they start");
     node(rig, 0).sees(NODES).await.expect("it finds the others");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    let outcome = rig.judge(book).await;
+    let outcome = rig.recovers(load).await;
     outcome.note(format!("{during} orders were accepted without a majority"))
 }
 

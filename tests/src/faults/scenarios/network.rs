@@ -80,10 +80,7 @@ async fn bad_network(rig: &mut Rig<'_>, place: Where, what: What) -> Outcome {
         What::IsSilent => for_a_while(rig, place, SILENT_FOR, Relay::silence).await,
         What::Refuses => for_a_while(rig, place, SLOW_FOR, Relay::refuse).await,
     }
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn again_and_again(rig: &mut Rig<'_>, load: &Load, place: Where, break_it: fn(&Relay)) {

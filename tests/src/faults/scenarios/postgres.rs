@@ -45,10 +45,7 @@ async fn restarted(rig: &mut Rig<'_>) -> Outcome {
         load.more(30).await;
         rig.servers.postgres().restart().await.expect("it restarts");
     }
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn killed(rig: &mut Rig<'_>) -> Outcome {
@@ -59,10 +56,7 @@ async fn killed(rig: &mut Rig<'_>) -> Outcome {
         rig.servers.postgres().kill().await.expect("it can be killed");
         rig.servers.postgres().start().await.expect("it starts");
     }
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn terminated(rig: &mut Rig<'_>) -> Outcome {
@@ -73,10 +67,7 @@ async fn terminated(rig: &mut Rig<'_>) -> Outcome {
         load.more(10).await;
         terminate(&mut administrator).await;
     }
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 /// The services' roles may have two connections each, then none.
@@ -93,10 +84,9 @@ async fn crowded(rig: &mut Rig<'_>) -> Outcome {
     let refused = PgConnection::connect(&rig.database_url(Role::Order, true)).await;
     let code = refused.err().and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));
     limit_connections(rig, &mut administrator, -1).await;
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await.expect(code.as_deref() == Some(TOO_MANY_CONNECTIONS), "the limit was not reached")
+    rig.recovers(load)
+        .await
+        .expect(code.as_deref() == Some(TOO_MANY_CONNECTIONS), "the limit was not reached")
 }
 
 async fn limit_connections(rig: &Rig<'_>, administrator: &mut PgConnection, limit: i32) {
@@ -114,10 +104,7 @@ async fn down(rig: &mut Rig<'_>) -> Outcome {
     rig.servers.postgres().stop().await.expect("it stops");
     sleep(AWAY).await;
     rig.servers.postgres().start().await.expect("it starts");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn both_killed(rig: &mut Rig<'_>) -> Outcome {
@@ -129,10 +116,7 @@ async fn both_killed(rig: &mut Rig<'_>) -> Outcome {
     one.expect("it can be killed");
     other.expect("it can be killed");
     rig.servers.mend().await.expect("they start");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn both_down(rig: &mut Rig<'_>) -> Outcome {
@@ -145,10 +129,7 @@ async fn both_down(rig: &mut Rig<'_>) -> Outcome {
     other.expect("it stops");
     sleep(AWAY).await;
     rig.servers.mend().await.expect("they start");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn administrator(rig: &mut Rig<'_>) -> PgConnection {

@@ -30,10 +30,7 @@ async fn restarted(rig: &mut Rig<'_>) -> Outcome {
     let load = rig.load();
     load.more(50).await;
     rig.servers.rabbitmq().restart().await.expect("it restarts");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn killed(rig: &mut Rig<'_>) -> Outcome {
@@ -42,10 +39,7 @@ async fn killed(rig: &mut Rig<'_>) -> Outcome {
     load.more(50).await;
     rig.servers.rabbitmq().kill().await.expect("it can be killed");
     rig.servers.rabbitmq().start().await.expect("it starts");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 async fn down(rig: &mut Rig<'_>) -> Outcome {
@@ -55,10 +49,7 @@ async fn down(rig: &mut Rig<'_>) -> Outcome {
     rig.servers.rabbitmq().stop().await.expect("it stops");
     sleep(AWAY).await;
     rig.servers.rabbitmq().start().await.expect("it starts");
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    rig.recovers(load).await
 }
 
 /// With a memory limit of nothing every connection that publishes is blocked
@@ -73,10 +64,7 @@ async fn memory_alarm(rig: &mut Rig<'_>) -> Outcome {
     sleep(AWAY).await;
     let during = load.accepted() - accepted;
     ctl(rig, &["set_vm_memory_high_watermark", limit.trim()]).await;
-    rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    rig.judge(book).await.note(format!("{during} orders were accepted while publishers were blocked"))
+    rig.recovers(load).await.note(format!("{during} orders were accepted while publishers were blocked"))
 }
 
 async fn connections_closed(rig: &mut Rig<'_>) -> Outcome {
