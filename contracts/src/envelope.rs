@@ -1,7 +1,7 @@
 //! The JSON object around every event on the broker.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
 use crate::{Event, EventId, EventType, OrderId, Timestamp};
@@ -58,7 +58,16 @@ struct Outgoing<'a> {
     occurred_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     correlation_id: Option<&'a str>,
-    payload: &'a Event,
+    payload: &'a RawValue,
+}
+
+/// An envelope as JSON.
+#[derive(Clone, Debug)]
+pub struct EncodedEnvelope {
+    /// The body of the message.
+    pub body: String,
+    /// The payload alone, as it stands in the body.
+    pub payload: Box<RawValue>,
 }
 
 impl Envelope {
@@ -85,15 +94,18 @@ impl Envelope {
         })
     }
 
-    /// The message body. Fails only if a payload could not be written as JSON, which no payload of the contract can.
-    pub fn encode(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&Outgoing {
+    /// Writes the envelope as JSON, its payload once. Fails only if a payload could not be written as JSON, which no
+    /// payload of the contract can.
+    pub fn encode(&self) -> serde_json::Result<EncodedEnvelope> {
+        let payload = to_raw_value(&self.event)?;
+        let body = serde_json::to_string(&Outgoing {
             event_type: self.event.event_type(),
             event_id: self.event_id,
             occurred_at: self.occurred_at,
             correlation_id: self.correlation_id.as_deref(),
-            payload: &self.event,
-        })
+            payload: &payload,
+        })?;
+        Ok(EncodedEnvelope { body, payload })
     }
 
     /// The order whose saga this event belongs to. A `CreateOrderRequested` that names no order gets the one derived

@@ -59,6 +59,7 @@ pub struct FailedMessageDetails {
 
 /// Something that somebody did about a failed message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
     /// What was done.

@@ -5,7 +5,8 @@
 //! name here that serde writes is part of a contract. The golden files in `contracts/tests/golden` hold one example
 //! of each.
 //!
-//! The crate is pure: no I/O and no async runtime; the only effects are new random ids and the reading of the clock.
+//! The crate is pure: no I/O and no async runtime; the only effects are new random ids and the reading of the clock. The
+//! feature `postgres` adds how PostgreSQL stores ids, statuses, amounts and times.
 
 pub mod envelope;
 pub mod event;
@@ -16,12 +17,14 @@ pub mod money;
 pub mod order;
 pub mod page;
 pub mod payment;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod problem;
 pub mod status;
 pub mod timestamp;
 pub mod topology;
 
-pub use envelope::{DecodeError, Envelope};
+pub use envelope::{DecodeError, EncodedEnvelope, Envelope};
 pub use event::{Event, EventType};
 pub use id::{EventId, OrderId, PaymentId, UserId};
 pub use money::{Money, MoneyTotal};

@@ -13,6 +13,7 @@ use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Times
 
 /// An order as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// The order's id.
@@ -158,19 +159,20 @@ impl From<OrderId> for CancelOrderAccepted {
 
 /// One step of an order's saga.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
-    /// The event that was heard or said.
+    /// The event.
     pub event_id: EventId,
     /// Its type.
     pub event_type: EventType,
-    /// When it happened, by the clock of the service that said it.
+    /// When it happened, by the clock of the service that published it.
     pub occurred_at: Timestamp,
     /// When the order service wrote it down.
     pub recorded_at: Timestamp,
     /// What the order's status was after it.
     pub status: Option<OrderStatus>,
-    /// What the event says beyond its type.
+    /// The event's payload.
     pub payload: Value,
 }
 

@@ -6,6 +6,7 @@ use crate::{Money, MoneyTotal, OrderId, PaymentId, PaymentStatus, Timestamp};
 
 /// A payment as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     /// The payment's id.
@@ -21,6 +22,7 @@ pub struct Payment {
     pub transaction_id: Option<String>,
     /// How often the provider was asked.
     #[serde(default)]
+    #[cfg_attr(feature = "postgres", sqlx(try_from = "i32"))]
     pub attempts: u32,
     /// Why the last attempt brought no answer, or why the provider refused; absent when all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,11 +43,13 @@ pub struct PaymentStats {
 
 /// The payments of one status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusStats {
     /// Which status.
     pub status: PaymentStatus,
     /// How many payments have it.
+    #[cfg_attr(feature = "postgres", sqlx(try_from = "i64"))]
     pub count: u64,
     /// Their amounts together, exact.
     pub total_amount: MoneyTotal,

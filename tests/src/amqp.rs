@@ -30,7 +30,7 @@ impl Amqp {
     /// Says an event, as the service would whose event it is.
     pub async fn say(&self, envelope: &Envelope) {
         let body = envelope.encode().expect("an event can be written");
-        self.publish(envelope.event.event_type(), body.as_bytes(), BasicProperties::default()).await;
+        self.publish(envelope.event.event_type(), body.body.as_bytes(), BasicProperties::default()).await;
     }
 
     /// Publishes any body where an event of this type would go.

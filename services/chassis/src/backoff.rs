@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Exponential delays with jitter, for ever: replicas that lost the same broker don't come back in step.
-pub struct Backoff {
+/// Exponential delays with jitter, without end: replicas that lost the same broker don't come back in step.
+pub(crate) struct Backoff {
     builder: ExponentialBuilder,
     delays: ExponentialBackoff,
     max: Duration,
@@ -13,8 +13,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Delays from `min` to `max`, each about twice the one before.
-    #[must_use]
-    pub fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) fn new(min: Duration, max: Duration) -> Self {
         let builder = ExponentialBuilder::default()
             .with_min_delay(min)
             .with_max_delay(max)
@@ -24,25 +23,23 @@ impl Backoff {
         Self { builder, delays: builder.build(), max }
     }
 
-    /// For a database or a broker that is away: 100 ms to 5 s.
-    #[must_use]
-    pub fn for_infrastructure() -> Self {
+    /// For an unavailable database or broker: 100 ms to 5 s.
+    pub(crate) fn for_infrastructure() -> Self {
         Self::new(Duration::from_millis(100), Duration::from_secs(5))
     }
 
-    /// For a message that met a deadlock or a lock timeout: 20 ms to 1 s.
-    #[must_use]
-    pub fn for_message() -> Self {
+    /// For a transaction that met a deadlock or a lock timeout: 20 ms to 1 s.
+    pub(crate) fn for_collision() -> Self {
         Self::new(Duration::from_millis(20), Duration::from_secs(1))
     }
 
     /// Waits for the next delay.
-    pub async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
 
     /// Starts from the shortest delay again, after a success.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.delays = self.builder.build();
     }
 

@@ -1,19 +1,22 @@
 //! What every service needs and no service owns.
 //!
 //! ```text
-//! service    configure, start, drain
+//! program          configure, start, drain
 //!   config, telemetry, health, tasks
-//! http       requests in
-//! broker     the connection, the topology, publishing with confirms
-//! consumer   messages in, a batch at a time
+//! participant      a service with an aggregate and a database: everything between them and the broker
+//! http             requests in
+//! broker           the connection, the topology, publishing with confirms
+//! consumer         messages in, a batch at a time
+//! aggregate        triggers to an order: load, transition, save, in one way for all of them
+//! outbox           state and messages in one commit, messages out
 //! failed_messages  what could not be handled: stored, replayed, discarded
-//! outbox     state and messages in one commit, messages out
-//! database   the pool, the migrations, what an error means
+//! database         pools, migrations, what an error means
 //! ```
 //!
 //! lapin, the transaction around the outbox and OpenTelemetry's plumbing appear in this crate only.
 
-pub mod backoff;
+pub mod aggregate;
+mod backoff;
 pub mod broker;
 pub mod config;
 pub mod consumer;
@@ -22,7 +25,8 @@ pub mod failed_messages;
 pub mod failpoint;
 pub mod health;
 pub mod http;
-pub mod outbox;
-pub mod service;
+mod outbox;
+pub mod participant;
+pub mod program;
 pub mod tasks;
 pub mod telemetry;

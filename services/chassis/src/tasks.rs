@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::health::{Health, HealthPart};
+
 /// Some tasks, and the token that tells them to stop.
 #[derive(Clone)]
 pub struct Tasks {
@@ -20,8 +22,28 @@ pub struct Tasks {
     failure: Failure,
 }
 
-/// Raised when a task that must not end ended; the whole process drains then and exits with an error, so that
-/// whoever supervises it starts it again.
+/// What a long-running task has of its own.
+#[derive(Clone)]
+pub struct Task {
+    /// Its part of the service's health.
+    pub health: HealthPart,
+    /// Cancelled when it is to stop.
+    pub stopping: CancellationToken,
+}
+
+impl Task {
+    /// Waits for `work`, but not longer than until the task is to stop; `None` if that comes first.
+    pub async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+/// Raised when a task that must not end ended; the whole process drains then and exits with an error, so that its
+/// supervisor starts it again.
 #[derive(Clone, Default)]
 pub(crate) struct Failure {
     raised: Arc<AtomicBool>,
@@ -74,6 +96,15 @@ impl Tasks {
                 failure.raise();
             }
         });
+    }
+
+    /// Runs an essential task that reports its health under its name.
+    pub fn spawn_monitored<F>(&self, name: &str, health: &Health, task: impl FnOnce(Task) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let part = Task { health: health.part(name), stopping: self.stopping() };
+        self.spawn_essential(name.to_owned(), task(part));
     }
 
     /// Runs a task every `interval`, from now on until the group stops.

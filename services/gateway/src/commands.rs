@@ -162,8 +162,8 @@ impl Commands {
     ) -> Result<(), Response> {
         let envelope =
             Envelope { event_id, ..Envelope::now(event, Some(correlation_id.0.as_ref().to_owned())) };
-        let message = Message::new(&envelope, TraceContext::of(&Span::current()))
-            .map_err(|error| unwritable(&error))?;
+        let encoded = envelope.encode().map_err(|error| unwritable(&error))?;
+        let message = Message::new(&envelope, encoded.body, TraceContext::of(&Span::current()));
         self.publisher.publish(message).await.map_err(|error| {
             let detail = publish_detail(&error);
             self.complaint.about(&error);

@@ -21,7 +21,7 @@ mod upstream;
 
 use chassis::broker::{Broker, Publisher};
 use chassis::http::Server;
-use chassis::service::{Lifecycle, StartError};
+use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
 
 use crate::access::Access;

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use chassis::service::Service;
+use chassis::program::Program;
+use contracts::topology::Service;
 use gateway::config::{Config, VARIABLES};
 
 #[cfg(target_env = "musl")]
@@ -10,12 +11,11 @@ use gateway::config::{Config, VARIABLES};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let service = Service {
-        name: "gateway",
+    let program = Program {
+        service: Service::Gateway,
         about: "the only door: turns commands into events, and answers queries by asking the other services",
         variables: VARIABLES,
         configure: Config::from_environment,
-        migrates: false,
     };
-    service.run(gateway::start)
+    program.run(gateway::start)
 }

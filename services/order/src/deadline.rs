@@ -3,17 +3,17 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chassis::health::{Health, HealthPart};
-use chassis::outbox::{GaveUp, Outbox, UnitOfWork, Work};
-use chassis::tasks::Tasks;
+use chassis::aggregate::{Applier, IfLocked, Outcome, Stopping, Triggered};
+use chassis::participant::Running;
+use chassis::tasks::Task;
 use chassis::telemetry::METER;
-use contracts::Timestamp;
 use opentelemetry::metrics::Gauge;
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use sqlx::PgPool;
+use tracing::{debug, error, warn};
 
-use crate::domain::{self, Saga, Trigger};
-use crate::store::{self, Step};
+use crate::domain::Trigger;
+use crate::handlers::Orders;
+use crate::store::orders;
 
 /// How often overdue orders are looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -31,80 +31,64 @@ static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Cancels overdue orders until the tasks stop.
-pub(crate) fn start(timeout: Duration, outbox: Outbox, health: &Health, tasks: &Tasks) {
-    let part = health.part("deadlines");
-    part.up();
-    let pool = outbox.pool().clone();
-    tasks.spawn_essential("deadlines", watch(timeout, outbox, part, tasks.stopping()));
-    tasks.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
+/// Cancels overdue orders until the service stops.
+pub(crate) fn start(timeout: Duration, running: Running<Orders>) {
+    let Running { applier, pool, lifecycle } = running;
+    let deadline = Deadline { timeout, applier, pool: pool.clone() };
+    lifecycle.intake.spawn_monitored("deadlines", &lifecycle.health, |task| deadline.run(task));
+    lifecycle.intake.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
         let pool = pool.clone();
         async move {
             // Orders that can't be counted keep their last measure; the database's health says why.
-            if let Ok(count) = store::count_overdue(&pool, timeout).await {
+            if let Ok(count) = orders::count_overdue(&pool, timeout).await {
                 OVERDUE.record(count, &[]);
             }
         }
     });
 }
 
-async fn watch(timeout: Duration, outbox: Outbox, health: HealthPart, stopping: CancellationToken) {
-    while !stopping.is_cancelled() {
-        let cancelled = match outbox.transact(&health, &stopping, &CancelOverdue { timeout }).await {
-            Ok(0) => 0,
-            Ok(cancelled) => {
-                warn!(orders = cancelled, "cancelled orders that had no payment result in time");
-                cancelled
+struct Deadline {
+    /// How long an order may wait for its payment.
+    timeout: Duration,
+    applier: Applier<Orders>,
+    pool: PgPool,
+}
+
+impl Deadline {
+    async fn run(self, task: Task) {
+        task.health.up();
+        loop {
+            let Ok(cancelled) = self.cancel_overdue(&task).await else { return };
+            let wait = if cancelled == BATCH { Duration::ZERO } else { INTERVAL };
+            if task.unless_stopping(tokio::time::sleep(wait)).await.is_none() {
+                return;
             }
-            Err(GaveUp::Stopping) => return,
-            Err(GaveUp::Failed(error)) => {
-                error!(%error, "overdue orders could not be cancelled");
-                0
-            }
-        };
-        if cancelled == BATCH {
-            continue;
-        }
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = tokio::time::sleep(INTERVAL) => {}
         }
     }
-}
 
-/// Cancels up to [`BATCH`] overdue orders; returns how many.
-struct CancelOverdue {
-    timeout: Duration,
-}
-
-impl Work for CancelOverdue {
-    type Output = usize;
-
-    async fn run(&self, unit: &mut UnitOfWork) -> Result<usize, sqlx::Error> {
-        let overdue = store::overdue(unit.connection(), self.timeout, BATCH).await?;
-        if overdue.is_empty() {
-            return Ok(0);
-        }
-        let ids: Vec<_> = overdue.iter().map(|(id, _)| *id).collect();
-        let before = store::load(unit.connection(), &ids).await?;
-        let mut after = before.clone();
-        let mut steps = Vec::new();
-        for (id, cause) in &overdue {
-            let saga = after.entry(*id).or_insert(Saga::Unknown);
-            // An order that is overdue exists, and a deadline is no contract that anybody could break.
-            let Ok(transition) = domain::transition(*id, saga, &Trigger::DeadlinePassed, Timestamp::now())
-            else {
-                continue;
-            };
-            *saga = transition.next;
-            if let Some(event) = transition.emit {
-                let correlation_id = cause.correlation_id.as_deref();
-                info!(order.id = %id, correlation.id = correlation_id, "no payment result in time; cancelled");
-                steps.push(Step::new(*id, unit.emit(event, cause)?, saga));
+    /// Cancels up to [`BATCH`] overdue orders. Returns how many.
+    async fn cancel_overdue(&self, task: &Task) -> Result<usize, Stopping> {
+        let overdue = match orders::overdue(&self.pool, self.timeout, BATCH).await {
+            Ok(overdue) => overdue,
+            Err(error) => {
+                // The database's health has it at warning level, once.
+                debug!(%error, "overdue orders can't be looked for");
+                return Ok(0);
+            }
+        };
+        let triggers: Vec<_> =
+            overdue.into_iter().map(|id| Triggered::by_time(id, Trigger::DeadlinePassed)).collect();
+        let outcomes = self.applier.apply(&triggers, IfLocked::Skip, task).await?;
+        let mut cancelled = 0;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Applied(_) => cancelled += 1,
+                Outcome::Rejected(rejection) => error!(%rejection, "an overdue order can't be cancelled"),
             }
         }
-        store::save(unit.connection(), &before, &after, &std::collections::HashMap::new()).await?;
-        store::record(unit.connection(), &steps).await?;
-        Ok(overdue.len())
+        if cancelled > 0 {
+            warn!(orders = cancelled, "orders cancelled that had no payment result in time");
+        }
+        Ok(cancelled)
     }
 }

@@ -7,22 +7,37 @@
 //!    └── cancel ──→ cancelled early ── place ──→ CANCELLED
 //! ```
 //!
-//! The handlers, the property tests and the model check all call [`transition`]; there is no other place where the
-//! status of an order is decided.
+//! The applier, the property tests and the model check all call [`transition`]; the status of an order is decided
+//! nowhere else.
 
+use std::convert::Infallible;
+
+use chassis::aggregate::{Cause, Context};
 use contracts::event::{OrderCancelled, OrderCreated};
-use contracts::{CancelReason, Event, Money, OrderId, OrderStatus, Timestamp, UserId};
+use contracts::{CancelReason, Money, OrderStatus, UserId};
 use thiserror::Error;
 
 /// What the order service knows about an order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Saga {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OrderState {
     /// Nothing.
+    #[default]
     Unknown,
-    /// That it is to be cancelled, before anything else was heard of it.
+    /// That it is to be cancelled. The cancellation overtook the order.
     CancelledEarly,
     /// The order.
     Placed(Order),
+}
+
+impl OrderState {
+    /// Where the order stands; `None` if it has not been placed.
+    #[must_use]
+    pub const fn status(&self) -> Option<OrderStatus> {
+        match self {
+            Self::Placed(order) => Some(order.status),
+            Self::Unknown | Self::CancelledEarly => None,
+        }
+    }
 }
 
 /// An order, as far as the saga is concerned.
@@ -36,6 +51,8 @@ pub struct Order {
     pub status: OrderStatus,
     /// Why it was cancelled; `Some` exactly when it was.
     pub cancel_reason: Option<CancelReason>,
+    /// Where the order came from: what its deadline causes joins the saga's correlation and trace.
+    pub cause: Cause,
 }
 
 /// What can happen to an order.
@@ -58,20 +75,14 @@ pub enum Trigger {
     PaymentDeclined,
     /// The provider could not carry out the charge.
     PaymentFailed,
-    /// The payment was closed or refunded after a cancellation: worth a line in the timeline, nothing more.
-    PaymentSettled,
+    /// The payment was cancelled or refunded after a cancellation: worth a line in the timeline, nothing more.
+    PaymentReversed,
 }
 
-/// What a trigger makes of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// What is known from now on.
-    pub next: Saga,
-    /// What the other services are told.
-    pub emit: Option<Event>,
-}
+/// What follows from a trigger.
+pub type Transition = chassis::aggregate::Transition<OrderState, Infallible>;
 
-/// A trigger that can't happen as long as everybody keeps to the contract.
+/// A trigger that the contract rules out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Violation {
     /// A payment result of an order that was never placed.
@@ -79,72 +90,87 @@ pub enum Violation {
     UnknownOrder,
 }
 
-/// What `trigger` makes of the order `id`, at the time `now`.
+/// What follows from `trigger`.
 ///
 /// Total and idempotent: a trigger that comes again, or too late, changes nothing and emits nothing. CANCELLED and
 /// FAILED never change.
 pub fn transition(
-    id: OrderId,
-    saga: &Saga,
+    context: &Context<'_>,
+    state: &OrderState,
     trigger: &Trigger,
-    now: Timestamp,
 ) -> Result<Transition, Violation> {
     use OrderStatus::{Failed, Paid, PendingPayment};
 
-    let order = match (saga, trigger) {
-        (Saga::Unknown, Trigger::Place { user_id, total }) => {
-            let (user_id, total) = (*user_id, *total);
-            return Ok(Transition {
-                next: Saga::Placed(Order { user_id, total, status: PendingPayment, cancel_reason: None }),
-                emit: Some(OrderCreated { order_id: id, user_id, total }.into()),
-            });
+    let order = match (state, trigger) {
+        (OrderState::Unknown, Trigger::Place { user_id, total }) => {
+            return Ok(placed(context, *user_id, *total));
         }
-        // Nobody else ever heard of the order, so nobody needs to hear that it is cancelled.
-        (Saga::CancelledEarly, Trigger::Place { user_id, total }) => {
-            return Ok(Transition {
-                next: Saga::Placed(Order {
-                    user_id: *user_id,
-                    total: *total,
-                    status: OrderStatus::Cancelled,
-                    cancel_reason: Some(CancelReason::UserRequested),
-                }),
-                emit: None,
-            });
+        // The payment service never learned of the order, so it needs no event.
+        (OrderState::CancelledEarly, Trigger::Place { user_id, total }) => {
+            return Ok(placed_after_cancellation(context, *user_id, *total));
         }
-        (Saga::Unknown | Saga::CancelledEarly, Trigger::Cancel) => {
-            return Ok(Transition { next: Saga::CancelledEarly, emit: None });
+        (OrderState::Unknown | OrderState::CancelledEarly, Trigger::Cancel) => {
+            return Ok(Transition::to(OrderState::CancelledEarly));
         }
-        (Saga::Unknown | Saga::CancelledEarly, _) => return Err(Violation::UnknownOrder),
-        (Saga::Placed(order), _) => order,
-    };
-
-    let moved = |status| Transition { next: Saga::Placed(Order { status, ..order.clone() }), emit: None };
-    let cancelled = |reason| Transition {
-        next: Saga::Placed(Order {
-            status: OrderStatus::Cancelled,
-            cancel_reason: Some(reason),
-            ..order.clone()
-        }),
-        emit: Some(OrderCancelled { order_id: id, reason, cancelled_at: now }.into()),
+        (OrderState::Unknown | OrderState::CancelledEarly, _) => return Err(Violation::UnknownOrder),
+        (OrderState::Placed(order), _) => order,
     };
     Ok(match (order.status, trigger) {
-        (PendingPayment | Paid, Trigger::Cancel) => cancelled(CancelReason::UserRequested),
-        (PendingPayment, Trigger::DeadlinePassed) => cancelled(CancelReason::PaymentTimeout),
-        (PendingPayment, Trigger::PaymentDeclined) => cancelled(CancelReason::PaymentDeclined),
-        (PendingPayment, Trigger::PaymentApproved) => moved(Paid),
-        (PendingPayment, Trigger::PaymentFailed) => moved(Failed),
-        _ => Transition { next: saga.clone(), emit: None },
+        (PendingPayment | Paid, Trigger::Cancel) => cancelled(context, order, CancelReason::UserRequested),
+        (PendingPayment, Trigger::DeadlinePassed) => cancelled(context, order, CancelReason::PaymentTimeout),
+        (PendingPayment, Trigger::PaymentDeclined) => {
+            cancelled(context, order, CancelReason::PaymentDeclined)
+        }
+        (PendingPayment, Trigger::PaymentApproved) => moved(order, Paid),
+        (PendingPayment, Trigger::PaymentFailed) => moved(order, Failed),
+        _ => Transition::to(state.clone()),
     })
+}
+
+fn placed(context: &Context<'_>, user_id: UserId, total: Money) -> Transition {
+    let event = OrderCreated { order_id: context.order_id, user_id, total };
+    let order = Order {
+        user_id,
+        total,
+        status: OrderStatus::PendingPayment,
+        cancel_reason: None,
+        cause: context.cause.clone(),
+    };
+    Transition::to(OrderState::Placed(order)).with_event(event)
+}
+
+fn placed_after_cancellation(context: &Context<'_>, user_id: UserId, total: Money) -> Transition {
+    Transition::to(OrderState::Placed(Order {
+        user_id,
+        total,
+        status: OrderStatus::Cancelled,
+        cancel_reason: Some(CancelReason::UserRequested),
+        cause: context.cause.clone(),
+    }))
+}
+
+fn cancelled(context: &Context<'_>, order: &Order, reason: CancelReason) -> Transition {
+    let event = OrderCancelled { order_id: context.order_id, reason, cancelled_at: context.now };
+    let order = Order { status: OrderStatus::Cancelled, cancel_reason: Some(reason), ..order.clone() };
+    Transition::to(OrderState::Placed(order)).with_event(event)
+}
+
+fn moved(order: &Order, status: OrderStatus) -> Transition {
+    Transition::to(OrderState::Placed(Order { status, ..order.clone() }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contracts::{Event, Timestamp};
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    fn id() -> OrderId {
-        Uuid::nil().into()
+    /// The transition of the one order that the tests are about.
+    fn apply(state: &OrderState, trigger: &Trigger) -> Result<Transition, Violation> {
+        let cause = Cause::default();
+        let context = Context { order_id: Uuid::nil().into(), cause: &cause, now: Timestamp::now() };
+        transition(&context, state, trigger)
     }
 
     fn place() -> Trigger {
@@ -152,23 +178,16 @@ mod tests {
     }
 
     /// Applies triggers one after the other; returns the end and everything emitted.
-    fn run(triggers: &[Trigger]) -> (Saga, Vec<Event>) {
-        let mut saga = Saga::Unknown;
+    fn run(triggers: &[Trigger]) -> (OrderState, Vec<Event>) {
+        let mut state = OrderState::Unknown;
         let mut emitted = Vec::new();
         for trigger in triggers {
-            if let Ok(transition) = transition(id(), &saga, trigger, Timestamp::now()) {
-                saga = transition.next;
-                emitted.extend(transition.emit);
+            if let Ok(transition) = apply(&state, trigger) {
+                state = transition.next;
+                emitted.extend(transition.event);
             }
         }
-        (saga, emitted)
-    }
-
-    fn status(saga: &Saga) -> Option<OrderStatus> {
-        match saga {
-            Saga::Placed(order) => Some(order.status),
-            _ => None,
-        }
+        (state, emitted)
     }
 
     #[test]
@@ -189,16 +208,15 @@ mod tests {
             (vec![place(), DeadlinePassed], Cancelled, 2),
             (vec![place(), PaymentApproved, DeadlinePassed], Paid, 1),
         ] {
-            let (saga, emitted) = run(&triggers);
-            assert_eq!(status(&saga), Some(expected), "{triggers:?}");
+            let (state, emitted) = run(&triggers);
+            assert_eq!(state.status(), Some(expected), "{triggers:?}");
             assert_eq!(emitted.len(), events, "{triggers:?}");
         }
     }
 
     #[test]
     fn a_payment_result_needs_an_order() {
-        let result = transition(id(), &Saga::Unknown, &Trigger::PaymentApproved, Timestamp::now());
-        assert_eq!(result, Err(Violation::UnknownOrder));
+        assert_eq!(apply(&OrderState::Unknown, &Trigger::PaymentApproved), Err(Violation::UnknownOrder));
     }
 
     fn any_trigger() -> impl Strategy<Value = Trigger> {
@@ -209,21 +227,21 @@ mod tests {
             Just(Trigger::PaymentApproved),
             Just(Trigger::PaymentDeclined),
             Just(Trigger::PaymentFailed),
-            Just(Trigger::PaymentSettled),
+            Just(Trigger::PaymentReversed),
         ]
     }
 
     proptest! {
         #[test]
         fn a_final_status_never_moves(triggers in prop::collection::vec(any_trigger(), 0..12)) {
-            let mut saga = Saga::Unknown;
+            let mut state = OrderState::Unknown;
             for trigger in &triggers {
-                let before = status(&saga);
-                if let Ok(transition) = transition(id(), &saga, trigger, Timestamp::now()) {
-                    saga = transition.next;
+                let before = state.status();
+                if let Ok(transition) = apply(&state, trigger) {
+                    state = transition.next;
                 }
                 if before.is_some_and(OrderStatus::is_final) {
-                    prop_assert_eq!(status(&saga), before);
+                    prop_assert_eq!(state.status(), before);
                 }
             }
         }

@@ -12,7 +12,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use crate::queries;
+use crate::store::{idempotency_keys, orders, timeline};
 
 /// What [`routes`] answers.
 pub(crate) const ROUTES: &[RouteTable] = &[
@@ -34,16 +34,16 @@ pub(crate) fn routes(pool: PgPool, health: Health) -> BoxedFilter<(Response,)> {
         .and(warp::path!("orders"))
         .and(http::page_request())
         .and(pool.clone())
-        .then(async |request, pool: PgPool| http::found(queries::orders(&pool, request).await.map(Some)));
+        .then(async |request, pool: PgPool| http::found(orders::list(&pool, request).await.map(Some)));
     let get = warp::get().and(warp::path!("orders" / String)).and(pool.clone()).then(
         async |id: String, pool: PgPool| match http::id("id", &id) {
-            Ok(id) => http::found(queries::order(&pool, id).await),
+            Ok(id) => http::found(orders::find(&pool, id).await),
             Err(problem) => http::problem(problem),
         },
     );
     let events = warp::get().and(warp::path!("orders" / String / "events")).and(pool.clone()).then(
         async |id: String, pool: PgPool| match http::id("id", &id) {
-            Ok(id) => http::found(queries::timeline(&pool, id).await),
+            Ok(id) => http::found(timeline::find(&pool, id).await),
             Err(problem) => http::problem(problem),
         },
     );
@@ -69,7 +69,7 @@ async fn claim_key(pool: &PgPool, id: &str, body: &[u8]) -> Response {
             return http::problem(Problem::invalid(vec![InvalidMember::new("", error.to_string())]));
         }
     };
-    match queries::claim_key(pool, id, &claim.fingerprint).await {
+    match idempotency_keys::claim(pool, id, &claim.fingerprint).await {
         Ok(fingerprint) if fingerprint == claim.fingerprint => http::json(StatusCode::OK, &claim),
         Ok(_) => http::problem(Problem::new(422, "The key was used with another request.")),
         Err(error) => http::database_problem(&error),

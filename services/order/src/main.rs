@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use chassis::service::Service;
+use chassis::program::Program;
+use contracts::topology::Service;
 use order::config::{Config, VARIABLES};
 
 #[cfg(target_env = "musl")]
@@ -10,12 +11,11 @@ use order::config::{Config, VARIABLES};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let service = Service {
-        name: "order",
+    let program = Program {
+        service: Service::Order,
         about: "owns the orders: places them, cancels them, and moves them by what becomes of their payments",
         variables: VARIABLES,
         configure: Config::from_environment,
-        migrates: true,
     };
-    service.run(order::start)
+    program.run(order::start)
 }

@@ -1,10 +1,7 @@
 //! What the payment service reads from its environment.
 
-use chassis::broker::{BrokerConfig, BrokerVariables};
 use chassis::config::{Environment, Problems, Variable, Variables};
-use chassis::consumer::{ConsumerConfig, ConsumerVariables};
-use chassis::database::{DatabaseConfig, DatabaseVariables};
-use chassis::http::{HttpConfig, HttpVariables};
+use chassis::participant::ParticipantConfig;
 
 use crate::collection::{CollectionConfig, CollectionVariables};
 use crate::provider::{SimulatorConfig, SimulatorVariables};
@@ -18,26 +15,16 @@ chassis::variables! {
 }
 
 /// Every variable of the service, for `--help`.
-pub const VARIABLES: &[&[Variable]] = &[
-    PaymentVariables::VARIABLES,
-    HttpVariables::VARIABLES,
-    DatabaseVariables::VARIABLES,
-    BrokerVariables::VARIABLES,
-    ConsumerVariables::VARIABLES,
-    CollectionVariables::VARIABLES,
-    SimulatorVariables::VARIABLES,
-];
+pub const VARIABLES: &[&[Variable]] = &{
+    let [http, database, broker, consumer] = ParticipantConfig::VARIABLES;
+    let (collection, simulator) = (CollectionVariables::VARIABLES, SimulatorVariables::VARIABLES);
+    [PaymentVariables::VARIABLES, http, database, broker, consumer, collection, simulator]
+};
 
 /// The payment service's configuration.
 pub struct Config {
-    /// Where it listens.
-    pub http: HttpConfig,
-    /// Its database.
-    pub database: DatabaseConfig,
-    /// The broker.
-    pub broker: BrokerConfig,
-    /// How much the consumers take.
-    pub consumer: ConsumerConfig,
+    /// What every participant needs.
+    pub participant: ParticipantConfig,
     /// How it uses the provider.
     pub collection: CollectionConfig,
     /// The provider.
@@ -48,19 +35,10 @@ impl Config {
     /// Reads the configuration; every mistake goes to `problems`.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let own: Option<PaymentVariables> = environment.read(problems);
-        let http = own.and_then(|own| HttpConfig::from_environment(own.port(), environment, problems));
-        let database = DatabaseConfig::from_environment(environment, problems);
-        let broker = BrokerConfig::from_environment(environment, problems);
-        let consumer = ConsumerConfig::from_environment(environment, problems);
+        let participant =
+            own.and_then(|own| ParticipantConfig::from_environment(own.port(), environment, problems));
         let collection = CollectionConfig::from_environment(environment, problems);
         let simulator = SimulatorConfig::from_environment(environment, problems);
-        Some(Self {
-            http: http?,
-            database: database?,
-            broker: broker?,
-            consumer: consumer?,
-            collection: collection?,
-            simulator: simulator?,
-        })
+        Some(Self { participant: participant?, collection: collection?, simulator: simulator? })
     }
 }

@@ -1,67 +1,102 @@
-//! From events to transitions: a batch of messages, one load, one save.
+//! The payments as an aggregate: which events are triggers, and how they are loaded and saved.
 
-use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chassis::consumer::{Handler, Received, Verdict};
-use chassis::outbox::UnitOfWork;
+use chassis::aggregate::{Aggregate, Cause, Change, Changes, Context, early_cancellations};
+use chassis::database::StoreError;
 use contracts::{Event, OrderId};
+use sqlx::PgConnection;
 use tokio::sync::Notify;
 
-use crate::domain::{Saga, Step, Trigger, transition};
-use crate::store::{self, Note};
+use crate::domain::{self, Due, PaymentState, ProviderCall, Transition, Trigger};
+use crate::store::payments::{self, PaymentChange};
 
-/// Handles every queue of the payment service: each event triggers the payment of one order.
-pub(crate) struct SagaHandler {
-    /// Told that there may be something to ask the provider.
+/// The payments, one for each order.
+pub(crate) struct Payments {
+    /// How long after its sending a charge may still reach the provider.
+    pub(crate) charge_transit: Duration,
+    /// Notified when a step becomes due.
     pub(crate) steps_due: Arc<Notify>,
 }
 
-impl Handler for SagaHandler {
-    async fn handle(&self, unit: &mut UnitOfWork, batch: &[Received]) -> Result<Vec<Verdict>, sqlx::Error> {
-        let orders: Vec<OrderId> = batch.iter().map(|received| received.envelope.order_id()).collect();
-        let before = store::load(unit.connection(), &orders).await?;
-        let mut after = before.clone();
-        let mut notes = HashMap::new();
-        let mut verdicts = Vec::with_capacity(batch.len());
-        for received in batch {
-            let envelope = &received.envelope;
-            let Some(trigger) = trigger(&envelope.event) else {
-                let event_type = envelope.event.event_type();
-                verdicts.push(Verdict::Poison(format!("{event_type} is not for the payment service")));
-                continue;
-            };
-            let order_id = envelope.order_id();
-            let saga = after.entry(order_id).or_insert(Saga::Unknown);
-            let transition = transition(order_id, saga, trigger);
-            let refund_is_new =
-                transition.next.step() == Some(Step::Refund) && saga.step() != Some(Step::Refund);
-            *saga = transition.next;
-            if let Some(event) = transition.emit {
-                unit.emit(event, received.cause())?;
-            }
-            let note = Note { cause: received.cause().clone(), adopt: refund_is_new, ..Note::default() };
-            if refund_is_new {
-                notes.insert(order_id, note);
-            } else {
-                // A payment belongs where it was opened; the first event that says so is the one.
-                notes.entry(order_id).or_insert(note);
-            }
-            verdicts.push(Verdict::Done);
+impl Aggregate for Payments {
+    type State = PaymentState;
+    type Trigger = Trigger;
+    type Call = ProviderCall;
+    type Violation = Infallible;
+
+    fn trigger(event: &Event) -> Option<Trigger> {
+        match event {
+            Event::OrderCreated(event) => Some(Trigger::OrderCreated { amount: event.total }),
+            Event::OrderCancelled(_) => Some(Trigger::OrderCancelled),
+            Event::CreateOrderRequested(_)
+            | Event::OrderCancelRequested(_)
+            | Event::PaymentApproved(_)
+            | Event::PaymentDeclined(_)
+            | Event::PaymentFailed(_)
+            | Event::PaymentCancelled(_)
+            | Event::PaymentRefunded(_) => None,
         }
-        store::save(unit.connection(), &before, &after, &notes).await?;
-        Ok(verdicts)
     }
 
-    fn committed(&self) {
-        self.steps_due.notify_one();
+    fn cause(state: &PaymentState) -> Cause {
+        state.payment().map(|payment| payment.cause.clone()).unwrap_or_default()
     }
-}
 
-fn trigger(event: &Event) -> Option<Trigger> {
-    Some(match event {
-        Event::OrderCreated(event) => Trigger::OrderCreated { amount: event.total },
-        Event::OrderCancelled(_) => Trigger::OrderCancelled,
-        _ => return None,
-    })
+    fn transition(
+        context: &Context<'_>,
+        state: &PaymentState,
+        trigger: &Trigger,
+    ) -> Result<Transition, Infallible> {
+        Ok(domain::transition(context, state, trigger))
+    }
+
+    async fn load(
+        &self,
+        connection: &mut PgConnection,
+        orders: &[OrderId],
+    ) -> Result<Vec<(OrderId, PaymentState)>, StoreError> {
+        let payments = payments::load(connection, orders, self.charge_transit).await?;
+        let early = early_cancellations::find(connection, orders, &payments).await?;
+        let opened = payments.into_iter().map(|(order, payment)| (order, PaymentState::Opened(payment)));
+        Ok(opened.chain(early.into_iter().map(|order| (order, PaymentState::CancelledEarly))).collect())
+    }
+
+    async fn save(
+        &self,
+        connection: &mut PgConnection,
+        changes: &Changes<'_, PaymentState>,
+    ) -> Result<(), StoreError> {
+        let (mut opened, mut updated, mut cancelled_early) = (Vec::new(), Vec::new(), Vec::new());
+        for Change { order_id, before, after } in &changes.states {
+            let order_id = *order_id;
+            match (before, after) {
+                (PaymentState::Opened(before), PaymentState::Opened(after)) => {
+                    updated.push(PaymentChange { order_id, before, after });
+                }
+                (_, PaymentState::Opened(payment)) => opened.push((order_id, payment)),
+                (_, PaymentState::CancelledEarly) => cancelled_early.push(order_id),
+                (_, PaymentState::Unknown) => {}
+            }
+        }
+        if !opened.is_empty() {
+            payments::insert(connection, &opened).await?;
+        }
+        if !updated.is_empty() {
+            payments::update(connection, &updated).await?;
+        }
+        if !cancelled_early.is_empty() {
+            early_cancellations::insert(connection, &cancelled_early).await?;
+        }
+        Ok(())
+    }
+
+    fn committed(&self, changes: &[Change<PaymentState>]) {
+        let next = |change: &Change<PaymentState>| change.after.payment().and_then(|payment| payment.next);
+        if changes.iter().filter_map(next).any(|next| next.due == Due::Now) {
+            self.steps_due.notify_one();
+        }
+    }
 }

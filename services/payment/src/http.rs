@@ -9,7 +9,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use crate::queries;
+use crate::store::{payment_totals, payments};
 
 /// What [`routes`] answers.
 pub(crate) const ROUTES: &[RouteTable] = &[
@@ -30,20 +30,20 @@ pub(crate) fn routes(pool: PgPool, health: Health) -> BoxedFilter<(Response,)> {
     let list = warp::path!("payments")
         .and(http::page_request())
         .and(pool.clone())
-        .then(async |request, pool: PgPool| http::found(queries::payments(&pool, request).await.map(Some)));
+        .then(async |request, pool: PgPool| http::found(payments::list(&pool, request).await.map(Some)));
     let stats = warp::path!("payments" / "stats")
         .and(pool.clone())
-        .then(async |pool: PgPool| http::found(queries::stats(&pool).await.map(Some)));
+        .then(async |pool: PgPool| http::found(payment_totals::stats(&pool).await.map(Some)));
     let get = warp::path!("payments" / String).and(pool.clone()).then(async |id: String, pool: PgPool| {
         match http::id("id", &id) {
-            Ok(id) => http::found(queries::payment(&pool, id).await),
+            Ok(id) => http::found(payments::find(&pool, id).await),
             Err(problem) => http::problem(problem),
         }
     });
     let of_order =
         warp::path!("payments" / "order" / String).and(pool).then(async |id: String, pool: PgPool| {
             match http::id("orderId", &id) {
-                Ok(id) => http::found(queries::payment_of_order(&pool, id).await),
+                Ok(id) => http::found(payments::find_of_order(&pool, id).await),
                 Err(problem) => http::problem(problem),
             }
         });

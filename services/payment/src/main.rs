@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use chassis::service::Service;
+use chassis::program::Program;
+use contracts::topology::Service;
 use payment::config::{Config, VARIABLES};
 
 #[cfg(target_env = "musl")]
@@ -10,12 +11,11 @@ use payment::config::{Config, VARIABLES};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let service = Service {
-        name: "payment",
+    let program = Program {
+        service: Service::Payment,
         about: "owns the payments: charges them at the provider, and refunds what a cancelled order has paid",
         variables: VARIABLES,
         configure: Config::from_environment,
-        migrates: true,
     };
-    service.run(payment::start)
+    program.run(payment::start)
 }

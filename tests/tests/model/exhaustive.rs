@@ -28,7 +28,7 @@ pub fn search(bug: Option<PlantedBug>) -> Found {
         }
         for action in world.actions(bug) {
             let next = world.after(action, bug);
-            if let Err(violation) = invariants::step(&world, &next) {
+            if let Err(violation) = invariants::step(&world, action, &next) {
                 let violation = format!("{} → {action:?}", explain(&violation, &world, &came_from));
                 return Found { states: came_from.len(), violation: Some(violation) };
             }

@@ -23,6 +23,14 @@ pub enum PlantedBug {
     NoFence,
     /// A provider that does not answer is taken for one that declined.
     TimeoutIsDeclined,
+    /// A step whose call brought no answer is due again at once.
+    RetryAtOnce,
+    /// A message about the payment makes its next step due, whatever it was scheduled for.
+    ScheduleOverwritten,
+    /// A step is taken although it is not due: another replica's lease has not lapsed.
+    TakenTooEarly,
+    /// It is not kept that a charge was sent, and may still be on its way.
+    ChargeForgotten,
 }
 
 #[track_caller]
@@ -77,4 +85,24 @@ fn a_missing_fence_is_found() {
 #[test]
 fn a_timeout_taken_for_a_refusal_is_found() {
     is_found(PlantedBug::TimeoutIsDeclined);
+}
+
+#[test]
+fn a_retry_without_delay_is_found() {
+    assert!(is_found(PlantedBug::RetryAtOnce).contains("steps-wait"));
+}
+
+#[test]
+fn an_overwritten_schedule_is_found() {
+    assert!(is_found(PlantedBug::ScheduleOverwritten).contains("steps-wait"));
+}
+
+#[test]
+fn a_step_that_is_taken_too_early_is_found() {
+    is_found(PlantedBug::TakenTooEarly);
+}
+
+#[test]
+fn a_forgotten_charge_is_found() {
+    assert!(is_found(PlantedBug::ChargeForgotten).contains("money was kept"));
 }

@@ -14,9 +14,10 @@ fn walk(choices: &[prop::sample::Index], allow: impl Fn(Action) -> bool) -> Resu
         if actions.is_empty() {
             break;
         }
-        let next = world.after(*choice.get(&actions), None);
+        let action = *choice.get(&actions);
+        let next = world.after(action, None);
         invariants::always(&next)?;
-        invariants::step(&world, &next)?;
+        invariants::step(&world, action, &next)?;
         world = next;
     }
     Ok(world)

@@ -1,23 +1,29 @@
 //! The state of everything that takes part in one saga, and what can happen to it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use contracts::{Event, EventType, OrderId, OrderStatus, PaymentStatus, Timestamp};
+use chassis::aggregate::{Cause, Context};
+use contracts::{Event, EventType, OrderStatus, PaymentStatus, Timestamp};
 use order::domain as orders;
-use payment::domain::{self as payments, Step};
+use payment::domain::{self as payments, Due, LastCharge, NextStep, Step};
 use uuid::Uuid;
 
 use crate::faults::PlantedBug;
 
 /// Calls to the provider that can be under way at once: those of two replicas, and in a release build (`cargo test
-/// --release`), which has the time for it, one that everybody gave up on.
+/// --release`), which has the time for it, one whose lease has lapsed.
 const MAX_CALLS: usize = if cfg!(debug_assertions) { 2 } else { 3 };
+
+/// Any lease will do.
+const LEASE: Duration = Duration::from_secs(1);
 
 /// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
-    pub order: orders::Saga,
-    pub payment: payments::Saga,
+    pub order: orders::OrderState,
+    /// Its next step is due now or later; which, and why, does not matter.
+    pub payment: payments::PaymentState,
     /// Events that are committed, but not known to be on the broker.
     pub outboxes: BTreeSet<Message>,
     /// Messages that are not acknowledged.
@@ -26,15 +32,13 @@ pub struct World {
     pub dead_letters: BTreeSet<Message>,
     /// Calls to the provider that are under way.
     pub calls: Vec<Call>,
-    /// Whether somebody holds the payment's next step.
-    pub leased: bool,
     pub provider: Provider,
     /// Whether the customer asked for a cancellation.
     pub cancel_asked: bool,
 }
 
-/// What travels. One saga says each at most once, so the name is enough. The two events that only the timeline hears are
-/// left out: nothing follows from them.
+/// What travels. One saga emits each at most once, so the name is enough. The two events that only end up in the timeline
+/// are left out: nothing follows from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Message {
     Place,
@@ -49,8 +53,9 @@ pub enum Message {
 /// A call to the provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
-    /// On its way to the provider. `settled`: no charge was on its way when it was sent. `attempt`: the step's number.
-    Sent { step: StepName, settled: bool, attempt: u32 },
+    /// On its way to the provider. `charge_in_transit`: what was known of an earlier charge when it was sent. `attempt`: the
+    /// step's number.
+    Sent { step: StepName, charge_in_transit: bool, attempt: u32 },
     /// On its way back.
     Answered(Answer),
 }
@@ -67,7 +72,7 @@ pub enum StepName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
     Charged(Outcome),
-    NotCharged { attempt: u32, settled: bool },
+    NotCharged { attempt: u32, charge_in_transit: bool },
     Refunded,
 }
 
@@ -102,56 +107,51 @@ pub enum Action {
     LoseUnconfirmed(Message),
     /// A message is processed. `again`: the process dies before it acknowledges.
     Deliver { message: Message, again: bool },
-    /// Somebody takes the payment's next step and sends the call off.
-    TakeStep { settled: bool },
+    /// A replica finds the payment's next step, takes it if it is due, and calls the provider.
+    TakeStep,
     /// The provider gets a call.
     Handle { call: usize, outcome: Outcome },
-    /// Its answer is written down.
-    Settle(usize),
-    /// A call or its answer is lost, or whoever made it dies.
+    /// Its answer is applied.
+    Answer(usize),
+    /// A call or its answer is lost, or the process that made it dies.
     LoseCall(usize),
     /// The caller stops waiting for an answer.
     TimeOut(usize),
-    /// The lease lapses.
-    Lapse,
+    /// The time comes at which the next step is due: a lease lapses, or the delay of a retry is over.
+    StepBecomesDue,
+    /// So much time passes that no charge can still be on its way.
+    ChargeArrives,
 }
 
 impl World {
     /// A customer has just placed an order, and the gateway answered 202.
     pub fn new() -> Self {
         Self {
-            order: orders::Saga::Unknown,
-            payment: payments::Saga::Unknown,
+            order: orders::OrderState::Unknown,
+            payment: payments::PaymentState::Unknown,
             outboxes: BTreeSet::new(),
             broker: BTreeSet::from([Message::Place]),
             dead_letters: BTreeSet::new(),
             calls: Vec::new(),
-            leased: false,
             provider: Provider::default(),
             cancel_asked: false,
         }
     }
 
     pub fn order_status(&self) -> Option<OrderStatus> {
-        match &self.order {
-            orders::Saga::Placed(order) => Some(order.status),
-            _ => None,
-        }
+        self.order.status()
     }
 
     pub fn payment(&self) -> Option<&payments::Payment> {
-        match &self.payment {
-            payments::Saga::Known(payment) => Some(payment),
-            _ => None,
-        }
+        self.payment.payment()
     }
 
     pub fn payment_status(&self) -> Option<PaymentStatus> {
         self.payment().map(|payment| payment.status)
     }
 
-    fn step(&self) -> Option<Step> {
-        self.payment().and_then(|payment| payment.step)
+    pub fn next_step(&self) -> Option<NextStep> {
+        self.payment().and_then(|payment| payment.next)
     }
 
     /// Everything that can happen now.
@@ -172,11 +172,16 @@ impl World {
         for &message in &self.broker {
             actions.extend([false, true].map(|again| Action::Deliver { message, again }));
         }
-        if self.step().is_some() && !self.leased && self.calls.len() < MAX_CALLS {
-            actions.push(Action::TakeStep { settled: false });
-            if !self.charge_is_on_its_way() {
-                actions.push(Action::TakeStep { settled: true });
+        if let Some(next) = self.next_step() {
+            if self.calls.len() < MAX_CALLS {
+                actions.push(Action::TakeStep);
             }
+            if next.due == Due::Ahead {
+                actions.push(Action::StepBecomesDue);
+            }
+        }
+        if self.charge_may_be_in_transit() && !self.charge_is_in_transit() {
+            actions.push(Action::ChargeArrives);
         }
         for (index, call) in self.calls.iter().enumerate() {
             match call {
@@ -185,12 +190,9 @@ impl World {
                     actions.extend(outcomes.map(|outcome| Action::Handle { call: index, outcome }));
                 }
                 Call::Sent { .. } => actions.push(Action::Handle { call: index, outcome: Outcome::Approved }),
-                Call::Answered(_) => actions.push(Action::Settle(index)),
+                Call::Answered(_) => actions.push(Action::Answer(index)),
             }
             actions.extend([Action::LoseCall(index), Action::TimeOut(index)]);
-        }
-        if self.leased {
-            actions.push(Action::Lapse);
         }
         actions
     }
@@ -219,11 +221,11 @@ impl World {
                 }
                 world.deliver(message, bug);
             }
-            Action::TakeStep { settled } => world.take_step(settled, bug),
+            Action::TakeStep => world.take_step(bug),
             Action::Handle { call, outcome } => world.handle(call, outcome, bug),
-            Action::Settle(call) => {
+            Action::Answer(call) => {
                 if let Call::Answered(answer) = world.calls.remove(call) {
-                    world.settle(answer, bug);
+                    world.answer(answer, bug);
                 }
             }
             Action::LoseCall(call) => {
@@ -233,22 +235,53 @@ impl World {
                 world.calls.remove(call);
                 let trigger = match bug {
                     Some(PlantedBug::TimeoutIsDeclined) => declined(),
-                    _ => payments::Trigger::Unanswered,
+                    _ => payments::Trigger::Unanswered { error: "e".to_owned() },
                 };
-                world.trigger_payment(trigger, bug);
-                world.leased = false;
+                world.trigger_payment(&trigger, bug);
+                if bug == Some(PlantedBug::RetryAtOnce) {
+                    world.set_due(Due::Reached);
+                }
             }
-            Action::Lapse => world.leased = false,
+            Action::StepBecomesDue => world.set_due(Due::Reached),
+            Action::ChargeArrives => world.set_last_charge(LastCharge::Arrived),
         }
+        world.forget_times();
         world.number_attempts();
         world.calls.sort();
         world
     }
 
+    /// What a transition scheduled, as the next one finds it. Delays and leases are alike: time that is still to pass.
+    /// Nothing follows from an error.
+    fn forget_times(&mut self) {
+        let payments::PaymentState::Opened(payment) = &mut self.payment else { return };
+        payment.last_error = None;
+        if payment.last_charge == LastCharge::SentNow {
+            payment.last_charge = LastCharge::InTransit;
+        }
+        if let Some(next) = &mut payment.next {
+            next.due = if next.due.is_reached() { Due::Reached } else { Due::Ahead };
+        }
+    }
+
+    fn set_due(&mut self, due: Due) {
+        if let payments::PaymentState::Opened(payment) = &mut self.payment
+            && let Some(next) = &mut payment.next
+        {
+            next.due = due;
+        }
+    }
+
+    fn set_last_charge(&mut self, last_charge: LastCharge) {
+        if let payments::PaymentState::Opened(payment) = &mut self.payment {
+            payment.last_charge = last_charge;
+        }
+    }
+
     /// Attempts are compared with the latest one only: it is 1 here, and every earlier one 0, so that worlds that
     /// differ in the count alone are one.
     fn number_attempts(&mut self) {
-        let payments::Saga::Known(payment) = &mut self.payment else { return };
+        let payments::PaymentState::Opened(payment) = &mut self.payment else { return };
         let latest = payment.attempts;
         payment.attempts = latest.min(1);
         for call in &mut self.calls {
@@ -260,8 +293,14 @@ impl World {
         }
     }
 
-    fn charge_is_on_its_way(&self) -> bool {
+    /// Whether a charge is on its way to the provider.
+    fn charge_is_in_transit(&self) -> bool {
         self.calls.iter().any(|call| matches!(call, Call::Sent { step: StepName::Charge, .. }))
+    }
+
+    /// Whether the payment service has to reckon with one.
+    fn charge_may_be_in_transit(&self) -> bool {
+        self.payment().is_some_and(|payment| payment.last_charge != LastCharge::Arrived)
     }
 
     fn deliver(&mut self, message: Message, bug: Option<PlantedBug>) {
@@ -273,8 +312,15 @@ impl World {
             Message::PaymentApproved => self.trigger_order(&Order::PaymentApproved, bug),
             Message::PaymentDeclined => self.trigger_order(&Order::PaymentDeclined, bug),
             Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
-            Message::OrderCreated => self.trigger_payment(Payment::OrderCreated { amount: amount() }, bug),
-            Message::OrderCancelled => self.trigger_payment(Payment::OrderCancelled, bug),
+            Message::OrderCreated => {
+                self.trigger_payment(&Payment::OrderCreated { amount: amount() }, bug);
+            }
+            Message::OrderCancelled => {
+                self.trigger_payment(&Payment::OrderCancelled, bug);
+            }
+        }
+        if bug == Some(PlantedBug::ScheduleOverwritten) {
+            self.set_due(Due::Reached);
         }
         if let Some(letter) = self.refused(message) {
             self.dead_letters.insert(letter);
@@ -291,30 +337,38 @@ impl World {
     }
 
     fn trigger_order(&mut self, trigger: &orders::Trigger, bug: Option<PlantedBug>) {
-        let mut saga = self.order.clone();
-        if let (Some(PlantedBug::NoOrderGuard), orders::Saga::Placed(order)) = (bug, &mut saga) {
+        let mut state = self.order.clone();
+        if let (Some(PlantedBug::NoOrderGuard), orders::OrderState::Placed(order)) = (bug, &mut state) {
             order.status = OrderStatus::PendingPayment;
             order.cancel_reason = None;
         }
-        let Ok(transition) = orders::transition(order_id(), &saga, trigger, now()) else { return };
+        let Ok(transition) = orders::transition(&context(&Cause::default()), &state, trigger) else { return };
         self.order = transition.next;
-        if bug == Some(PlantedBug::NoOrderTombstone) && self.order == orders::Saga::CancelledEarly {
-            self.order = orders::Saga::Unknown;
+        if bug == Some(PlantedBug::NoOrderTombstone) && self.order == orders::OrderState::CancelledEarly {
+            self.order = orders::OrderState::Unknown;
         }
-        self.emit(transition.emit);
+        self.emit(transition.event);
     }
 
-    fn trigger_payment(&mut self, trigger: payments::Trigger, bug: Option<PlantedBug>) {
-        let mut saga = self.payment.clone();
-        if let (Some(PlantedBug::NoPaymentGuard), payments::Saga::Known(payment)) = (bug, &mut saga) {
+    fn trigger_payment(
+        &mut self,
+        trigger: &payments::Trigger,
+        bug: Option<PlantedBug>,
+    ) -> Option<payments::ProviderCall> {
+        let mut state = self.payment.clone();
+        if let (Some(PlantedBug::NoPaymentGuard), payments::PaymentState::Opened(payment)) = (bug, &mut state)
+        {
             payment.status = PaymentStatus::Processing;
         }
-        let transition = payments::transition(order_id(), &saga, trigger);
+        let transition = payments::transition(&context(&Cause::default()), &state, trigger);
         self.payment = transition.next;
-        if bug == Some(PlantedBug::NoPaymentTombstone) && self.payment == payments::Saga::CancelledEarly {
-            self.payment = payments::Saga::Unknown;
+        if bug == Some(PlantedBug::NoPaymentTombstone)
+            && self.payment == payments::PaymentState::CancelledEarly
+        {
+            self.payment = payments::PaymentState::Unknown;
         }
-        self.emit(transition.emit);
+        self.emit(transition.event);
+        transition.call
     }
 
     fn emit(&mut self, event: Option<Event>) {
@@ -330,25 +384,31 @@ impl World {
         }));
     }
 
-    fn take_step(&mut self, settled: bool, bug: Option<PlantedBug>) {
-        let Some(step) = self.step() else { return };
-        let step = match step {
+    fn take_step(&mut self, bug: Option<PlantedBug>) {
+        match bug {
+            Some(PlantedBug::TakenTooEarly) => self.set_due(Due::Reached),
+            Some(PlantedBug::ChargeForgotten) => self.set_last_charge(LastCharge::Arrived),
+            _ => {}
+        }
+        let Some(call) = self.trigger_payment(&payments::Trigger::StepDue { lease: LEASE }, bug) else {
+            return;
+        };
+        if let (Some(PlantedBug::NoLease), payments::PaymentState::Opened(payment)) = (bug, &mut self.payment)
+        {
+            // Taken for good: the replica that has it is trusted to report back.
+            payment.next = None;
+        }
+        let step = match call.step {
             Step::Charge => StepName::Charge,
             Step::Lookup => StepName::Lookup,
             Step::Refund => StepName::Refund,
         };
-        self.trigger_payment(payments::Trigger::StepTaken, bug);
-        if let (Some(PlantedBug::NoLease), payments::Saga::Known(payment)) = (bug, &mut self.payment) {
-            // Taken for good: whoever has it is trusted to report back.
-            payment.step = None;
-        }
-        let attempt = self.payment().map_or(0, |payment| payment.attempts);
-        self.leased = true;
-        self.calls.push(Call::Sent { step, settled, attempt });
+        let payments::ProviderCall { attempt, charge_in_transit, .. } = call;
+        self.calls.push(Call::Sent { step, charge_in_transit, attempt });
     }
 
     fn handle(&mut self, call: usize, outcome: Outcome, bug: Option<PlantedBug>) {
-        let Call::Sent { step, settled, attempt } = self.calls[call] else { return };
+        let Call::Sent { step, charge_in_transit, attempt } = self.calls[call] else { return };
         let provider = &mut self.provider;
         let answer = match step {
             StepName::Charge => {
@@ -361,7 +421,7 @@ impl World {
             }
             StepName::Lookup => match provider.charge {
                 Some(outcome) => Answer::Charged(outcome),
-                None => Answer::NotCharged { attempt, settled },
+                None => Answer::NotCharged { attempt, charge_in_transit },
             },
             StepName::Refund => {
                 if provider.charge == Some(Outcome::Approved) && provider.refunds == 0 {
@@ -373,22 +433,23 @@ impl World {
         self.calls[call] = Call::Answered(answer);
     }
 
-    fn settle(&mut self, answer: Answer, bug: Option<PlantedBug>) {
+    fn answer(&mut self, answer: Answer, bug: Option<PlantedBug>) {
         let trigger = match answer {
             Answer::Charged(Outcome::Approved) => {
                 payments::Trigger::Approved { transaction_id: "t".to_owned() }
             }
             Answer::Charged(Outcome::Declined) => declined(),
             Answer::Charged(Outcome::Failed) => payments::Trigger::Failed { error: "f".to_owned() },
-            Answer::NotCharged { settled, .. } if bug == Some(PlantedBug::NoFence) => {
+            Answer::NotCharged { charge_in_transit, .. } if bug == Some(PlantedBug::NoFence) => {
                 let attempt = self.payment().map_or(0, |payment| payment.attempts);
-                payments::Trigger::NotCharged { attempt, settled }
+                payments::Trigger::NotCharged { attempt, charge_in_transit }
             }
-            Answer::NotCharged { attempt, settled } => payments::Trigger::NotCharged { attempt, settled },
+            Answer::NotCharged { attempt, charge_in_transit } => {
+                payments::Trigger::NotCharged { attempt, charge_in_transit }
+            }
             Answer::Refunded => payments::Trigger::Refunded,
         };
-        self.trigger_payment(trigger, bug);
-        self.leased = false;
+        self.trigger_payment(&trigger, bug);
     }
 
     /// The world once faults have stopped and everything that is under way has come to its end; as far as it got, if
@@ -403,13 +464,16 @@ impl World {
             } else if let Some(call) = world.calls.first() {
                 match call {
                     Call::Sent { .. } => Action::Handle { call: 0, outcome: Outcome::Approved },
-                    Call::Answered(_) => Action::Settle(0),
+                    Call::Answered(_) => Action::Answer(0),
                 }
-            } else if world.step().is_some() {
-                world.leased = false;
-                Action::TakeStep { settled: true }
+            } else if world.charge_may_be_in_transit() {
+                Action::ChargeArrives
             } else {
-                return world;
+                match world.next_step() {
+                    Some(NextStep { due: Due::Ahead, .. }) => Action::StepBecomesDue,
+                    Some(_) => Action::TakeStep,
+                    None => return world,
+                }
             };
             world = world.after(next, bug);
         }
@@ -425,8 +489,8 @@ fn declined() -> payments::Trigger {
     payments::Trigger::Declined { transaction_id: "t".to_owned(), reason: "r".to_owned() }
 }
 
-fn order_id() -> OrderId {
-    Uuid::nil().into()
+fn context(cause: &Cause) -> Context<'_> {
+    Context { order_id: Uuid::nil().into(), cause, now: now() }
 }
 
 fn amount() -> contracts::Money {

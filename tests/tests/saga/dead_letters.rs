@@ -61,7 +61,7 @@ async fn the_neighbours_of_poison_in_one_batch_are_processed() {
     .await;
 
     let unknown = approval_of(Uuid::new_v4().into());
-    let unknown = unknown.encode().expect("an event can be written");
+    let unknown = unknown.encode().expect("an event can be written").body;
     let mut neighbours = vec![stack.api.place("10.01").await];
     for poison in ["not json", &unknown] {
         let properties =
@@ -128,7 +128,7 @@ async fn an_event_on_a_queue_of_the_same_service_that_is_not_its_own_is_dead_let
     stack.api.payment_becomes(paid, PaymentStatus::Approved).await;
     // A cancellation where orders are to be placed.
     let cancel = Envelope::now(OrderCancelRequested { order_id: paid }, None);
-    let body = cancel.encode().expect("an event can be written");
+    let body = cancel.encode().expect("an event can be written").body;
     stack.amqp.publish(EventType::CreateOrderRequested, body.as_bytes(), BasicProperties::default()).await;
     let failed = stack.api.failed_messages_are(Queue::OrderCreate, 1).await;
     assert_eq!(failed[0].reason, "OrderCancelRequested does not belong on order.create.queue");
@@ -168,7 +168,7 @@ fn poison(queue: Queue) -> Vec<String> {
         contracts::topology::Service::Order => {
             envelope("OrderCreated", &format!(r#"{{"orderId":"{id}","userId":"{USER}","total":1}}"#))
         }
-        _ => approval_of(OrderId::from(id)).encode().expect("an event can be written"),
+        _ => approval_of(OrderId::from(id)).encode().expect("an event can be written").body,
     };
     poison.push(foreign);
     poison

@@ -25,7 +25,7 @@ async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
     let approval = Envelope::now(PaymentApproved { order_id, transaction_id: "t-1".to_owned() }, None);
     let event_id = approval.event_id;
     let properties = BasicProperties::default().with_message_id(event_id.to_string().into());
-    let body = approval.encode().expect("an event can be written");
+    let body = approval.encode().expect("an event can be written").body;
     stack.amqp.publish(EventType::PaymentApproved, body.as_bytes(), properties).await;
     let failed = stack.api.failed_messages_are(Queue::OrderPaymentResult, 1).await.remove(0);
     assert_eq!(failed.message_id, Some(event_id.to_string()));
@@ -113,7 +113,7 @@ async fn many_are_counted_listed_and_replayed_with_a_filter_and_a_rate() {
         user_id: USER.parse().expect("a UUID"),
         total: "10.01".parse().expect("money"),
     };
-    let foreign = Envelope::now(created, None).encode().expect("an event can be written");
+    let foreign = Envelope::now(created, None).encode().expect("an event can be written").body;
     let properties = BasicProperties::default().with_type("OrderCreated".into());
     stack.amqp.publish(EventType::PaymentApproved, foreign.as_bytes(), properties).await;
     stack.api.failed_messages_are(Queue::PaymentOrderCreated, 3).await;

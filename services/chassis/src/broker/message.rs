@@ -7,7 +7,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::telemetry::TraceContext;
 
-/// An event on its way out: from a handler through the outbox to the broker, or straight from the gateway.
+/// An event on its way out: from a transition through the outbox to the broker, or straight from the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The event's id, and the message's.
@@ -28,16 +28,17 @@ pub struct Message {
 const PERSISTENT: u8 = 2;
 
 impl Message {
-    /// The message of an event that arose at `trace`.
-    pub fn new(envelope: &Envelope, trace: TraceContext) -> serde_json::Result<Self> {
-        Ok(Self {
+    /// The message of an event that arose at `trace`. `body` is the encoded envelope.
+    #[must_use]
+    pub fn new(envelope: &Envelope, body: String, trace: TraceContext) -> Self {
+        Self {
             event_id: envelope.event_id,
             event_type: envelope.event.event_type(),
             order_id: envelope.order_id(),
             correlation_id: envelope.correlation_id.clone(),
             trace,
-            body: envelope.encode()?,
-        })
+            body,
+        }
     }
 
     /// Where it goes.
@@ -60,7 +61,7 @@ impl Message {
             .with_app_id(ShortString::from(<&str>::from(self.route().publisher)))
             .with_headers(headers);
         match &self.correlation_id {
-            // A short string holds 255 bytes; whoever sent a longer one finds it in the envelope.
+            // A short string holds 255 bytes; the envelope holds a longer one.
             Some(id) if id.len() <= 255 => properties.with_correlation_id(id.as_str().into()),
             _ => properties,
         }

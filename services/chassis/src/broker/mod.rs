@@ -1,19 +1,20 @@
 //! RabbitMQ: one supervised connection a process, the topology, and publishing with confirms.
 //!
 //! ```text
-//! connection   connect to a node → declare topology → up | blocked | down → back off → connect to the next …, for ever
-//! publisher    messages → windows → lanes (a channel each, in confirm mode) → confirmed | returned | unconfirmed
+//! connection   connect to a node → declare topology → up | blocked | down → back off → connect to the next …
+//! publisher    batches → lanes (a channel each, in confirm mode, a window at a time) → confirmed | returned | unconfirmed
 //! ```
 //!
 //! lapin's own recovery is not used: it gives up after some minutes, and a channel that the broker closed stays closed.
-//! Here a lost connection is replaced as a whole, and with it every channel, by whoever uses one.
+//! Here a lost connection is replaced as a whole, and with it every channel, by its user.
 
 mod config;
 mod connection;
 mod inspect;
+mod lane;
 mod message;
 mod publisher;
-mod room;
+mod throttle;
 mod topology;
 mod url;
 
@@ -21,8 +22,8 @@ pub use config::{BrokerConfig, BrokerVariables};
 pub use connection::{Broker, Unavailable};
 pub use inspect::{QueueDepth, queue_depths};
 pub use message::Message;
-pub use publisher::{PublishError, Publisher};
+pub use publisher::{PublishError, PublishResult, Publisher};
 pub use url::BrokerUrl;
 
 pub(crate) use message::trace_context;
-pub(crate) use room::Room;
+pub(crate) use throttle::Throttle;

@@ -1,14 +1,14 @@
-//! A message that was read successfully.
+//! From a message to the trigger that it is.
 
 use contracts::topology::Queue;
 use contracts::{DecodeError, Envelope, EventType};
 use lapin::message::Delivery;
 use thiserror::Error;
-use tracing::{Span, field, info, info_span};
+use tracing::{Span, field, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::aggregate::{Aggregate, Cause, Triggered};
 use crate::broker;
-use crate::outbox::Cause;
 use crate::telemetry::TraceContext;
 
 /// Where a message comes from.
@@ -49,44 +49,37 @@ pub(crate) enum Unreadable {
     Decode(#[from] DecodeError),
     #[error("{event_type} does not belong on {queue}")]
     WrongQueue { event_type: EventType, queue: Queue },
+    #[error("this service does not consume {0}")]
+    NotConsumed(EventType),
 }
 
-/// An event that arrived, within the span of its processing.
-pub struct Received {
-    /// The event.
-    pub envelope: Envelope,
+/// What a message was found to be.
+pub(crate) struct Received<Trigger> {
+    /// The span of its processing, to say what becomes of it.
     pub(crate) span: Span,
-    cause: Cause,
+    /// What it is to the service's aggregate.
+    pub(crate) triggered: Result<Triggered<Trigger>, Unreadable>,
 }
 
-impl Received {
-    /// Reads a message. The span of its processing exists either way, to say what became of it.
-    pub(crate) fn read(origin: &Origin, body: &[u8]) -> (Span, Result<Self, Unreadable>) {
-        let span = process_span(origin);
-        let received = decode(origin.queue, body).map(|envelope| {
-            let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
-            // A message that names none is the beginning of its own story.
-            let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());
-            span.record("messaging.message.id", field::display(envelope.event_id));
-            span.record("order.id", field::display(envelope.order_id()));
-            span.record("correlation.id", &correlation_id);
-            let cause = Cause { correlation_id: Some(correlation_id), trace: TraceContext::of(&span) };
-            Self { envelope, span: span.clone(), cause }
-        });
-        (span, received)
-    }
-
-    /// Says in the log that the message was processed, once that is committed.
-    pub(crate) fn processed(&self, queue: Queue) {
-        let event_type = self.envelope.event.event_type();
-        self.span.in_scope(|| info!(%queue, event.r#type = %event_type, "processed"));
-    }
-
-    /// What an event that is emitted on account of this one arises from.
-    #[must_use]
-    pub const fn cause(&self) -> &Cause {
-        &self.cause
-    }
+/// Reads a message.
+pub(crate) fn read<A: Aggregate>(origin: &Origin, body: &[u8]) -> Received<A::Trigger> {
+    let span = process_span(origin);
+    let triggered = decode(origin.queue, body).and_then(|envelope| {
+        let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
+        // An event that names none is the first of its saga.
+        let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());
+        span.record("messaging.message.id", field::display(envelope.event_id));
+        span.record("order.id", field::display(envelope.order_id()));
+        span.record("correlation.id", &correlation_id);
+        let not_consumed = || Unreadable::NotConsumed(envelope.event.event_type());
+        Ok(Triggered {
+            order_id: envelope.order_id(),
+            trigger: A::trigger(&envelope.event).ok_or_else(not_consumed)?,
+            cause: Some(Cause { correlation_id: Some(correlation_id), trace: TraceContext::of(&span) }),
+            event: Some(envelope),
+        })
+    });
+    Received { span, triggered }
 }
 
 fn decode(queue: Queue, body: &[u8]) -> Result<Envelope, Unreadable> {

@@ -9,6 +9,8 @@ use sqlx::{PgConnection, PgPool};
 use tracing::debug;
 use uuid::Uuid;
 
+use crate::database::StoreError;
+
 /// How long noting the reason may take; the rejection does not depend on it.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -32,7 +34,7 @@ pub(super) async fn note_reason(pool: &PgPool, queue: Queue, delivery: &Delivery
     }
 }
 
-async fn insert(pool: &PgPool, id: Uuid, reason: &str) -> Result<(), sqlx::Error> {
+async fn insert(pool: &PgPool, id: Uuid, reason: &str) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO rejections (failed_message_id, reason) VALUES ($1, $2)
          ON CONFLICT (failed_message_id) DO UPDATE SET reason = excluded.reason, rejected_at = now()",
@@ -48,9 +50,9 @@ async fn insert(pool: &PgPool, id: Uuid, reason: &str) -> Result<(), sqlx::Error
 pub(crate) async fn take_reason(
     connection: &mut PgConnection,
     id: Uuid,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar("DELETE FROM rejections WHERE failed_message_id = $1 RETURNING reason")
-        .bind(id)
-        .fetch_optional(connection)
-        .await
+) -> Result<Option<String>, StoreError> {
+    let taken = sqlx::query_scalar::<_, String>(
+        "DELETE FROM rejections WHERE failed_message_id = $1 RETURNING reason",
+    );
+    Ok(taken.bind(id).fetch_optional(connection).await?)
 }

@@ -3,53 +3,41 @@
 use contracts::topology::Queue;
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::BasicAckOptions;
-use tokio_util::sync::CancellationToken;
+use sqlx::PgPool;
 use tracing::error;
 
 use super::dead_letter::DeadLetter;
 use super::store;
-use crate::consumer::{Process, Unsettled, settle};
-use crate::health::HealthPart;
-use crate::outbox::{GaveUp, Outbox, UnitOfWork, Work};
+use crate::aggregate::Stopping;
+use crate::consumer::{DeliveryHandler, Interrupted, acknowledge};
+use crate::database::{RetryError, retry};
+use crate::tasks::Task;
 
 /// Stores the dead letters of a queue.
 pub(super) struct Collector {
-    /// The queue that they died on.
+    /// The queue that rejected them.
     pub(super) queue: Queue,
-    pub(super) outbox: Outbox,
+    pub(super) pool: PgPool,
 }
 
-impl Process for Collector {
-    async fn process(
+impl DeliveryHandler for Collector {
+    async fn handle(
         &self,
         channel: &Channel,
         deliveries: Vec<Delivery>,
-        health: &HealthPart,
-        stopping: &CancellationToken,
-    ) -> Result<(), Unsettled> {
-        for delivery in deliveries {
-            let acker = delivery.acker.clone();
+        task: &Task,
+    ) -> Result<(), Interrupted> {
+        for delivery in &deliveries {
             let letter = DeadLetter::of(self.queue, delivery);
-            match self.outbox.transact(health, stopping, &Store(&letter)).await {
-                Ok(()) => settle(channel, acker.ack(BasicAckOptions::default())).await?,
-                Err(GaveUp::Stopping) => return Err(Unsettled::Stopping),
-                Err(GaveUp::Failed(error)) => {
+            match retry(task, || store::insert(&self.pool, &letter)).await {
+                Ok(()) => acknowledge(channel, delivery).await?,
+                Err(RetryError::Stopping) => return Err(Stopping.into()),
+                Err(RetryError::Failed(error)) => {
                     // Stays in its queue, where an operator can still get at it; tried again with the next consumer.
                     error!(%error, queue = self.queue.dead_letter_queue(), "a dead letter can't be stored");
                 }
             }
         }
         Ok(())
-    }
-}
-
-struct Store<'a>(&'a DeadLetter);
-
-impl Work for Store<'_> {
-    type Output = ();
-
-    async fn run(&self, unit: &mut UnitOfWork) -> Result<(), sqlx::Error> {
-        store::insert(unit.connection(), self.0).await
     }
 }

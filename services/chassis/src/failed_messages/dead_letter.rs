@@ -13,7 +13,7 @@ use crate::telemetry::TraceContext;
 
 /// What is kept of a message that failed. Texts hold no NUL characters, which PostgreSQL can't store.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct DeadLetter {
+pub(super) struct DeadLetter<'a> {
     pub(super) id: Uuid,
     pub(super) queue: Queue,
     pub(super) exchange: String,
@@ -23,29 +23,29 @@ pub(super) struct DeadLetter {
     pub(super) correlation_id: Option<String>,
     pub(super) trace: TraceContext,
     pub(super) headers: Value,
-    pub(super) body: Vec<u8>,
+    pub(super) body: &'a [u8],
     /// The broker's word for why it is here; none if a consumer rejected it, and knows better.
     pub(super) death: Option<String>,
 }
 
-impl DeadLetter {
+impl<'a> DeadLetter<'a> {
     /// Reads a delivery of the dead-letter queue of `queue`.
-    pub(super) fn of(queue: Queue, delivery: Delivery) -> Self {
+    pub(super) fn of(queue: Queue, delivery: &'a Delivery) -> Self {
         let Delivery { exchange, routing_key, properties, data, .. } = delivery;
         let text =
             |value: &Option<lapin::types::ShortString>| value.as_ref().map(|value| clean(value.as_str()));
         let message_id = text(properties.message_id());
-        // The message's way before it died. Somebody who puts a message straight into the queue leaves none.
-        let death = Death::of(&properties, queue);
+        // The message's way before it died. A message that was published straight to the queue has none.
+        let death = Death::of(properties, queue);
         Self {
-            id: id_of(queue, properties.message_id().as_ref().map(lapin::types::ShortString::as_str), &data),
+            id: id_of(queue, properties.message_id().as_ref().map(lapin::types::ShortString::as_str), data),
             queue,
             exchange: death.exchange.unwrap_or_else(|| clean(exchange.as_str())),
             routing_key: death.routing_key.unwrap_or_else(|| clean(routing_key.as_str())),
             message_id,
             event_type: text(properties.kind()),
             correlation_id: text(properties.correlation_id()),
-            trace: broker::trace_context(&properties),
+            trace: broker::trace_context(properties),
             headers: properties.headers().as_ref().map_or_else(|| Value::Object(Map::new()), table),
             body: data,
             death: match death.reason.as_deref() {

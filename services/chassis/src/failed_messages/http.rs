@@ -17,8 +17,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::actions::{self, Outcome};
-use super::queries;
+use super::store::{self, Decision, Discard};
 use crate::http::{self, RouteTable};
 
 /// What [`routes`] answers.
@@ -48,7 +47,7 @@ pub fn routes(pool: PgPool) -> BoxedFilter<(Response,)> {
         .then(async |query: String, page, pool: PgPool| list(&pool, &query, page).await);
     let find = warp::get().and(warp::path!("failed-messages" / String)).and(pool.clone()).then(
         async |id: String, pool: PgPool| match http::id("id", &id) {
-            Ok(id) => http::found(queries::find(&pool, id).await),
+            Ok(id) => http::found(store::find(&pool, id).await),
             Err(problem) => http::problem(problem),
         },
     );
@@ -76,7 +75,7 @@ pub fn routes(pool: PgPool) -> BoxedFilter<(Response,)> {
 
 async fn list(pool: &PgPool, query: &str, page: PageRequest) -> Response {
     match read_filter(query) {
-        Ok(filter) => http::found(queries::list(pool, &filter, page).await.map(Some)),
+        Ok(filter) => http::found(store::list(pool, &filter, page).await.map(Some)),
         Err(errors) => http::problem(Problem::invalid(errors)),
     }
 }
@@ -86,7 +85,7 @@ async fn replay(pool: &PgPool, id: &str, actor: &str) -> Response {
         Ok(id) => id,
         Err(problem) => return http::problem(problem),
     };
-    match actions::replay(pool, id, actor).await {
+    match store::replay(pool, id, actor).await {
         Ok(outcome) => answer(outcome, &ReplayAccepted { matching: 1, scheduled: 1 }),
         Err(error) => http::database_problem(&error),
     }
@@ -111,11 +110,11 @@ async fn replay_all(pool: &PgPool, body: &[u8], actor: &str) -> Response {
     }
     let filter = FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..request.filter };
     let done = async {
-        let matching = queries::count(pool, &filter).await?;
+        let matching = store::count(pool, &filter).await?;
         let scheduled = if request.dry_run {
             0
         } else {
-            actions::replay_all(pool, &filter, request.rate_per_second, actor).await?
+            store::replay_matching(pool, &filter, request.rate_per_second, actor).await?
         };
         Ok(ReplayAccepted { matching, scheduled })
     };
@@ -138,17 +137,17 @@ async fn discard(pool: &PgPool, id: &str, body: &[u8], actor: &str) -> Response 
         let wrong = InvalidMember::new("reason", "must say why the message is given up");
         return http::problem(Problem::invalid(vec![wrong]));
     }
-    match actions::discard(pool, id, actor, request.reason.trim()).await {
+    match store::discard(pool, Discard { id, actor, reason: request.reason.trim() }).await {
         Ok(outcome) => answer(outcome, &request),
         Err(error) => http::database_problem(&error),
     }
 }
 
-fn answer(outcome: Outcome, done: &impl serde::Serialize) -> Response {
+fn answer(outcome: Decision, done: &impl serde::Serialize) -> Response {
     match outcome {
-        Outcome::Done => http::json(StatusCode::ACCEPTED, done),
-        Outcome::Unknown => http::problem(Problem::not_found("There is no such failed message.")),
-        Outcome::Refused(status) => http::problem(Problem::new(
+        Decision::Taken => http::json(StatusCode::ACCEPTED, done),
+        Decision::Unknown => http::problem(Problem::not_found("There is no such failed message.")),
+        Decision::Refused(status) => http::problem(Problem::new(
             409,
             format!("The message is {status}; only a FAILED one can be discarded."),
         )),

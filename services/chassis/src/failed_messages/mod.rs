@@ -1,33 +1,30 @@
-//! Messages that could not be handled: out of the dead-letter queues, into the database, into somebody's hands.
+//! Messages that could not be handled: out of the dead-letter queues, into the database, for an operator to decide.
 //!
 //! ```text
-//! consumer rejects → dead-letter queue → collector → failed_messages ─ replay ─→ replayer → the same handler
+//! consumer rejects → dead-letter queue → collector → failed_messages ─ replay ─→ replayer → Applier → mark
 //!        └ why → rejections ──────────────────┘           └─ discard
 //! ```
 //!
-//! A message is acknowledged on its dead-letter queue only once it is stored. Replaying hands it to the handler of its
-//! queue again, in one transaction with the mark that it was: no broker in between, nothing to lose. It keeps its event
-//! id, so replaying what was handled in the meantime changes nothing.
+//! A message is acknowledged on its dead-letter queue only once it is stored. Replaying applies it to its order as the
+//! consumer of its queue would, without a broker in between, then marks it. It keeps its event id, so replaying what was
+//! applied in the meantime, or replaying it twice because the process died before the mark, changes nothing.
 
-mod actions;
 mod collector;
 mod dead_letter;
+mod gauge;
 mod http;
-mod queries;
 mod replayer;
 mod store;
 
-use std::sync::Arc;
-
-use contracts::topology::{Queue, Service};
-use strum::VariantArray;
+use contracts::topology::Queue;
+use sqlx::PgPool;
 
 pub use http::{ROUTES, routes};
 
+use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
-use crate::consumer::{Handler, Runner};
+use crate::consumer::Subscription;
 use crate::health::Health;
-use crate::outbox::Outbox;
 use crate::tasks::Tasks;
 use collector::Collector;
 use replayer::Replayer;
@@ -35,21 +32,24 @@ use replayer::Replayer;
 /// Most dead letters held unacknowledged.
 const PREFETCH: u16 = 100;
 
-/// Collects the dead letters of `service`, and replays those that somebody wants replayed.
-pub fn start(
-    service: Service,
-    handler: Arc<impl Handler>,
-    broker: &Broker,
-    outbox: &Outbox,
-    health: &Health,
-    tasks: &Tasks,
-) {
-    let queues = Queue::VARIANTS.iter().copied().filter(move |queue| queue.consumer() == service);
-    for queue in queues.clone() {
-        let process = Collector { queue, outbox: outbox.clone() };
-        let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
-        Runner { queue, process, broker, prefetch: PREFETCH }.start(health, tasks);
+/// Failed messages of the queues that a service consumes.
+pub(crate) struct FailedMessages<A: Aggregate> {
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) applier: Applier<A>,
+    pub(crate) broker: Broker,
+    pub(crate) pool: PgPool,
+}
+
+impl<A: Aggregate> FailedMessages<A> {
+    /// Collects dead letters, and replays those that an operator wants replayed.
+    pub(crate) fn start(self, health: &Health, tasks: &Tasks) {
+        let Self { queues, applier, broker, pool } = self;
+        for &queue in &queues {
+            let handler = Collector { queue, pool: pool.clone() };
+            let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
+            Subscription { queue, handler, broker, prefetch: PREFETCH }.start(health, tasks);
+        }
+        Replayer { applier, pool: pool.clone() }.start(health, tasks);
+        gauge::start(pool, queues, tasks);
     }
-    Replayer { handler, outbox: outbox.clone() }.start(health, tasks);
-    store::measure(outbox.pool().clone(), queues.collect(), tasks);
 }

@@ -1,155 +1,116 @@
 //! Handles failed messages again, in their turn.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::topology::Queue;
-use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
+use sqlx::PgPool;
 use strum::VariantArray;
-use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, warn};
-use uuid::Uuid;
+use tracing::{Instrument, error, info, warn};
 
-use super::store;
-use crate::consumer::{Handler, Origin, Received, Verdict};
-use crate::database;
-use crate::health::{Health, HealthPart};
-use crate::outbox::{GaveUp, Outbox, UnitOfWork, Work};
-use crate::tasks::Tasks;
-use crate::telemetry::TraceContext;
+use super::store::{self, Due};
+use crate::aggregate::{Aggregate, Applier, IfLocked, Outcome, Stopping};
+use crate::consumer::{Origin, Received, read};
+use crate::database::{RetryError, retry};
+use crate::health::Health;
+use crate::tasks::{Task, Tasks};
 
 /// How often it is looked for messages whose turn has come.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Replays what is due.
-pub(super) struct Replayer<H> {
-    pub(super) handler: Arc<H>,
-    pub(super) outbox: Outbox,
+pub(super) struct Replayer<A: Aggregate> {
+    pub(super) applier: Applier<A>,
+    pub(super) pool: PgPool,
 }
 
-impl<H: Handler> Replayer<H> {
+/// What became of a message.
+enum Replay {
+    Done,
+    /// It failed again, and why.
+    Failed(String),
+    /// Another transaction is working on its order; it stays due.
+    Postponed,
+}
+
+impl<A: Aggregate> Replayer<A> {
     pub(super) fn start(self, health: &Health, tasks: &Tasks) {
-        let (health, stopping) = (health.part("replayer"), tasks.stopping());
-        health.up();
-        tasks.spawn_essential("replayer", self.run(health, stopping));
+        tasks.spawn_monitored("replayer", health, |task| self.run(task));
     }
 
-    async fn run(self, health: HealthPart, stopping: CancellationToken) {
-        while !stopping.is_cancelled() {
-            let found = match self
-                .outbox
-                .transact(&health, &stopping, &ReplayNext { handler: &*self.handler })
-                .await
-            {
-                Ok(found) => found,
-                Err(GaveUp::Stopping) => return,
-                Err(GaveUp::Failed(error)) => self.give_back(&health, &stopping, &error.to_string()).await,
-            };
-            if found {
-                self.handler.committed();
-                continue;
-            }
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-        }
-    }
-
-    /// The message whose transaction failed is the one whose turn it is; it fails with the reason of that.
-    async fn give_back(&self, health: &HealthPart, stopping: &CancellationToken, reason: &str) -> bool {
-        self.outbox.transact(health, stopping, &FailNext { reason }).await.unwrap_or(false)
-    }
-}
-
-/// A message whose turn has come, locked.
-struct Due {
-    id: Uuid,
-    origin: Option<Origin>,
-    body: Vec<u8>,
-}
-
-/// Handles the next message whose turn has come and marks it, in one transaction. Returns whether there was one.
-struct ReplayNext<'a, H> {
-    handler: &'a H,
-}
-
-impl<H: Handler> Work for ReplayNext<'_, H> {
-    type Output = bool;
-
-    async fn run(&self, unit: &mut UnitOfWork) -> Result<bool, sqlx::Error> {
-        let Some(due) = next(unit.connection()).await? else { return Ok(false) };
-        let id = due.id;
-        let verdict = match due.origin {
-            None => Verdict::Poison("its queue is none of this service's any more".to_owned()),
-            Some(origin) => match Received::read(&origin, &due.body) {
-                (_, Err(error)) => Verdict::Poison(error.to_string()),
-                (span, Ok(received)) => {
-                    let batch = [received];
-                    let verdicts = self.handler.handle(unit, &batch).instrument(span).await?;
-                    verdicts.into_iter().next().unwrap_or(Verdict::Done)
+    async fn run(self, task: Task) {
+        task.health.up();
+        loop {
+            match self.replay_next(&task).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    if task.unless_stopping(tokio::time::sleep(INTERVAL)).await.is_none() {
+                        return;
+                    }
                 }
-            },
-        };
-        match verdict {
-            Verdict::Done => {
-                info!(failed_message.id = %id, "replayed");
-                store::mark_replayed(unit.connection(), id).await?;
-            }
-            Verdict::Poison(reason) => {
-                warn!(failed_message.id = %id, reason, "failed again");
-                store::mark_failed(unit.connection(), id, &reason).await?;
+                Err(Stopping) => return,
             }
         }
-        Ok(true)
     }
-}
 
-/// Fails the next message whose turn has come.
-struct FailNext<'a> {
-    reason: &'a str,
-}
-
-impl Work for FailNext<'_> {
-    type Output = bool;
-
-    async fn run(&self, unit: &mut UnitOfWork) -> Result<bool, sqlx::Error> {
-        let Some(due) = next(unit.connection()).await? else { return Ok(false) };
-        store::mark_failed(unit.connection(), due.id, self.reason).await?;
-        Ok(true)
+    /// Handles the next message whose turn has come. Returns whether there may be another one.
+    async fn replay_next(&self, task: &Task) -> Result<bool, Stopping> {
+        let Some(due) = self.persist(task, || store::next_due(&self.pool)).await?.flatten() else {
+            return Ok(false);
+        };
+        let id = due.id;
+        let marked = match self.replay(due, task).await? {
+            Replay::Postponed => None,
+            Replay::Done => {
+                info!(failed_message.id = %id, "failed message replayed");
+                self.persist(task, || store::mark_replayed(&self.pool, id)).await?
+            }
+            Replay::Failed(reason) => {
+                warn!(failed_message.id = %id, reason, "failed message failed again");
+                self.persist(task, || store::mark_failed(&self.pool, id, &reason)).await?
+            }
+        };
+        Ok(marked.is_some())
     }
-}
 
-async fn next(connection: &mut PgConnection) -> Result<Option<Due>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT id, queue, exchange, routing_key, correlation_id, trace_context, body
-         FROM failed_messages
-         WHERE replay_at <= now()
-         ORDER BY replay_at, id
-         LIMIT 1
-         FOR UPDATE SKIP LOCKED",
-    )
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let name: &str = row.try_get("queue")?;
-    let queue = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == name);
-    let trace: Json<TraceContext> = row.try_get("trace_context")?;
-    let origin = match queue {
-        None => None,
-        Some(queue) => Some(Origin {
+    /// Applies a message as its consumer would.
+    async fn replay(&self, due: Due, task: &Task) -> Result<Replay, Stopping> {
+        let Some(queue) = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == due.queue) else {
+            return Ok(Replay::Failed("this service no longer consumes its queue".to_owned()));
+        };
+        let origin = Origin {
             queue,
-            exchange: row.try_get("exchange")?,
-            routing_key: row.try_get("routing_key")?,
-            correlation_id: row.try_get("correlation_id")?,
-            trace: trace.0,
+            exchange: due.exchange,
+            routing_key: due.routing_key,
+            correlation_id: due.correlation_id,
+            trace: due.trace_context,
             delivery_tag: None,
-        }),
-    };
-    Ok(Some(Due {
-        id: row.try_get("id")?,
-        origin,
-        body: database::decode(row.try_get::<Vec<u8>, _>("body"))?,
-    }))
+        };
+        let Received { span, triggered } = read::<A>(&origin, &due.body);
+        let triggered = match triggered {
+            Ok(triggered) => triggered,
+            Err(unreadable) => return Ok(Replay::Failed(unreadable.to_string())),
+        };
+        let outcomes = self.applier.apply(&[triggered], IfLocked::Skip, task).instrument(span).await?;
+        Ok(match outcomes.into_iter().next() {
+            Some(Outcome::Applied(_)) => Replay::Done,
+            Some(Outcome::Rejected(rejection)) => Replay::Failed(rejection.to_string()),
+            None => Replay::Postponed,
+        })
+    }
+
+    /// Reads or writes, as often as it takes; `None` if it can't be done.
+    async fn persist<T, F>(&self, task: &Task, attempt: impl FnMut() -> F) -> Result<Option<T>, Stopping>
+    where
+        F: Future<Output = Result<T, crate::database::StoreError>> + Send,
+        T: Send,
+    {
+        match retry(task, attempt).await {
+            Ok(done) => Ok(Some(done)),
+            Err(RetryError::Stopping) => Err(Stopping),
+            Err(RetryError::Failed(error)) => {
+                error!(%error, "a failed message can't be replayed");
+                Ok(None)
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tracing::{debug, error};
 use warp::reply::Response;
 
-use crate::database::Failure;
+use crate::database::{FailureKind, StoreError};
 
 /// A JSON response.
 #[must_use]
@@ -35,7 +35,7 @@ pub fn problem(problem: Problem) -> Response {
 
 /// What a query found: 200, 404, or the problem that the database has.
 #[must_use]
-pub fn found<T: Serialize>(result: Result<Option<T>, sqlx::Error>) -> Response {
+pub fn found<T: Serialize>(result: Result<Option<T>, StoreError>) -> Response {
     match result {
         Ok(Some(body)) => json(StatusCode::OK, &body),
         Ok(None) => problem(Problem::not_found("There is no such thing.")),
@@ -45,8 +45,8 @@ pub fn found<T: Serialize>(result: Result<Option<T>, sqlx::Error>) -> Response {
 
 /// A database error as the client may see it: 503 if it is worth trying again, 500 if not, and nothing of its text.
 #[must_use]
-pub fn database_problem(error: &sqlx::Error) -> Response {
-    if Failure::of(error) == Failure::Message {
+pub fn database_problem(error: &StoreError) -> Response {
+    if error.kind() == FailureKind::Message {
         error!(%error, "a query failed");
         return problem(Problem::new(500, "The request could not be handled."));
     }

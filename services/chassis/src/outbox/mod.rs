@@ -1,30 +1,26 @@
 //! The transactional outbox: state and messages are one commit.
 //!
 //! ```text
-//! handler → UnitOfWork ─ commit ─→ outbox rows ─ fast path ─→ relay ─→ publisher ─→ confirmed: delete the rows
-//!                                       └── what the fast path left behind ─→ sweeper ─→ publisher ─┘
+//! Applier ─ commit ─→ outbox rows ─ fast path ─→ relay ─→ publisher ─→ confirmed: delete the rows
+//!                          └── what the fast path left behind ─→ sweeper ─→ publisher ─┘
 //! ```
 //!
 //! The fast path carries the rows of a committed transaction straight to the publisher, in memory. Whatever it does
-//! not get confirmed (broker away, process killed, queue full) stays in the table, and the sweeper of any replica
-//! publishes it. Rows belong to nobody; a message sent twice is absorbed by the consumers' guards.
+//! not get confirmed (broker unavailable, process killed, queue full) stays in the table, and the sweeper of any replica
+//! publishes it. No row belongs to a process; a message published twice is absorbed by the consumers' guards.
 
+mod gauge;
 mod relay;
 mod store;
 mod sweeper;
-mod transact;
-mod unit_of_work;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-use crate::broker::Publisher;
+use crate::broker::{Message, Publisher};
+use crate::database::StoreError;
 use crate::tasks::Tasks;
-
-pub use transact::{GaveUp, Work};
-pub use unit_of_work::{Cause, UnitOfWork};
-
 use relay::Relay;
 
 /// Age at which a row counts as left behind. The fast path needs some milliseconds; under load, some hundred.
@@ -33,31 +29,38 @@ const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(3);
 /// Most rows that are published, confirmed and deleted together.
 const BATCH: usize = 500;
 
-/// Begins units of work, and sees to it that their messages leave. Cheap to clone.
+/// Takes the messages of transactions. Cheap to clone.
 #[derive(Clone)]
-pub struct Outbox {
-    pool: PgPool,
+pub(crate) struct Outbox {
     relay: Relay,
 }
 
 impl Outbox {
-    /// Starts relay and sweeper. `pool` is for the units of work; `relaxed` for deleting what was published, which
-    /// may be forgotten in a crash of the database, since publishing it again does no harm.
-    #[must_use]
-    pub fn start(pool: PgPool, relaxed: PgPool, publisher: Publisher, tasks: &Tasks) -> Self {
-        let relay = Relay::start(&relaxed, &publisher, tasks);
-        sweeper::start(relaxed, publisher, tasks);
-        Self { pool, relay }
+    /// Connections that relay, sweeper and gauge need together.
+    pub(crate) const CONNECTIONS: u32 = 4;
+
+    /// Starts relay and sweeper. `pool` is for deleting what was published: its commits may be forgotten in a crash of the
+    /// database, since publishing a message again does no harm.
+    pub(crate) fn start(pool: PgPool, publisher: Publisher, tasks: &Tasks) -> Self {
+        let relay = Relay::start(&pool, &publisher, tasks);
+        gauge::start(pool.clone(), tasks);
+        sweeper::start(pool, publisher, tasks);
+        Self { relay }
     }
 
-    /// Begins a transaction that can change rows and emit events.
-    pub async fn begin(&self) -> Result<UnitOfWork, sqlx::Error> {
-        UnitOfWork::begin(&self.pool, self.relay.clone()).await
+    /// Writes messages down, in the transaction that they belong to.
+    pub(crate) async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        messages: &[Message],
+    ) -> Result<(), StoreError> {
+        if messages.is_empty() { Ok(()) } else { store::insert(connection, messages).await }
     }
 
-    /// The pool of the units of work, for reading.
-    #[must_use]
-    pub const fn pool(&self) -> &PgPool {
-        &self.pool
+    /// Publishes the messages of a committed transaction.
+    pub(crate) fn publish(&self, messages: Vec<Message>) {
+        if !messages.is_empty() {
+            self.relay.offer(messages);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::broker::{Message, Publisher};
 use crate::crash_here;
 use crate::tasks::Tasks;
 
-/// Commits whose messages may wait for the relay; those of further ones are left to the sweeper.
+/// Transactions whose messages may wait for the relay; those of further ones are left to the sweeper.
 const QUEUE: usize = 4096;
 
 const WORKERS: usize = 2;
@@ -26,7 +26,7 @@ impl Relay {
         let (sender, receiver) = async_channel::bounded(QUEUE);
         for number in 0..WORKERS {
             let worker = Worker {
-                commits: receiver.clone(),
+                committed: receiver.clone(),
                 pool: pool.clone(),
                 publisher: publisher.clone(),
                 stopping: tasks.stopping(),
@@ -36,17 +36,17 @@ impl Relay {
         Self(sender)
     }
 
-    /// Hands over the messages of one commit. They are in the table already, so nothing is lost if the relay has
+    /// Hands over the messages of one transaction. They are in the table already, so nothing is lost if the relay has
     /// too much to do.
     pub(super) fn offer(&self, messages: Vec<Message>) {
         if self.0.try_send(messages).is_err() {
-            debug!("the relay is busy; the sweeper publishes these messages");
+            debug!("the outbox relay is busy; the sweeper publishes these messages");
         }
     }
 }
 
 struct Worker {
-    commits: Receiver<Vec<Message>>,
+    committed: Receiver<Vec<Message>>,
     pool: PgPool,
     publisher: Publisher,
     stopping: CancellationToken,
@@ -57,19 +57,19 @@ impl Worker {
         loop {
             let received = tokio::select! {
                 biased;
-                received = self.commits.recv() => received,
+                received = self.committed.recv() => received,
                 () = self.stopping.cancelled() => {
-                    // Nobody offers anything any more; what is queued is received until the channel is empty.
-                    self.commits.close();
+                    // No transaction is committed any more; what is queued is received until the channel is empty.
+                    self.committed.close();
                     continue;
                 }
             };
             let Ok(mut batch) = received else {
-                // Everybody who could offer something is gone: the service stops, and this worker is the next to be told.
+                // Every sender is gone: the service stops, and this worker is the next to be told.
                 return self.stopping.cancelled().await;
             };
             while batch.len() < BATCH
-                && let Ok(more) = self.commits.try_recv()
+                && let Ok(more) = self.committed.try_recv()
             {
                 batch.extend(more);
             }
@@ -78,17 +78,12 @@ impl Worker {
     }
 
     async fn publish(&self, batch: Vec<Message>) {
-        let events: Vec<EventId> = batch.iter().map(|message| message.event_id).collect();
-        let results = self.publisher.publish_all(batch).await;
-        let confirmed: Vec<EventId> = events
-            .iter()
-            .zip(&results)
-            .filter(|(_, result)| result.is_ok())
-            .map(|(event, _)| *event)
-            .collect();
-        if confirmed.len() < events.len() {
+        let published = self.publisher.publish_all(batch).await;
+        let confirmed: Vec<EventId> =
+            published.iter().filter(|(_, result)| result.is_ok()).map(|(event, _)| *event).collect();
+        if confirmed.len() < published.len() {
             // The sweeper meets the same error, and reports it.
-            debug!(left = events.len() - confirmed.len(), "messages stay in the outbox for now");
+            debug!(left = published.len() - confirmed.len(), "unconfirmed messages stay in the outbox");
         }
         crash_here!("after-confirm-before-delete");
         if !confirmed.is_empty()

@@ -1,10 +1,9 @@
-//! The slow path: publishes what the fast path left behind, and watches how much that is.
+//! The slow path: publishes what the fast path left behind.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
+use contracts::EventId;
 use contracts::topology::Queue;
-use opentelemetry::metrics::Gauge;
 use sqlx::PgPool;
 use strum::VariantArray;
 use thiserror::Error;
@@ -12,53 +11,41 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{BATCH, LEFT_BEHIND_AFTER, store};
-use crate::broker::{Message, PublishError, Publisher, Room};
+use super::store::{self, Claim};
+use super::{BATCH, LEFT_BEHIND_AFTER};
+use crate::broker::{Message, PublishError, Publisher, Throttle};
+use crate::database::StoreError;
 use crate::tasks::Tasks;
-use crate::telemetry::METER;
 
 /// How often an empty outbox, or one that can't be published, is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a queue may be long before its messages are passed over, so that others get their turn. Its consumer is away
-/// then, or very slow.
+/// How long a queue may be long before its messages are passed over, so that others get their turn. Its consumer is not
+/// running then, or very slow.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often the backlog is measured.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
-
-static DEPTH: LazyLock<Gauge<u64>> = LazyLock::new(|| {
-    METER
-        .u64_gauge("paysaga.outbox.depth")
-        .with_description("Messages in the outbox, published or not.")
-        .build()
-});
-
-static AGE: LazyLock<Gauge<f64>> = LazyLock::new(|| {
-    METER
-        .f64_gauge("paysaga.outbox.oldest_age")
-        .with_unit("s")
-        .with_description("Age of the oldest message in the outbox.")
-        .build()
-});
 
 #[derive(Debug, Error)]
 enum SweepError {
     #[error("the outbox can't be read: {0}")]
-    Database(#[from] sqlx::Error),
+    Store(#[from] StoreError),
     #[error("{count} messages stay in the outbox: {error}")]
     Publish { count: usize, error: PublishError },
     #[error("messages stay in the outbox: {0} is long and gets no shorter")]
-    NoRoom(Queue),
+    LongQueue(Queue),
 }
 
 /// One walk through the table.
-#[derive(Default)]
 struct Pass {
     /// The row before the next batch.
-    cursor: Uuid,
+    cursor: EventId,
     /// Queues that got no shorter; what belongs there waits for the next pass.
-    full: Vec<Queue>,
+    long: Vec<Queue>,
+}
+
+impl Pass {
+    fn begin() -> Self {
+        Self { cursor: Uuid::nil().into(), long: Vec::new() }
+    }
 }
 
 /// What one batch came to.
@@ -70,16 +57,15 @@ struct Swept {
 }
 
 pub(super) fn start(pool: PgPool, publisher: Publisher, tasks: &Tasks) {
-    let room = publisher.room();
-    let sweeper = Sweeper { pool: pool.clone(), publisher, room, stopping: tasks.stopping() };
+    let throttle = publisher.throttle();
+    let sweeper = Sweeper { pool, publisher, throttle, stopping: tasks.stopping() };
     tasks.spawn_essential("outbox sweeper", sweeper.sweep());
-    tasks.spawn_every(MEASURE_INTERVAL, "outbox gauge", move || measure(pool.clone()));
 }
 
 struct Sweeper {
     pool: PgPool,
     publisher: Publisher,
-    room: Room,
+    throttle: Throttle,
     stopping: CancellationToken,
 }
 
@@ -87,7 +73,7 @@ impl Sweeper {
     /// Walks through the table, pass after pass. Within a pass each row is tried once, so rows that can't be published
     /// (their queue is missing or full) never keep those behind them from their turn.
     async fn sweep(mut self) {
-        let mut pass = Pass::default();
+        let mut pass = Pass::begin();
         let mut reported = None;
         while !self.stopping.is_cancelled() {
             let swept = match self.publisher.availability() {
@@ -98,10 +84,10 @@ impl Sweeper {
                 // The connection reports itself; there is nothing to read rows for.
                 Err(_) => Swept { more: false, left: None },
             };
-            let left = swept.left.or_else(|| pass.full.first().map(|queue| SweepError::NoRoom(*queue)));
+            let left = swept.left.or_else(|| pass.long.first().map(|queue| SweepError::LongQueue(*queue)));
             report(&mut reported, left.as_ref());
             if !swept.more {
-                pass = Pass::default();
+                pass = Pass::begin();
                 tokio::select! {
                     () = self.stopping.cancelled() => {}
                     () = tokio::time::sleep(INTERVAL) => {}
@@ -110,28 +96,26 @@ impl Sweeper {
         }
     }
 
-    async fn sweep_batch(&mut self, pass: &mut Pass) -> Result<Swept, sqlx::Error> {
+    async fn sweep_batch(&mut self, pass: &mut Pass) -> Result<Swept, StoreError> {
         // The rows stay locked while they are published: another replica passes over them. The patience for long queues
         // and the publisher's timeout bound how long, and PostgreSQL's idle_in_transaction_session_timeout bounds it
         // again.
         let mut transaction = self.pool.begin().await?;
         let without: Vec<_> =
-            pass.full.iter().flat_map(|queue| queue.routes()).map(|route| route.event_type).collect();
-        let mut messages =
-            store::claim_left_behind(&mut transaction, pass.cursor, LEFT_BEHIND_AFTER, &without, BATCH)
-                .await?;
+            pass.long.iter().flat_map(|queue| queue.routes()).map(|route| route.event_type).collect();
+        let claim = Claim { after: pass.cursor, age: LEFT_BEHIND_AFTER, without: &without, limit: BATCH };
+        let mut messages = store::claim(&mut transaction, claim).await?;
         let more = messages.len() == BATCH;
         let Some(last) = messages.last() else {
             return Ok(Swept { more, left: None });
         };
-        pass.cursor = last.event_id.as_uuid();
-        self.wait_for_room(&messages, pass).await;
-        messages.retain(|message| !pass.full.contains(&message.route().queue));
-        let events: Vec<_> = messages.iter().map(|message| message.event_id).collect();
-        let results = self.publisher.publish_all(messages).await;
+        pass.cursor = last.event_id;
+        self.wait_for_short_queues(&messages, pass).await;
+        messages.retain(|message| !pass.long.contains(&message.route().queue));
+        let published = self.publisher.publish_all(messages).await;
         let (confirmed, left): (Vec<_>, Vec<_>) =
-            events.iter().zip(results).partition(|(_, result)| result.is_ok());
-        let confirmed: Vec<_> = confirmed.into_iter().map(|(event, _)| *event).collect();
+            published.into_iter().partition(|(_, result)| result.is_ok());
+        let confirmed: Vec<_> = confirmed.into_iter().map(|(event, _)| event).collect();
         store::delete(&mut *transaction, &confirmed).await?;
         transaction.commit().await?;
         let count = left.len();
@@ -141,18 +125,18 @@ impl Sweeper {
 
     /// What was left behind waits here rather than in front of what is new: a queue gives its messages out in their
     /// order, so a long one would make every new order wait for all of it.
-    async fn wait_for_room(&mut self, messages: &[Message], pass: &mut Pass) {
+    async fn wait_for_short_queues(&mut self, messages: &[Message], pass: &mut Pass) {
         for &queue in Queue::VARIANTS {
             let needed = messages.iter().any(|message| message.route().queue == queue);
-            let has_room = async {
+            let short = async {
                 tokio::select! {
                     biased;
                     () = self.stopping.cancelled() => false,
-                    has_room = self.room.soon(queue, PATIENCE) => has_room,
+                    short = self.throttle.wait_until_short(queue, PATIENCE) => short,
                 }
             };
-            if needed && !has_room.await {
-                pass.full.push(queue);
+            if needed && !short.await {
+                pass.long.push(queue);
             }
         }
     }
@@ -162,7 +146,7 @@ impl Sweeper {
 fn report(reported: &mut Option<String>, left: Option<&SweepError>) {
     let cause = left.map(|error| match error {
         SweepError::Publish { error, .. } => error.to_string(),
-        SweepError::Database(_) | SweepError::NoRoom(_) => error.to_string(),
+        SweepError::Store(_) | SweepError::LongQueue(_) => error.to_string(),
     });
     if cause == *reported {
         return;
@@ -173,12 +157,4 @@ fn report(reported: &mut Option<String>, left: Option<&SweepError>) {
         info!("the outbox empties again");
     }
     *reported = cause;
-}
-
-async fn measure(pool: PgPool) {
-    // An outbox that can't be read keeps its last measure; the database's health says why.
-    if let Ok((depth, age)) = store::backlog(&pool).await {
-        DEPTH.record(depth, &[]);
-        AGE.record(age, &[]);
-    }
 }

@@ -13,7 +13,7 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
 /// Where in which trace something happened (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TraceContext {
     /// Version, trace id, span id and flags.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -30,14 +30,14 @@ impl CollectionConfig {
         Some(Self { concurrency: concurrency? as usize, timeout: timeout? })
     }
 
-    /// How long a step belongs to whoever took it: the call and some time to commit its result. Should it lapse too
-    /// early, two replicas ask the same question under the same key, and the second answer changes nothing.
+    /// How long a step belongs to the replica that took it: the call and some time to commit its result. Should it lapse
+    /// too early, two replicas ask the same question under the same key, and the second answer changes nothing.
     pub(super) fn lease(&self) -> Duration {
         self.timeout + Duration::from_secs(5)
     }
 
     /// How long after its sending a charge may still reach the provider.
-    pub(super) fn arrival(&self) -> Duration {
+    pub(crate) fn charge_transit(&self) -> Duration {
         self.timeout * 3
     }
 }

@@ -1,38 +1,39 @@
 //! Carries out what payments are due for: charges, lookups, refunds.
 //!
 //! ```text
-//! taker: due steps → lease committed → asker: provider (many at a time, outside of any transaction) → settler: transition → commit
+//! steps: due → taken, with a lease (committed) → provider client (many calls at a time, outside of any transaction)
+//!     ↑                                                  ↓
+//!     └──────────────── answers: applied (committed) ←───┘
 //! ```
 //!
-//! The provider is never called inside a transaction, and never before it is committed that it will be. An asker that
-//! dies leaves a lease that lapses; whoever takes the step then looks the charge up first.
+//! The provider is never called inside a transaction, and never before it is committed that it will be. A replica that
+//! dies during a call leaves a lease that lapses; the replica that takes the step then looks the charge up first.
 
-mod asker;
+mod answers;
 mod breaker;
 mod config;
-mod settler;
-mod taker;
+mod provider_client;
+mod steps;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use chassis::health::Health;
-use chassis::outbox::Outbox;
-use chassis::tasks::Tasks;
+use chassis::aggregate::Cause;
+use chassis::participant::Running;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tracing::info;
 
 pub(crate) use config::{CollectionConfig, CollectionVariables};
 
-use crate::domain::Trigger;
+use crate::domain::{ProviderCall, Trigger};
+use crate::handlers::Payments;
 use crate::provider::PaymentProvider;
-use crate::store::{self, Note, TakenStep};
-use asker::Asker;
+use crate::store::payments;
+use answers::Answers;
 use breaker::Breaker;
-use settler::Settler;
-use taker::Taker;
+use provider_client::ProviderClient;
+use steps::Steps;
 
 /// How often payments whose outcome is unknown are counted.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
@@ -46,64 +47,43 @@ static UNKNOWN: LazyLock<Gauge<u64>> = LazyLock::new(|| {
         .build()
 });
 
-/// What the provider answered to a step, as the saga sees it.
+/// What the provider answered to a call.
 struct Answer {
-    step: TakenStep,
+    call: ProviderCall,
     trigger: Trigger,
-    note: Note,
+    cause: Cause,
 }
 
-impl Answer {
-    /// Says in the log that the answer was written down.
-    fn settled(&self) {
-        info!(
-            order.id = %self.step.order_id,
-            payment.id = %self.step.payment_id,
-            payment.attempt = self.step.attempt,
-            step = <&str>::from(self.step.step),
-            answer = <&str>::from(&self.trigger),
-            error = self.note.error,
-            correlation.id = self.note.cause.correlation_id,
-            "answer of the provider settled"
-        );
-    }
-}
-
-/// Starts taking, asking and settling. `steps_due` wakes the taker; it looks by itself as well.
+/// Starts taking steps, calling the provider and applying its answers. `steps_due` wakes it; it looks by itself as well.
 pub(crate) fn start(
     provider: impl PaymentProvider,
     config: &CollectionConfig,
-    outbox: Outbox,
     steps_due: Arc<Notify>,
-    health: &Health,
-    intake: &Tasks,
-    work: &Tasks,
+    running: Running<Payments>,
 ) {
-    let pool = outbox.pool().clone();
+    let Running { applier, pool, lifecycle } = running;
     let (answers, answered) = mpsc::channel(config.concurrency);
-    let asker = Arc::new(Asker { provider, timeout: config.timeout, breaker: Breaker::new() });
-    let taker = Taker {
+    let client = Arc::new(ProviderClient { provider, timeout: config.timeout, breaker: Breaker::new() });
+    let steps = Steps {
+        applier: applier.clone(),
         pool: pool.clone(),
-        asker,
+        client,
         slots: Arc::new(Semaphore::new(config.concurrency)),
         lease: config.lease(),
-        arrival: config.arrival(),
         answers,
-        steps_due: Arc::clone(&steps_due),
-        stopping: intake.stopping(),
-        work: work.clone(),
+        wake_up: steps_due,
+        work: lifecycle.work.clone(),
     };
-    let settler =
-        Settler { outbox, health: health.part("payment results"), steps_due, stopping: work.stopping() };
-    intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
+    lifecycle.intake.spawn_monitored("payment steps", &lifecycle.health, |task| steps.run(task));
+    let answers = Answers { applier };
+    lifecycle.work.spawn_monitored("payment results", &lifecycle.health, |task| answers.run(answered, task));
+    lifecycle.intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
         let pool = pool.clone();
         async move {
             // Payments that can't be counted keep their last measure; the database's health says why.
-            if let Ok(count) = store::count_unknown(&pool).await {
+            if let Ok(count) = payments::count_unknown(&pool).await {
                 UNKNOWN.record(count, &[]);
             }
         }
     });
-    intake.spawn_essential("step taker", taker.run());
-    work.spawn_essential("settler", settler.run(answered));
 }

@@ -1,4 +1,4 @@
-//! Whether a queue has room for what was left behind.
+//! Keeps the backlog of the outbox from filling queues that are long already.
 
 use std::time::{Duration, Instant};
 
@@ -18,20 +18,20 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Watches how long queues are, on a channel of its own.
-pub(crate) struct Room {
+pub(crate) struct Throttle {
     broker: Broker,
     channel: Option<Channel>,
 }
 
-impl Room {
+impl Throttle {
     pub(super) const fn new(broker: Broker) -> Self {
         Self { broker, channel: None }
     }
 
-    /// Waits until a queue is no longer long; `false` if it still is when patience ends. A queue of which the broker
-    /// says nothing is not long: whoever publishes to it meets the error.
-    pub(crate) async fn soon(&mut self, queue: Queue, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Waits until a queue is no longer long; `false` if it still is after `timeout`. A queue of which the broker says
+    /// nothing is not long: publishing to it meets the error.
+    pub(crate) async fn wait_until_short(&mut self, queue: Queue, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         while self.length(queue).await.is_some_and(|length| length >= LONG) {
             if Instant::now() > deadline {
                 return false;

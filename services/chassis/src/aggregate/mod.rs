@@ -1,0 +1,138 @@
+//! The aggregate of a service, and the one way on which triggers reach it.
+//!
+//! ```text
+//! messages, replays ─┐
+//! deadlines ─────────┤
+//! due steps ─────────┼→ Applier: lock → load → transition (pure) → save + outbox → commit → publish
+//! provider answers ──┘
+//! ```
+//!
+//! A service has one aggregate for each order: what it knows about it. Everything that happens to it is a [`Trigger`
+//! ](Aggregate::Trigger), and everything that follows is a [`Transition`], which [`Aggregate::transition`] decides without
+//! reading a clock or a database. The [`Applier`] does the rest, for every source of triggers alike.
+
+mod apply;
+mod batch;
+mod changes;
+pub mod early_cancellations;
+mod lock;
+
+use std::fmt::Display;
+use std::future::Future;
+
+use contracts::{Envelope, Event, OrderId, Timestamp};
+use sqlx::PgConnection;
+
+pub use apply::{Applier, Outcome, Rejection, Stopping};
+pub use changes::{Change, Changes, HistoryEntry};
+pub use lock::IfLocked;
+
+use crate::database::StoreError;
+use crate::telemetry::TraceContext;
+
+/// What a service knows about each order, and what can happen to it.
+pub trait Aggregate: Send + Sync + 'static {
+    /// What is known about one order; nothing by default.
+    type State: Clone + Default + PartialEq + Send + Sync;
+    /// What can happen to it.
+    type Trigger: Send + Sync;
+    /// What is to be done outside of the service after the commit.
+    type Call: Send;
+    /// A trigger that the contract rules out.
+    type Violation: Display;
+
+    /// The trigger that an event is; `None` if the service does not consume events of its type.
+    fn trigger(event: &Event) -> Option<Self::Trigger>;
+
+    /// What an order arises from.
+    fn cause(state: &Self::State) -> Cause;
+
+    /// Everything that follows from a trigger. Total and idempotent: a trigger that comes again, or too late, changes
+    /// nothing.
+    fn transition(
+        context: &Context<'_>,
+        state: &Self::State,
+        trigger: &Self::Trigger,
+    ) -> Result<Transition<Self::State, Self::Call>, Self::Violation>;
+
+    /// Reads what is known about orders. The caller has locked them; an order that is left out is unknown.
+    fn load(
+        &self,
+        connection: &mut PgConnection,
+        orders: &[OrderId],
+    ) -> impl Future<Output = Result<Vec<(OrderId, Self::State)>, StoreError>> + Send;
+
+    /// Writes what changed, each change guarded by the state that it starts from.
+    fn save(
+        &self,
+        connection: &mut PgConnection,
+        changes: &Changes<'_, Self::State>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Called after the commit of changes.
+    fn committed(&self, _changes: &[Change<Self::State>]) {}
+}
+
+/// A trigger on its way to an order.
+#[derive(Clone, Debug)]
+pub struct Triggered<T> {
+    /// Which order.
+    pub order_id: OrderId,
+    /// What happens to it.
+    pub trigger: T,
+    /// What it arises from; what the order itself arises from, if that is nothing but the passing of time.
+    pub cause: Option<Cause>,
+    /// The event that it is, where it is one.
+    pub event: Option<Envelope>,
+}
+
+impl<T> Triggered<T> {
+    /// A trigger whose time has come.
+    pub const fn by_time(order_id: OrderId, trigger: T) -> Self {
+        Self { order_id, trigger, cause: None, event: None }
+    }
+}
+
+/// What something arises from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Cause {
+    /// Joins everything that one request of a client caused.
+    pub correlation_id: Option<String>,
+    /// Where in which trace.
+    pub trace: TraceContext,
+}
+
+/// What a transition may depend on besides the state and the trigger.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Which order.
+    pub order_id: OrderId,
+    /// What the trigger arises from, and with it the event that follows.
+    pub cause: &'a Cause,
+    /// When it is applied, by this process' clock.
+    pub now: Timestamp,
+}
+
+/// Everything that follows from a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition<State, Call> {
+    /// What is known from now on, the schedule of what comes next included.
+    pub next: State,
+    /// The event that the other services are to learn of.
+    pub event: Option<Event>,
+    /// What is to be done outside of the service after the commit.
+    pub call: Option<Call>,
+}
+
+impl<State, Call> Transition<State, Call> {
+    /// Only what is known changes, if anything does.
+    pub const fn to(next: State) -> Self {
+        Self { next, event: None, call: None }
+    }
+
+    /// The same, and the other services learn of an event.
+    #[must_use]
+    pub fn with_event(self, event: impl Into<Event>) -> Self {
+        Self { event: Some(event.into()), ..self }
+    }
+}

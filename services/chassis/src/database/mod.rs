@@ -1,0 +1,14 @@
+//! PostgreSQL: pools, migrations, what an error means, and how long a transaction is tried.
+
+mod config;
+mod error;
+mod migrate;
+mod monitor;
+mod retry;
+
+pub use config::{DatabaseConfig, DatabaseVariables};
+pub(crate) use error::FailureKind;
+pub use error::StoreError;
+pub use migrate::migrate;
+pub use monitor::monitor;
+pub(crate) use retry::{RetryError, retry};

@@ -1,0 +1,125 @@
+//! A service that takes part in the saga with an aggregate and a database of its own.
+//!
+//! ```text
+//! HTTP routes → pool                          dead-letter queues → failed messages ─┐ replays
+//! queues → consumers ──────→ Applier → aggregate + outbox → relay, sweeper → broker ←┘
+//! the service's own tasks ─────↗
+//! ```
+
+use contracts::topology::{Queue, Service};
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use strum::VariantArray;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use crate::aggregate::{Aggregate, Applier};
+use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher};
+use crate::config::{Environment, Problems, Setting, Variable, Variables};
+use crate::consumer::{ConsumerConfig, ConsumerVariables, consumer};
+use crate::database::{self, DatabaseConfig, DatabaseVariables};
+use crate::failed_messages::FailedMessages;
+use crate::health::Health;
+use crate::http::{HttpConfig, HttpVariables, RouteTable, Server};
+use crate::outbox::Outbox;
+use crate::program::{Lifecycle, StartError};
+use crate::tasks::Task;
+
+/// A service, as it is described to be started.
+pub struct Participant<A, T> {
+    /// Which service. It consumes the queues that the topology gives it.
+    pub service: Service,
+    /// Its database schema.
+    pub migrations: &'static Migrator,
+    /// What it knows about each order.
+    pub aggregate: A,
+    /// What it answers over HTTP, from its database.
+    pub routes: fn(PgPool, Health) -> BoxedFilter<(Response,)>,
+    /// The same as a table.
+    pub tables: &'static [RouteTable],
+    /// Starts the tasks that only this service has.
+    pub tasks: T,
+}
+
+/// What the tasks of a service have to do with.
+pub struct Running<A: Aggregate> {
+    /// Applies triggers.
+    pub applier: Applier<A>,
+    /// The service's database, for reading.
+    pub pool: PgPool,
+    /// Whether it is healthy, and when it stops.
+    pub lifecycle: Lifecycle,
+}
+
+/// The configuration that every participant needs.
+#[derive(Clone)]
+pub struct ParticipantConfig {
+    /// Where it listens.
+    pub http: HttpConfig,
+    /// Its database.
+    pub database: DatabaseConfig,
+    /// The broker.
+    pub broker: BrokerConfig,
+    /// How much its consumers take.
+    pub consumer: ConsumerConfig,
+}
+
+impl ParticipantConfig {
+    /// Every variable that it reads, for `--help`.
+    pub const VARIABLES: [&'static [Variable]; 4] = [
+        HttpVariables::VARIABLES,
+        DatabaseVariables::VARIABLES,
+        BrokerVariables::VARIABLES,
+        ConsumerVariables::VARIABLES,
+    ];
+
+    /// Reads the configuration; every mistake goes to `problems`. `port` is the service's own `PORT`, whose default differs.
+    pub fn from_environment(
+        port: Setting<'_>,
+        environment: &Environment,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let http = HttpConfig::from_environment(port, environment, problems);
+        let database = DatabaseConfig::from_environment(environment, problems);
+        let broker = BrokerConfig::from_environment(environment, problems);
+        let consumer = ConsumerConfig::from_environment(environment, problems);
+        Some(Self { http: http?, database: database?, broker: broker?, consumer: consumer? })
+    }
+}
+
+impl<A: Aggregate, T: FnOnce(Running<A>)> Participant<A, T> {
+    /// Brings the schema up to date, then starts everything. Unavailable infrastructure is waited for.
+    pub async fn start(self, config: ParticipantConfig, lifecycle: Lifecycle) -> Result<(), StartError> {
+        let name = self.service.name();
+        let invalid = |error: sqlx::Error| StartError::Config(error.to_string());
+        let pool = config.database.pool(name).map_err(invalid)?;
+        let outbox_pool = config.database.relaxed_pool(name, Outbox::CONNECTIONS).map_err(invalid)?;
+        let Lifecycle { health, intake, delivery, connections, shutdown, migrate_only, .. } = &lifecycle;
+
+        if !migrate_only {
+            let routes = (self.routes)(pool.clone(), health.clone());
+            Server::bind(config.http).await?.serve(routes, self.tables, health.clone(), intake);
+        }
+        let schema = Task { health: health.part("schema"), stopping: shutdown.clone() };
+        database::migrate(&config.database, name, self.migrations, &schema).await?;
+        if *migrate_only || shutdown.is_cancelled() {
+            return Ok(());
+        }
+
+        database::monitor(pool.clone(), health, connections);
+        let confirm_timeout = config.broker.publish_timeout();
+        let broker = Broker::start(self.service, config.broker, health, connections);
+        let publisher = Publisher::start(broker.clone(), confirm_timeout, connections);
+        let outbox = Outbox::start(outbox_pool, publisher, delivery);
+        let applier = Applier::new(self.aggregate, pool.clone(), outbox);
+        let queues: Vec<Queue> =
+            Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();
+        for &queue in &queues {
+            consumer(queue, config.consumer, broker.clone(), applier.clone(), pool.clone())
+                .start(health, intake);
+        }
+        FailedMessages { queues, applier: applier.clone(), broker, pool: pool.clone() }.start(health, intake);
+        (self.tasks)(Running { applier, pool, lifecycle });
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! The order service's tables, one file each; statements are set-based, and each change is guarded by the state that it
+//! starts from.
+
+pub(crate) mod idempotency_keys;
+pub(crate) mod orders;
+pub(crate) mod timeline;

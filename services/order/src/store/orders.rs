@@ -1,0 +1,166 @@
+//! The table `orders`.
+
+use std::time::Duration;
+
+use chassis::aggregate::Cause;
+use chassis::database::StoreError;
+use chassis::telemetry::TraceContext;
+use contracts::page::{Page, PageMeta, PageRequest};
+use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, order};
+use serde::Serialize;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgConnection, PgPool};
+
+use crate::domain::Order;
+
+#[derive(FromRow)]
+struct StateRow {
+    id: OrderId,
+    user_id: UserId,
+    total: Money,
+    status: OrderStatus,
+    cancel_reason: Option<CancelReason>,
+    correlation_id: Option<String>,
+    #[sqlx(json)]
+    trace_context: TraceContext,
+}
+
+/// Those of `orders` that exist, as the saga knows them.
+pub(crate) async fn load(
+    connection: &mut PgConnection,
+    orders: &[OrderId],
+) -> Result<Vec<(OrderId, Order)>, StoreError> {
+    let rows = sqlx::query_as::<_, StateRow>(
+        "SELECT id, user_id, total, status, cancel_reason, correlation_id, trace_context
+         FROM orders WHERE id = ANY($1)",
+    )
+    .bind(orders)
+    .fetch_all(connection)
+    .await?;
+    let order = |row: StateRow| Order {
+        user_id: row.user_id,
+        total: row.total,
+        status: row.status,
+        cancel_reason: row.cancel_reason,
+        cause: Cause { correlation_id: row.correlation_id, trace: row.trace_context },
+    };
+    Ok(rows.into_iter().map(|row| (row.id, order(row))).collect())
+}
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: OrderId,
+    user_id: UserId,
+    total: Money,
+    status: OrderStatus,
+    cancel_reason: Option<CancelReason>,
+    correlation_id: Option<&'a str>,
+    trace_context: &'a TraceContext,
+}
+
+/// Adds orders that don't exist yet.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    placed: &[(OrderId, &Order)],
+) -> Result<(), StoreError> {
+    let rows = placed.iter().map(|(id, order)| NewRow {
+        id: *id,
+        user_id: order.user_id,
+        total: order.total,
+        status: order.status,
+        cancel_reason: order.cancel_reason,
+        correlation_id: order.cause.correlation_id.as_deref(),
+        trace_context: &order.cause.trace,
+    });
+    let inserted = sqlx::query(
+        "INSERT INTO orders (id, user_id, total, status, cancel_reason, correlation_id, trace_context)
+         SELECT id, user_id, total, status, cancel_reason, correlation_id, trace_context
+         FROM jsonb_to_recordset($1) AS new (id uuid, user_id uuid, total numeric, status text, cancel_reason text,
+                                             correlation_id text, trace_context jsonb)
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(Json(rows.collect::<Vec<_>>()))
+    .execute(connection)
+    .await?;
+    StoreError::expect_rows(&inserted, placed.len())
+}
+
+/// An order's way from one status to another.
+#[derive(Serialize)]
+pub(crate) struct StatusChange {
+    pub(crate) id: OrderId,
+    pub(crate) before: OrderStatus,
+    pub(crate) after: OrderStatus,
+    pub(crate) cancel_reason: Option<CancelReason>,
+}
+
+/// Changes the status of orders, each of which must still have the one before.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    changes: &[StatusChange],
+) -> Result<(), StoreError> {
+    let updated = sqlx::query(
+        "UPDATE orders
+         SET status = change.after, cancel_reason = change.cancel_reason, updated_at = now()
+         FROM jsonb_to_recordset($1) AS change (id uuid, before text, after text, cancel_reason text)
+         WHERE orders.id = change.id AND orders.status = change.before",
+    )
+    .bind(Json(changes))
+    .execute(connection)
+    .await?;
+    StoreError::expect_rows(&updated, changes.len())
+}
+
+/// Orders that have waited for their payment for longer than `timeout`, up to `limit` of them, oldest first.
+pub(crate) async fn overdue(
+    pool: &PgPool,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Vec<OrderId>, StoreError> {
+    let overdue = sqlx::query_scalar::<_, OrderId>(
+        "SELECT id FROM orders
+         WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1
+         ORDER BY created_at
+         LIMIT $2",
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(overdue.bind(timeout).bind(limit).fetch_all(pool).await?)
+}
+
+/// How many orders have waited for their payment for longer than `timeout`.
+pub(crate) async fn count_overdue(pool: &PgPool, timeout: Duration) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM orders WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1",
+    );
+    Ok(count.bind(timeout).fetch_one(pool).await?.unsigned_abs())
+}
+
+/// One order, as clients see it.
+pub(crate) async fn find(pool: &PgPool, id: OrderId) -> Result<Option<order::Order>, StoreError> {
+    let order = sqlx::query_as::<_, order::Order>(
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at FROM orders WHERE id = $1",
+    );
+    Ok(order.bind(id).fetch_optional(pool).await?)
+}
+
+/// A page of the orders, as clients see them, newest first.
+pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<order::Order>, StoreError> {
+    let total = sqlx::query_scalar::<_, i64>("SELECT coalesce(sum(count), 0)::bigint FROM order_counts");
+    let total = total.fetch_one(pool).await?.unsigned_abs();
+    let meta = PageMeta::new(page, total);
+    if page.offset() >= total {
+        // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
+        return Ok(Page { data: Vec::new(), meta });
+    }
+    let data = sqlx::query_as::<_, order::Order>(
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
+         FROM orders
+         ORDER BY created_at DESC, id DESC
+         LIMIT $1 OFFSET $2",
+    )
+    .bind(i64::from(page.limit()))
+    .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    Ok(Page { data, meta })
+}

@@ -1,0 +1,62 @@
+//! The table `order_events`: the saga of each order, event by event.
+
+use chassis::aggregate::HistoryEntry;
+use chassis::database::StoreError;
+use contracts::order::{Timeline, TimelineEntry};
+use contracts::{EventId, EventType, OrderId, OrderStatus, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+
+use crate::domain::OrderState;
+
+#[derive(Serialize)]
+struct NewRow {
+    order_id: OrderId,
+    event_id: EventId,
+    event_type: EventType,
+    occurred_at: Timestamp,
+    status: Option<OrderStatus>,
+    payload: Box<RawValue>,
+}
+
+/// Adds to the orders' timelines. An event that is there already stays as it was first seen.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    history: &[HistoryEntry<'_, OrderState>],
+) -> Result<(), StoreError> {
+    let row = |entry: &HistoryEntry<'_, OrderState>| {
+        let envelope = entry.envelope();
+        Ok(NewRow {
+            order_id: entry.order_id,
+            event_id: envelope.event_id,
+            event_type: envelope.event.event_type(),
+            occurred_at: envelope.occurred_at,
+            status: entry.after.status(),
+            payload: entry.payload()?,
+        })
+    };
+    let rows: Vec<NewRow> = history.iter().map(row).collect::<serde_json::Result<_>>()?;
+    sqlx::query(
+        "INSERT INTO order_events (order_id, event_id, event_type, occurred_at, status, payload)
+         SELECT order_id, event_id, event_type, occurred_at, status, payload
+         FROM jsonb_to_recordset($1) AS new (order_id uuid, event_id uuid, event_type text, occurred_at timestamptz,
+                                             status text, payload jsonb)
+         ON CONFLICT (order_id, event_id) DO NOTHING",
+    )
+    .bind(Json(rows))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An order's timeline, oldest event first; `None` if no event of it is known.
+pub(crate) async fn find(pool: &PgPool, order_id: OrderId) -> Result<Option<Timeline>, StoreError> {
+    let events = sqlx::query_as::<_, TimelineEntry>(
+        "SELECT event_id, event_type, occurred_at, recorded_at, status, payload
+         FROM order_events WHERE order_id = $1 ORDER BY position",
+    );
+    let events = events.bind(order_id).fetch_all(pool).await?;
+    Ok(if events.is_empty() { None } else { Some(Timeline { order_id, events }) })
+}

@@ -1,0 +1,81 @@
+//! Applies the provider's answers to their payments, a batch at a time.
+
+use chassis::aggregate::{Applier, IfLocked, Outcome, Stopping, Triggered};
+use chassis::tasks::Task;
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use super::Answer;
+use crate::domain::Trigger;
+use crate::handlers::Payments;
+
+/// Most answers in one transaction.
+const BATCH: usize = 200;
+
+pub(super) struct Answers {
+    pub(super) applier: Applier<Payments>,
+}
+
+impl Answers {
+    /// Applies answers until the last call has been answered. Answers that can't be stored are not lost: their leases
+    /// lapse, and the provider is asked again.
+    pub(super) async fn run(self, mut answered: mpsc::Receiver<Answer>, task: Task) {
+        task.health.up();
+        let mut answers = Vec::with_capacity(BATCH);
+        while answered.recv_many(&mut answers, BATCH).await > 0 {
+            if self.apply(&answers, &task).await.is_err() {
+                return;
+            }
+            answers.clear();
+        }
+        // Only so that ending is not taken for a failure: there are no more calls because the service stops.
+        task.stopping.cancelled().await;
+    }
+
+    async fn apply(&self, answers: &[Answer], task: &Task) -> Result<(), Stopping> {
+        let triggers: Vec<Triggered<Trigger>> = answers
+            .iter()
+            .map(|Answer { call, trigger, cause }| Triggered {
+                order_id: call.order_id,
+                trigger: trigger.clone(),
+                cause: Some(cause.clone()),
+                event: None,
+            })
+            .collect();
+        let outcomes = self.applier.apply(&triggers, IfLocked::Wait, task).await?;
+        for (answer, outcome) in answers.iter().zip(outcomes) {
+            answer.log(&outcome);
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn log<Call>(&self, outcome: &Outcome<Call>) {
+        let Self { call, trigger, cause } = self;
+        let step = <&str>::from(call.step);
+        let answer = <&str>::from(trigger);
+        match outcome {
+            Outcome::Applied(_) => info!(
+                order.id = %call.order_id,
+                payment.id = %call.payment_id,
+                payment.attempt = call.attempt,
+                step,
+                answer,
+                error = trigger.error(),
+                correlation.id = cause.correlation_id,
+                "answer of the payment provider applied"
+            ),
+            Outcome::Rejected(rejection) => error!(
+                order.id = %call.order_id,
+                payment.id = %call.payment_id,
+                payment.attempt = call.attempt,
+                step,
+                answer,
+                error = %rejection,
+                correlation.id = cause.correlation_id,
+                "answer of the payment provider can't be stored; the provider is asked again"
+            ),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Calls the provider.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use chassis::aggregate::Cause;
+use chassis::telemetry::{METER, TraceContext};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Histogram;
+use tracing::{Instrument, Span, field, info_span};
+
+use super::Answer;
+use super::breaker::Breaker;
+use crate::domain::{ProviderCall, Step, Trigger};
+use crate::provider::{Charge, PaymentProvider, Unanswered};
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    METER
+        .f64_histogram("paysaga.provider.duration")
+        .with_unit("s")
+        .with_description("Time that the payment provider takes to answer.")
+        .build()
+});
+
+pub(super) struct ProviderClient<P> {
+    pub(super) provider: P,
+    pub(super) timeout: Duration,
+    pub(super) breaker: Breaker,
+}
+
+impl<P: PaymentProvider> ProviderClient<P> {
+    /// Calls the provider. A call that takes too long is one without an answer.
+    pub(super) async fn call(&self, call: ProviderCall) -> Answer {
+        let span = provider_span(&call);
+        let started = Instant::now();
+        let asked = self.ask(&call).instrument(span.clone());
+        let answer = match tokio::time::timeout(self.timeout, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Unanswered(format!("no answer within {} ms", self.timeout.as_millis()))),
+        };
+        let trigger = match answer {
+            Ok(trigger) => {
+                self.breaker.answered();
+                trigger
+            }
+            Err(unanswered) => {
+                self.breaker.unanswered(Instant::now());
+                span.record("otel.status_code", "ERROR");
+                Trigger::Unanswered { error: unanswered.to_string() }
+            }
+        };
+        let outcome = <&str>::from(&trigger);
+        span.record("payment.outcome", outcome);
+        DURATION.record(
+            started.elapsed().as_secs_f64(),
+            &[KeyValue::new("step", <&str>::from(call.step)), KeyValue::new("outcome", outcome)],
+        );
+        let cause =
+            Cause { correlation_id: call.cause.correlation_id.clone(), trace: TraceContext::of(&span) };
+        Answer { call, trigger, cause }
+    }
+
+    async fn ask(&self, call: &ProviderCall) -> Result<Trigger, Unanswered> {
+        Ok(match call.step {
+            Step::Charge => charged(self.provider.charge(call.payment_id, call.amount).await?),
+            Step::Lookup => match self.provider.lookup(call.payment_id).await? {
+                Some(charge) => charged(charge),
+                None => {
+                    Trigger::NotCharged { attempt: call.attempt, charge_in_transit: call.charge_in_transit }
+                }
+            },
+            Step::Refund => {
+                self.provider.refund(call.payment_id).await?;
+                Trigger::Refunded
+            }
+        })
+    }
+}
+
+fn charged(charge: Charge) -> Trigger {
+    match charge {
+        Charge::Approved { transaction_id } => Trigger::Approved { transaction_id },
+        Charge::Declined { transaction_id, reason } => Trigger::Declined { transaction_id, reason },
+        Charge::Failed { error } => Trigger::Failed { error },
+    }
+}
+
+fn provider_span(call: &ProviderCall) -> Span {
+    let name = <&str>::from(call.step).to_lowercase();
+    let span = info_span!(
+        "provider",
+        otel.name = name,
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        peer.service = "payment-provider",
+        payment.id = %call.payment_id,
+        payment.attempt = i64::from(call.attempt),
+        payment.outcome = field::Empty,
+        order.id = %call.order_id,
+        correlation.id = call.cause.correlation_id,
+        trace.id = field::Empty,
+    );
+    call.cause.trace.make_parent_of(&span);
+    span
+}

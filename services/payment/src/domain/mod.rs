@@ -1,0 +1,23 @@
+//! The payment's part of the saga: pure functions, no clock, no I/O.
+//!
+//! ```text
+//! unknown ── order.created ──→ PROCESSING ── approved ──→ APPROVED ── order cancelled ──→ (refund) ──→ REFUNDED
+//!    │                             ├── declined ──→ DECLINED, or CANCELLED if the order was cancelled meanwhile
+//!    │                             ├── failed ──→ FAILED
+//!    │                             └── order cancelled, nothing charged ──→ CANCELLED
+//!    └── order.cancelled ──→ cancelled early ── order.created ──→ CANCELLED
+//! ```
+//!
+//! What the provider is to be asked next, and when, is part of the state ([`NextStep`]). It is committed before the
+//! provider is called, so a crash at any point leaves a payment that another replica goes on with: a charge that was
+//! begun is looked up before it is ever sent again, and it is always sent under the same key.
+
+mod retry_delay;
+mod state;
+mod transition;
+mod trigger;
+
+pub use retry_delay::retry_delay;
+pub use state::{Due, LastCharge, NextStep, Payment, PaymentState, Step};
+pub use transition::{ProviderCall, Transition, transition};
+pub use trigger::Trigger;

@@ -1,0 +1,115 @@
+//! What the payment service knows about the payment of an order.
+
+use std::time::Duration;
+
+use chassis::aggregate::Cause;
+use contracts::{Money, PaymentStatus};
+use strum::{EnumString, IntoStaticStr};
+
+/// What the payment service knows about the payment of an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PaymentState {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// That the order is cancelled. The cancellation overtook the order.
+    CancelledEarly,
+    /// The payment.
+    Opened(Payment),
+}
+
+impl PaymentState {
+    /// The payment, if it has been opened.
+    #[must_use]
+    pub const fn payment(&self) -> Option<&Payment> {
+        match self {
+            Self::Opened(payment) => Some(payment),
+            Self::Unknown | Self::CancelledEarly => None,
+        }
+    }
+}
+
+/// A payment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Payment {
+    /// How much.
+    pub amount: Money,
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// What the provider is to be asked next, if anything.
+    pub next: Option<NextStep>,
+    /// How often a step was taken. From the first on, money may have been taken; and the number tells whether an answer
+    /// belongs to the step that was taken last (a fencing token).
+    pub attempts: u32,
+    /// Whether a charge may still be on its way to the provider.
+    pub last_charge: LastCharge,
+    /// Whether the order is cancelled.
+    pub cancel_requested: bool,
+    /// The provider's reference.
+    pub transaction_id: Option<String>,
+    /// Why the provider refused, or gave no answer, the last time that it did.
+    pub last_error: Option<String>,
+    /// What the payment's next step arises from: the order, or the cancellation that wants the money back.
+    pub cause: Cause,
+}
+
+impl Payment {
+    /// What the provider is to be asked next, if anything.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        self.next.map(|next| next.step)
+    }
+}
+
+/// What the provider is to be asked next, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NextStep {
+    /// What.
+    pub step: Step,
+    /// When.
+    pub due: Due,
+}
+
+/// What the provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Step {
+    /// To take the money.
+    Charge,
+    /// What became of the charge.
+    Lookup,
+    /// To give the money back.
+    Refund,
+}
+
+/// When a step is due, by the database's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Due {
+    /// As scheduled before; that time has come.
+    Reached,
+    /// As scheduled before; that time is still to come.
+    Ahead,
+    /// From now on. A transition scheduled it anew.
+    Now,
+    /// After this time from now. A transition scheduled it anew.
+    After(Duration),
+}
+
+impl Due {
+    /// Whether the step may be taken.
+    #[must_use]
+    pub const fn is_reached(self) -> bool {
+        matches!(self, Self::Reached | Self::Now)
+    }
+}
+
+/// Whether a charge may still be on its way to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LastCharge {
+    /// No: none was sent, or the last so long ago that it has arrived or never will.
+    Arrived,
+    /// Possibly: the last was sent a short time ago.
+    InTransit,
+    /// Yes: a transition sends one now.
+    SentNow,
+}

@@ -1,0 +1,401 @@
+//! What follows from a trigger. The applier, the property tests and the model check all call [`transition`]; the status of
+//! a payment, and what the provider is asked when, are decided nowhere else.
+
+use std::time::Duration;
+
+use chassis::aggregate::{Cause, Context};
+use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed, PaymentRefunded};
+use contracts::{Event, Money, OrderId, PaymentId, PaymentStatus};
+
+use super::retry_delay::retry_delay;
+use super::state::{Due, LastCharge, NextStep, Payment, PaymentState, Step};
+use super::trigger::Trigger;
+
+/// What follows from a trigger.
+pub type Transition = chassis::aggregate::Transition<PaymentState, ProviderCall>;
+
+/// A step that was taken: what the provider is to be asked once that is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderCall {
+    /// The provider's idempotency key.
+    pub payment_id: PaymentId,
+    /// The order that is paid.
+    pub order_id: OrderId,
+    /// How much.
+    pub amount: Money,
+    /// What to ask.
+    pub step: Step,
+    /// The number of the step.
+    pub attempt: u32,
+    /// Whether a charge that was sent earlier may still be on its way.
+    pub charge_in_transit: bool,
+    /// What the step arises from.
+    pub cause: Cause,
+}
+
+/// What follows from `trigger`.
+///
+/// Total and idempotent: a trigger that comes again, or too late, changes nothing and emits nothing. Only PROCESSING
+/// and APPROVED ever change.
+#[must_use]
+pub fn transition(context: &Context<'_>, state: &PaymentState, trigger: &Trigger) -> Transition {
+    let payment = match (state, trigger) {
+        (PaymentState::Unknown, Trigger::OrderCreated { amount }) => {
+            return to(Payment::open(context, *amount));
+        }
+        // The cancellation was here first: this order is never charged.
+        (PaymentState::CancelledEarly, Trigger::OrderCreated { amount }) => {
+            return Payment::open(context, *amount).cancelled(context, None);
+        }
+        (PaymentState::Unknown, Trigger::OrderCancelled) => {
+            return Transition::to(PaymentState::CancelledEarly);
+        }
+        (PaymentState::Unknown | PaymentState::CancelledEarly, _) => return Transition::to(state.clone()),
+        (PaymentState::Opened(payment), _) => payment.clone(),
+    };
+    match (payment.status, trigger) {
+        (_, Trigger::StepDue { lease }) => payment.take_step(context, *lease),
+        (_, Trigger::Unanswered { error }) => payment.retry_later(context, Some(error)),
+        (PaymentStatus::Processing, trigger) => payment.while_processing(context, trigger),
+        (PaymentStatus::Approved, trigger) => payment.while_approved(context, trigger),
+        (PaymentStatus::Declined | PaymentStatus::Failed | PaymentStatus::Cancelled, trigger) => {
+            payment.after_its_end(trigger)
+        }
+        (PaymentStatus::Refunded, _) => to(payment),
+    }
+}
+
+/// The payment stands like this from now on, which is no other service's business.
+const fn to(payment: Payment) -> Transition {
+    Transition::to(PaymentState::Opened(payment))
+}
+
+impl Payment {
+    fn open(context: &Context<'_>, amount: Money) -> Self {
+        Self {
+            amount,
+            status: PaymentStatus::Processing,
+            next: Some(NextStep { step: Step::Charge, due: Due::Now }),
+            attempts: 0,
+            last_charge: LastCharge::Arrived,
+            cancel_requested: false,
+            transaction_id: None,
+            last_error: None,
+            cause: context.cause.clone(),
+        }
+    }
+
+    /// The outcome of the charge is not known yet.
+    fn while_processing(self, context: &Context<'_>, trigger: &Trigger) -> Transition {
+        let order_id = context.order_id;
+        match trigger {
+            Trigger::OrderCancelled if self.attempts == 0 => self.cancelled(context, None),
+            Trigger::OrderCancelled => to(Self { cancel_requested: true, ..self }),
+            Trigger::Approved { transaction_id } => {
+                let transaction_id = transaction_id.clone();
+                let event = PaymentApproved { order_id, transaction_id: transaction_id.clone() };
+                let approved = Self { transaction_id: Some(transaction_id), ..self };
+                if approved.cancel_requested {
+                    approved.with_step(Step::Refund).moved(PaymentStatus::Approved, event)
+                } else {
+                    approved.without_step().moved(PaymentStatus::Approved, event)
+                }
+            }
+            Trigger::Declined { transaction_id, reason } => {
+                let declined = Self { last_error: Some(reason.clone()), ..self };
+                if declined.cancel_requested {
+                    return declined.cancelled(context, Some(transaction_id.clone()));
+                }
+                let event = PaymentDeclined { order_id, reason: reason.clone() };
+                Self { transaction_id: Some(transaction_id.clone()), ..declined }
+                    .without_step()
+                    .moved(PaymentStatus::Declined, event)
+            }
+            Trigger::Failed { error } => {
+                let event = PaymentFailed { order_id, error: error.clone() };
+                Self { last_error: Some(error.clone()), transaction_id: None, ..self }
+                    .without_step()
+                    .moved(PaymentStatus::Failed, event)
+            }
+            Trigger::NotCharged { .. } if !self.cancel_requested => to(self.with_step(Step::Charge)),
+            // Only if no other step can have charged meanwhile does "no charge" mean that there is none and will be none.
+            Trigger::NotCharged { attempt, charge_in_transit: false } if *attempt == self.attempts => {
+                self.cancelled(context, None)
+            }
+            Trigger::NotCharged { .. } => self.retry_later(context, None),
+            Trigger::OrderCreated { .. }
+            | Trigger::Refunded
+            | Trigger::StepDue { .. }
+            | Trigger::Unanswered { .. } => to(self),
+        }
+    }
+
+    /// The provider has the money.
+    fn while_approved(self, context: &Context<'_>, trigger: &Trigger) -> Transition {
+        match trigger {
+            // The refund belongs to the cancellation, not to the order.
+            Trigger::OrderCancelled if !self.cancel_requested => {
+                let cause = context.cause.clone();
+                to(Self { cancel_requested: true, cause, ..self }.with_step(Step::Refund))
+            }
+            Trigger::Refunded => {
+                let transaction_id = self.transaction_id.clone().unwrap_or_default();
+                let event = PaymentRefunded { order_id: context.order_id, transaction_id };
+                self.without_step().moved(PaymentStatus::Refunded, event)
+            }
+            _ => to(self),
+        }
+    }
+
+    /// The payment ended without money. Should some have been taken after all, it goes back, and the status stays.
+    fn after_its_end(self, trigger: &Trigger) -> Transition {
+        match trigger {
+            Trigger::Approved { transaction_id } if self.transaction_id.as_ref() != Some(transaction_id) => {
+                to(Self { transaction_id: Some(transaction_id.clone()), ..self }.with_step(Step::Refund))
+            }
+            Trigger::Refunded => to(self.without_step()),
+            _ => to(self),
+        }
+    }
+
+    /// A replica takes the step, if it is due. Should it never report back, another one takes the next when the lease has
+    /// lapsed: a charge is then looked up before it is sent again; asking and refunding can simply be done again.
+    fn take_step(self, context: &Context<'_>, lease: Duration) -> Transition {
+        let Some(NextStep { step, .. }) = self.next.filter(|next| next.due.is_reached()) else {
+            return to(self);
+        };
+        let attempts = self.attempts + 1;
+        let call = ProviderCall {
+            payment_id: PaymentId::of_order(context.order_id),
+            order_id: context.order_id,
+            amount: self.amount,
+            step,
+            attempt: attempts,
+            charge_in_transit: self.last_charge != LastCharge::Arrived,
+            cause: self.cause.clone(),
+        };
+        let (step, last_charge) = match step {
+            Step::Charge => (Step::Lookup, LastCharge::SentNow),
+            Step::Lookup | Step::Refund => (step, self.last_charge),
+        };
+        let next = Some(NextStep { step, due: Due::After(lease) });
+        Transition { call: Some(call), ..to(Self { next, attempts, last_charge, ..self }) }
+    }
+
+    /// The last step brought nothing; it is taken again after a delay.
+    fn retry_later(self, context: &Context<'_>, error: Option<&String>) -> Transition {
+        let Some(NextStep { step, .. }) = self.next else { return to(self) };
+        let due = Due::After(retry_delay(context.order_id, self.attempts));
+        let last_error = error.cloned().or(self.last_error);
+        to(Self { next: Some(NextStep { step, due }), last_error, ..self })
+    }
+
+    /// The next step is this one, at once; if it was already, it stays when it was.
+    fn with_step(self, step: Step) -> Self {
+        let next = match self.next {
+            Some(next) if next.step == step => next,
+            _ => NextStep { step, due: Due::Now },
+        };
+        Self { next: Some(next), ..self }
+    }
+
+    fn without_step(self) -> Self {
+        Self { next: None, ..self }
+    }
+
+    /// Ends the payment of a cancelled order without money.
+    fn cancelled(self, context: &Context<'_>, transaction_id: Option<String>) -> Transition {
+        let event = PaymentCancelled { order_id: context.order_id, transaction_id: transaction_id.clone() };
+        Self { cancel_requested: true, transaction_id, ..self }
+            .without_step()
+            .moved(PaymentStatus::Cancelled, event)
+    }
+
+    /// The status is this one from now on, and the order service learns of it.
+    fn moved(self, status: PaymentStatus, event: impl Into<Event>) -> Transition {
+        to(Self { status, ..self }).with_event(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contracts::Timestamp;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    /// The transition of the one payment that the tests are about.
+    fn apply(state: &PaymentState, trigger: &Trigger) -> Transition {
+        let cause = Cause::default();
+        let context = Context { order_id: Uuid::nil().into(), cause: &cause, now: Timestamp::now() };
+        transition(&context, state, trigger)
+    }
+
+    fn step_due() -> Trigger {
+        Trigger::StepDue { lease: LEASE }
+    }
+
+    fn unanswered() -> Trigger {
+        Trigger::Unanswered { error: "no answer in time".into() }
+    }
+
+    fn created() -> Trigger {
+        Trigger::OrderCreated { amount: "9.99".parse().unwrap() }
+    }
+
+    fn approved() -> Trigger {
+        Trigger::Approved { transaction_id: "t".into() }
+    }
+
+    fn declined() -> Trigger {
+        Trigger::Declined { transaction_id: "t".into(), reason: "no".into() }
+    }
+
+    fn failed() -> Trigger {
+        Trigger::Failed { error: "broken".into() }
+    }
+
+    fn run(triggers: &[Trigger]) -> (PaymentState, Vec<Event>) {
+        let mut state = PaymentState::Unknown;
+        let mut emitted = Vec::new();
+        for trigger in triggers {
+            let transition = apply(&state, trigger);
+            state = transition.next;
+            emitted.extend(transition.event);
+        }
+        (state, emitted)
+    }
+
+    #[test]
+    fn the_table_of_the_contract_holds() {
+        use PaymentStatus as S;
+        use Trigger::{OrderCancelled, Refunded};
+        let conclusive = Trigger::NotCharged { attempt: 1, charge_in_transit: false };
+        let in_flight = Trigger::NotCharged { attempt: 1, charge_in_transit: true };
+        let outdated = Trigger::NotCharged { attempt: 0, charge_in_transit: false };
+        for (triggers, status, step, events) in [
+            (vec![created()], S::Processing, Some(Step::Charge), 0),
+            (vec![created(), step_due()], S::Processing, Some(Step::Lookup), 0),
+            (vec![created(), step_due(), approved()], S::Approved, None, 1),
+            (vec![created(), step_due(), declined()], S::Declined, None, 1),
+            (vec![created(), step_due(), failed()], S::Failed, None, 1),
+            (vec![created(), step_due(), unanswered()], S::Processing, Some(Step::Lookup), 0),
+            (vec![created(), step_due(), in_flight.clone()], S::Processing, Some(Step::Charge), 0),
+            // Cancelled before the charge began, while it was under way, after it.
+            (vec![created(), OrderCancelled], S::Cancelled, None, 1),
+            (vec![created(), step_due(), OrderCancelled], S::Processing, Some(Step::Lookup), 0),
+            (vec![created(), step_due(), OrderCancelled, declined()], S::Cancelled, None, 1),
+            (vec![created(), step_due(), OrderCancelled, approved()], S::Approved, Some(Step::Refund), 1),
+            (vec![created(), step_due(), OrderCancelled, approved(), Refunded], S::Refunded, None, 2),
+            (vec![created(), step_due(), OrderCancelled, in_flight], S::Processing, Some(Step::Lookup), 0),
+            (vec![created(), step_due(), OrderCancelled, outdated], S::Processing, Some(Step::Lookup), 0),
+            (vec![created(), step_due(), OrderCancelled, conclusive], S::Cancelled, None, 1),
+            (vec![created(), step_due(), approved(), OrderCancelled], S::Approved, Some(Step::Refund), 1),
+            (vec![created(), step_due(), approved(), OrderCancelled, Refunded], S::Refunded, None, 2),
+            (vec![created(), step_due(), declined(), OrderCancelled], S::Declined, None, 1),
+            (vec![created(), step_due(), failed(), OrderCancelled], S::Failed, None, 1),
+            // The cancellation overtook the order.
+            (vec![OrderCancelled, created()], S::Cancelled, None, 1),
+            (vec![OrderCancelled, created(), step_due()], S::Cancelled, None, 1),
+        ] {
+            let (state, emitted) = run(&triggers);
+            let payment = state.payment().unwrap();
+            assert_eq!((payment.status, payment.step()), (status, step), "{triggers:?}");
+            assert_eq!(emitted.len(), events, "{triggers:?}");
+        }
+    }
+
+    #[test]
+    fn money_that_comes_after_the_end_goes_back() {
+        let late = [created(), step_due(), declined(), Trigger::Approved { transaction_id: "late".into() }];
+        let (state, _) = run(&late);
+        let payment = state.payment().unwrap();
+        assert_eq!((payment.status, payment.step()), (PaymentStatus::Declined, Some(Step::Refund)));
+        let done = apply(&state, &Trigger::Refunded).next;
+        let payment = done.payment().unwrap();
+        assert_eq!((payment.status, payment.step()), (PaymentStatus::Declined, None));
+    }
+
+    #[test]
+    fn a_step_is_taken_only_when_it_is_due_and_then_leased() {
+        let (state, _) = run(&[created()]);
+        let taken = apply(&state, &step_due());
+        let call = taken.call.unwrap();
+        assert_eq!((call.step, call.attempt, call.charge_in_transit), (Step::Charge, 1, false));
+        let leased = Some(NextStep { step: Step::Lookup, due: Due::After(LEASE) });
+        assert_eq!(taken.next.payment().unwrap().next, leased);
+
+        let again = apply(&taken.next, &step_due());
+        assert_eq!((again.call, again.next), (None, taken.next));
+    }
+
+    #[test]
+    fn a_lookup_knows_whether_a_charge_may_still_arrive() {
+        for (last_charge, expected) in
+            [(LastCharge::Arrived, false), (LastCharge::InTransit, true), (LastCharge::SentNow, true)]
+        {
+            let (state, _) = run(&[created(), step_due()]);
+            let next = Some(NextStep { step: Step::Lookup, due: Due::Reached });
+            let lapsed = Payment { next, last_charge, ..state.payment().unwrap().clone() };
+            let call = apply(&PaymentState::Opened(lapsed), &step_due()).call.unwrap();
+            assert_eq!((call.step, call.attempt, call.charge_in_transit), (Step::Lookup, 2, expected));
+        }
+    }
+
+    #[test]
+    fn a_step_that_brought_nothing_waits_and_its_error_is_kept() {
+        let (state, _) = run(&[created(), step_due(), unanswered()]);
+        let payment = state.payment().unwrap();
+        assert!(
+            matches!(payment.next, Some(NextStep { step: Step::Lookup, due: Due::After(delay) }) if delay < LEASE)
+        );
+        assert_eq!(payment.last_error.as_deref(), Some("no answer in time"));
+        // What the order service says meanwhile does not bring it forward.
+        for trigger in [created(), Trigger::OrderCancelled] {
+            assert_eq!(apply(&state, &trigger).next.payment().unwrap().next, payment.next, "{trigger:?}");
+        }
+    }
+
+    fn any_trigger() -> impl Strategy<Value = Trigger> {
+        prop_oneof![
+            Just(created()),
+            Just(Trigger::OrderCancelled),
+            Just(step_due()),
+            Just(approved()),
+            Just(declined()),
+            Just(failed()),
+            (0..3_u32, any::<bool>())
+                .prop_map(|(attempt, charge_in_transit)| Trigger::NotCharged { attempt, charge_in_transit }),
+            Just(Trigger::Refunded),
+            Just(unanswered()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_final_status_never_moves(triggers in prop::collection::vec(any_trigger(), 0..12)) {
+            let status = |state: &PaymentState| state.payment().map(|payment| payment.status);
+            let mut state = PaymentState::Unknown;
+            for trigger in triggers {
+                let before = status(&state);
+                state = apply(&state, &trigger).next;
+                if before.is_some_and(PaymentStatus::is_final) {
+                    prop_assert_eq!(status(&state), before);
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_is_charged_once_the_order_is_cancelled_before_the_charge(
+            triggers in prop::collection::vec(any_trigger(), 0..12),
+        ) {
+            let mut state = apply(&PaymentState::Unknown, &Trigger::OrderCancelled).next;
+            for trigger in triggers {
+                state = apply(&state, &trigger).next;
+                prop_assert!(state.payment().is_none_or(|payment| payment.step() != Some(Step::Charge)));
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What can happen to a payment.
+
+use std::time::Duration;
+
+use contracts::Money;
+use strum::IntoStaticStr;
+
+/// What can happen to a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Trigger {
+    /// The order was placed.
+    OrderCreated {
+        /// What is to be charged.
+        amount: Money,
+    },
+    /// The order was cancelled.
+    OrderCancelled,
+    /// The time of the next step has come, and the provider can be asked.
+    StepDue {
+        /// How long the step belongs to the replica that takes it.
+        lease: Duration,
+    },
+    /// The provider has the money.
+    Approved {
+        /// Its reference.
+        transaction_id: String,
+    },
+    /// The provider refused.
+    Declined {
+        /// Its reference.
+        transaction_id: String,
+        /// Its words.
+        reason: String,
+    },
+    /// The provider could not carry out the charge.
+    Failed {
+        /// Its words.
+        error: String,
+    },
+    /// The provider knows of no charge under our key.
+    NotCharged {
+        /// The number of the step that asked. If another step was taken since, it may have charged.
+        attempt: u32,
+        /// Whether a charge that was sent before it asked may still be on its way.
+        charge_in_transit: bool,
+    },
+    /// The provider gave the money back.
+    Refunded,
+    /// No answer. What was asked for may have been done or not.
+    Unanswered {
+        /// Why there is none.
+        error: String,
+    },
+}
+
+impl Trigger {
+    /// Why the provider refused, or gave no answer.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Declined { reason: error, .. } | Self::Failed { error } | Self::Unanswered { error } => {
+                Some(error)
+            }
+            Self::OrderCreated { .. }
+            | Self::OrderCancelled
+            | Self::StepDue { .. }
+            | Self::Approved { .. }
+            | Self::NotCharged { .. }
+            | Self::Refunded => None,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The simulated provider's books: the table `provider_simulator.charges`.
+
+use chassis::database::StoreError;
+use contracts::{Money, PaymentId};
+use sqlx::{FromRow, PgPool};
+
+use super::decision::Outcome;
+use crate::provider::Charge;
+
+/// What the provider knows of its charges.
+#[derive(Clone)]
+pub(super) struct Books(pub(super) PgPool);
+
+#[derive(FromRow)]
+struct Row {
+    outcome: String,
+    transaction_id: String,
+}
+
+impl TryFrom<Row> for Charge {
+    type Error = StoreError;
+
+    fn try_from(Row { outcome, transaction_id }: Row) -> Result<Self, StoreError> {
+        let outcome = outcome.parse::<Outcome>().map_err(|error| StoreError::Encoding(error.into()))?;
+        Ok(outcome.into_charge(transaction_id))
+    }
+}
+
+/// A charge that was asked for.
+pub(super) struct Recorded {
+    /// What became of it: now, or when it was asked for first.
+    pub(super) charge: Charge,
+    /// Whether it was asked for now for the first time.
+    pub(super) is_new: bool,
+}
+
+impl Books {
+    /// Writes a charge down unless there is one under this key; returns the one that is there.
+    pub(super) async fn record(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+        outcome: Outcome,
+    ) -> Result<Recorded, StoreError> {
+        let transaction_id = format!("sim_{}", payment.as_uuid().simple());
+        let inserted = sqlx::query(
+            "INSERT INTO provider_simulator.charges (payment_id, amount, outcome, transaction_id)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (payment_id) DO NOTHING",
+        )
+        .bind(payment)
+        .bind(amount)
+        .bind(<&str>::from(outcome))
+        .bind(&transaction_id)
+        .execute(&self.0)
+        .await?;
+        if inserted.rows_affected() == 1 {
+            return Ok(Recorded { charge: outcome.into_charge(transaction_id), is_new: true });
+        }
+        let charge = self.find(payment).await?.ok_or(StoreError::Conflict)?;
+        Ok(Recorded { charge, is_new: false })
+    }
+
+    /// The charge under a key.
+    pub(super) async fn find(&self, payment: PaymentId) -> Result<Option<Charge>, StoreError> {
+        let charge = sqlx::query_as::<_, Row>(
+            "SELECT outcome, transaction_id FROM provider_simulator.charges WHERE payment_id = $1",
+        );
+        charge.bind(payment).fetch_optional(&self.0).await?.map(Charge::try_from).transpose()
+    }
+
+    /// Gives the money back, once. Returns whether there was any to give back.
+    pub(super) async fn refund(&self, payment: PaymentId) -> Result<bool, StoreError> {
+        let refunded = sqlx::query(
+            "UPDATE provider_simulator.charges
+             SET refunded_at = coalesce(refunded_at, now())
+             WHERE payment_id = $1 AND outcome = 'APPROVED'",
+        )
+        .bind(payment)
+        .execute(&self.0)
+        .await?;
+        Ok(refunded.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,98 @@
+//! A payment provider that moves no money.
+//!
+//! It keeps books of its own (the schema `provider_simulator`), so that it remembers its charges as another company
+//! would, whatever happens to the payment service.
+
+mod books;
+mod decision;
+
+use std::time::Duration;
+
+use chassis::database::StoreError;
+use chassis::tasks::Tasks;
+use contracts::{Money, PaymentId};
+use sqlx::PgPool;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+pub use decision::{SimulatorConfig, SimulatorVariables};
+
+use super::{Charge, PaymentProvider, Unanswered};
+use books::{Books, Recorded};
+
+/// The simulated provider.
+pub struct Simulator {
+    config: SimulatorConfig,
+    books: Books,
+    /// The provider's own work. It goes on when a caller stops waiting for its answer, as it would elsewhere.
+    tasks: Tasks,
+}
+
+impl Simulator {
+    /// A provider whose books are kept through `pool`, on disk before it answers: the payment service may hold an
+    /// answer in memory while PostgreSQL crashes, and write it down afterwards.
+    #[must_use]
+    pub const fn new(config: SimulatorConfig, pool: PgPool, tasks: Tasks) -> Self {
+        Self { config, books: Books(pool), tasks }
+    }
+
+    /// Carries work out as another company would: unaffected by a caller that gives up.
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let result = work.await;
+            if let Err(error) = &result {
+                warn!(%error, "the simulated provider's books can't be used");
+            }
+            // A caller that has given up loses the answer; what was done stays done.
+            answer.send(result).ok();
+        });
+        match answered.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Unanswered(error.to_string())),
+            Err(_) => Err(Unanswered("the provider was stopped".to_owned())),
+        }
+    }
+}
+
+impl PaymentProvider for Simulator {
+    async fn charge(&self, payment: PaymentId, amount: Money) -> Result<Charge, Unanswered> {
+        let decision = self.config.decide(payment, amount);
+        let books = self.books.clone();
+        let Recorded { charge, is_new } = self
+            .elsewhere(async move {
+                // Half of the time passes before the money moves, half after it: a crash meets both.
+                tokio::time::sleep(decision.latency / 2).await;
+                let recorded = books.record(payment, amount, decision.outcome).await?;
+                tokio::time::sleep(decision.latency / 2).await;
+                Ok(recorded)
+            })
+            .await?;
+        if decision.answer_is_lost && is_new {
+            std::future::pending::<()>().await;
+        }
+        Ok(charge)
+    }
+
+    async fn refund(&self, payment: PaymentId) -> Result<(), Unanswered> {
+        let latency = Duration::from_millis(self.config.draw_latency(payment));
+        let books = self.books.clone();
+        let refunded = self
+            .elsewhere(async move {
+                tokio::time::sleep(latency / 2).await;
+                let refunded = books.refund(payment).await?;
+                tokio::time::sleep(latency / 2).await;
+                Ok(refunded)
+            })
+            .await?;
+        if refunded { Ok(()) } else { Err(Unanswered("there is no approved charge to refund".to_owned())) }
+    }
+
+    async fn lookup(&self, payment: PaymentId) -> Result<Option<Charge>, Unanswered> {
+        let books = self.books.clone();
+        self.elsewhere(async move { books.find(payment).await }).await
+    }
+}

@@ -1,0 +1,5 @@
+//! The payment service's tables, one file each; statements are set-based, and each change is guarded by the state that it
+//! starts from.
+
+pub(crate) mod payment_totals;
+pub(crate) mod payments;

@@ -1,0 +1,263 @@
+//! The table `payments`.
+
+use std::time::Duration;
+
+use chassis::aggregate::Cause;
+use chassis::database::StoreError;
+use chassis::telemetry::TraceContext;
+use contracts::page::{Page, PageMeta, PageRequest};
+use contracts::{Money, OrderId, PaymentId, PaymentStatus, payment};
+use serde::Serialize;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgConnection, PgPool};
+
+use super::payment_totals;
+use crate::domain::{Due, LastCharge, NextStep, Payment};
+
+#[derive(FromRow)]
+struct StateRow {
+    order_id: OrderId,
+    amount: Money,
+    status: PaymentStatus,
+    next_step: Option<String>,
+    is_due: Option<bool>,
+    attempts: i32,
+    charge_in_transit: bool,
+    cancel_requested: bool,
+    transaction_id: Option<String>,
+    last_error: Option<String>,
+    correlation_id: Option<String>,
+    #[sqlx(json)]
+    trace_context: TraceContext,
+}
+
+impl TryFrom<StateRow> for Payment {
+    type Error = StoreError;
+
+    fn try_from(row: StateRow) -> Result<Self, StoreError> {
+        let due = if row.is_due == Some(true) { Due::Reached } else { Due::Ahead };
+        let next = match row.next_step {
+            Some(step) => {
+                let step =
+                    step.parse().map_err(|error: strum::ParseError| StoreError::Encoding(error.into()))?;
+                Some(NextStep { step, due })
+            }
+            None => None,
+        };
+        Ok(Self {
+            amount: row.amount,
+            status: row.status,
+            next,
+            attempts: row.attempts.unsigned_abs(),
+            last_charge: if row.charge_in_transit { LastCharge::InTransit } else { LastCharge::Arrived },
+            cancel_requested: row.cancel_requested,
+            transaction_id: row.transaction_id,
+            last_error: row.last_error,
+            cause: Cause { correlation_id: row.correlation_id, trace: row.trace_context },
+        })
+    }
+}
+
+/// Those payments of `orders` that have been opened. `transit` is how long after its sending a charge may still reach the
+/// provider.
+pub(crate) async fn load(
+    connection: &mut PgConnection,
+    orders: &[OrderId],
+    transit: Duration,
+) -> Result<Vec<(OrderId, Payment)>, StoreError> {
+    let rows = sqlx::query_as::<_, StateRow>(
+        "SELECT order_id, amount, status, next_step, due_at <= now() AS is_due, attempts,
+                coalesce(last_charge_at >= now() - $2, false) AS charge_in_transit, cancel_requested,
+                transaction_id, last_error, correlation_id, trace_context
+         FROM payments WHERE order_id = ANY($1)",
+    )
+    .bind(orders)
+    .bind(transit)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|row| Ok((row.order_id, row.try_into()?))).collect()
+}
+
+/// A payment as it is to be stored.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: PaymentId,
+    order_id: OrderId,
+    amount: Money,
+    status: PaymentStatus,
+    next_step: Option<&'static str>,
+    /// When the next step is due, from now on; when it was due before, if this is not given.
+    due_in_ms: Option<u128>,
+    attempts: u32,
+    charge_sent: bool,
+    cancel_requested: bool,
+    transaction_id: Option<&'a str>,
+    last_error: Option<&'a str>,
+    correlation_id: Option<&'a str>,
+    trace_context: &'a TraceContext,
+}
+
+impl<'a> Row<'a> {
+    fn of(order_id: OrderId, payment: &'a Payment) -> Self {
+        Self {
+            id: PaymentId::of_order(order_id),
+            order_id,
+            amount: payment.amount,
+            status: payment.status,
+            next_step: payment.step().map(Into::into),
+            due_in_ms: payment.next.and_then(|next| match next.due {
+                Due::Reached | Due::Ahead => None,
+                Due::Now => Some(0),
+                Due::After(delay) => Some(delay.as_millis()),
+            }),
+            attempts: payment.attempts,
+            charge_sent: payment.last_charge == LastCharge::SentNow,
+            cancel_requested: payment.cancel_requested,
+            transaction_id: payment.transaction_id.as_deref(),
+            last_error: payment.last_error.as_deref(),
+            correlation_id: payment.cause.correlation_id.as_deref(),
+            trace_context: &payment.cause.trace,
+        }
+    }
+}
+
+/// Adds payments that don't exist yet.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    opened: &[(OrderId, &Payment)],
+) -> Result<(), StoreError> {
+    let rows: Vec<Row<'_>> = opened.iter().map(|(order_id, payment)| Row::of(*order_id, payment)).collect();
+    let inserted = sqlx::query(
+        "INSERT INTO payments (id, order_id, amount, status, next_step, due_at, attempts, last_charge_at,
+                               cancel_requested, transaction_id, last_error, correlation_id, trace_context)
+         SELECT id, order_id, amount, status, next_step, now() + due_in_ms * interval '1 millisecond', attempts,
+                CASE WHEN charge_sent THEN now() END, cancel_requested, transaction_id, last_error, correlation_id,
+                trace_context
+         FROM jsonb_to_recordset($1)
+              AS new (id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
+                      attempts integer, charge_sent boolean, cancel_requested boolean, transaction_id text,
+                      last_error text, correlation_id text, trace_context jsonb)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(Json(rows))
+    .execute(connection)
+    .await?;
+    StoreError::expect_rows(&inserted, opened.len())
+}
+
+/// A payment before and after a change.
+pub(crate) struct PaymentChange<'a> {
+    pub(crate) order_id: OrderId,
+    pub(crate) before: &'a Payment,
+    pub(crate) after: &'a Payment,
+}
+
+#[derive(Serialize)]
+struct ChangedRow<'a> {
+    status_before: PaymentStatus,
+    attempts_before: u32,
+    #[serde(flatten)]
+    after: Row<'a>,
+}
+
+/// Changes payments, each of which must still have the status and the attempts of before.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    changes: &[PaymentChange<'_>],
+) -> Result<(), StoreError> {
+    let rows = changes.iter().map(|change| ChangedRow {
+        status_before: change.before.status,
+        attempts_before: change.before.attempts,
+        after: Row::of(change.order_id, change.after),
+    });
+    let updated = sqlx::query(
+        "UPDATE payments
+         SET status = change.status,
+             next_step = change.next_step,
+             due_at = CASE WHEN change.next_step IS NOT NULL
+                           THEN coalesce(now() + change.due_in_ms * interval '1 millisecond', payments.due_at) END,
+             attempts = change.attempts,
+             last_charge_at = CASE WHEN change.charge_sent THEN now() ELSE payments.last_charge_at END,
+             cancel_requested = change.cancel_requested,
+             transaction_id = change.transaction_id,
+             last_error = change.last_error,
+             correlation_id = change.correlation_id,
+             trace_context = change.trace_context,
+             updated_at = CASE WHEN change.status <> change.status_before THEN now() ELSE payments.updated_at END
+         FROM jsonb_to_recordset($1)
+              AS change (order_id uuid, status_before text, attempts_before integer, status text, next_step text,
+                         due_in_ms bigint, attempts integer, charge_sent boolean, cancel_requested boolean,
+                         transaction_id text, last_error text, correlation_id text, trace_context jsonb)
+         WHERE payments.order_id = change.order_id
+           AND payments.status = change.status_before AND payments.attempts = change.attempts_before",
+    )
+    .bind(Json(rows.collect::<Vec<_>>()))
+    .execute(connection)
+    .await?;
+    StoreError::expect_rows(&updated, changes.len())
+}
+
+/// Orders whose payment has a step that is due, up to `limit` of them, the longest due first. Passes over those that
+/// another transaction is working on, as far as it looks: at four times as many.
+pub(crate) async fn due(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, StoreError> {
+    // The locks end with this statement: they only tell what another transaction has.
+    let due = sqlx::query_scalar::<_, OrderId>(
+        "SELECT order_id
+         FROM (SELECT order_id, due_at FROM payments WHERE due_at <= now() ORDER BY due_at LIMIT 4 * $1) AS due
+         WHERE pg_try_advisory_xact_lock(hashtextextended(order_id::text, 0))
+         ORDER BY due_at
+         LIMIT $1",
+    );
+    Ok(due.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(pool).await?)
+}
+
+/// How many payments wait for an answer that the provider did not give.
+pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM payments
+         WHERE due_at IS NOT NULL AND status = 'PROCESSING' AND last_error IS NOT NULL",
+    );
+    Ok(count.fetch_one(pool).await?.unsigned_abs())
+}
+
+/// One payment, as clients see it.
+pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<payment::Payment>, StoreError> {
+    let payment = sqlx::query_as::<_, payment::Payment>(
+        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
+         FROM payments WHERE id = $1",
+    );
+    Ok(payment.bind(id).fetch_optional(pool).await?)
+}
+
+/// The payment of an order, as clients see it.
+pub(crate) async fn find_of_order(
+    pool: &PgPool,
+    order_id: OrderId,
+) -> Result<Option<payment::Payment>, StoreError> {
+    let payment = sqlx::query_as::<_, payment::Payment>(
+        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
+         FROM payments WHERE order_id = $1",
+    );
+    Ok(payment.bind(order_id).fetch_optional(pool).await?)
+}
+
+/// A page of the payments, as clients see them, newest first.
+pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<payment::Payment>, StoreError> {
+    let total = payment_totals::count(pool).await?;
+    let meta = PageMeta::new(page, total);
+    if page.offset() >= total {
+        // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
+        return Ok(Page { data: Vec::new(), meta });
+    }
+    let data = sqlx::query_as::<_, payment::Payment>(
+        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
+         FROM payments
+         ORDER BY created_at DESC, id DESC
+         LIMIT $1 OFFSET $2",
+    )
+    .bind(i64::from(page.limit()))
+    .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    Ok(Page { data, meta })
+}
