@@ -1,10 +1,11 @@
-//! Who is let in.
+//! Authentication: who a caller is, by the API key, and what they may do.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chassis::http::{Matched, PeerAddr};
+use chassis::http::{Caller, Matched, PeerAddr, Request};
 use chassis::tasks::Tasks;
+use contracts::Problem;
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -78,12 +79,6 @@ impl Keys {
     }
 }
 
-/// A request without a key, or with one that nobody has.
-#[derive(Debug)]
-pub(crate) struct Unauthorized;
-
-impl Reject for Unauthorized {}
-
 /// Decides who is let in. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub(crate) struct Access(Option<Arc<Guard>>);
@@ -104,36 +99,19 @@ impl Access {
         }
     }
 
-    /// The caller's name, if they are let in. Everybody is the same caller where no keys are asked for.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+    /// Who sent these headers, if that is known. Without authentication all callers are one, and an operator.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
         let Some(guard) = &self.0 else {
-            return Some("anonymous".into());
+            return Some(Caller { name: "anonymous".into(), operator: true });
         };
         let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, key) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        guard.keys.read().unwrap_or_else(PoisonError::into_inner).find(key.trim())
-    }
-
-    /// Whether a caller may do an operator's work. Everybody may where no keys are asked for.
-    pub(crate) fn is_operator(&self, caller: &str) -> bool {
-        self.0.as_ref().is_none_or(|guard| guard.operators.iter().any(|operator| operator == caller))
-    }
-
-    /// Rejects requests of unknown callers. Health and metrics are open to this machine.
-    pub(crate) fn admit(self) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
-        warp::header::headers_cloned()
-            .and(warp::ext::get::<PeerAddr>())
-            .and(warp::ext::get::<Matched>())
-            .and_then(move |headers: HeaderMap, peer: PeerAddr, matched: Matched| {
-                let open_here = peer.0.ip().is_loopback()
-                    && matches!(matched.template(), Some("/health/live" | "/health/ready" | "/api/metrics"));
-                let admitted = open_here || self.caller(&headers).is_some();
-                async move { if admitted { Ok(()) } else { Err(warp::reject::custom(Unauthorized)) } }
-            })
-            .untuple_one()
+        let name = guard.keys.read().unwrap_or_else(PoisonError::into_inner).find(key.trim())?;
+        let operator = guard.operators.iter().any(|operator| **operator == *name);
+        Some(Caller { name, operator })
     }
 
     /// Reads the keys again whenever the process gets a SIGHUP. A file that can't be read changes nothing.
@@ -169,6 +147,43 @@ impl Guard {
     }
 }
 
+/// The caller of the request, or the problem that they are unknown.
+pub(crate) fn caller(request: &Request) -> Result<&Caller, Problem> {
+    request.caller.as_ref().ok_or_else(unauthorized)
+}
+
+/// The problem that the caller of the request is not an operator.
+pub(crate) fn require_operator(request: &Request) -> Result<(), Problem> {
+    if caller(request)?.operator {
+        Ok(())
+    } else {
+        Err(Problem::new(403, "This API key is not an operator's (OPERATORS names those that are)."))
+    }
+}
+
+/// Rejects requests of unknown callers. Health and metrics are open to this machine.
+pub(crate) fn require_caller() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+    warp::ext::optional::<Caller>()
+        .and(warp::ext::get::<PeerAddr>())
+        .and(warp::ext::get::<Matched>())
+        .and_then(async |caller: Option<Caller>, peer: PeerAddr, matched: Matched| {
+            let open_here = peer.0.ip().is_loopback()
+                && matches!(matched.template(), Some("/health/live" | "/health/ready" | "/api/metrics"));
+            if open_here || caller.is_some() { Ok(()) } else { Err(warp::reject::custom(Unauthorized)) }
+        })
+        .untuple_one()
+}
+
+/// A request without a key, or with an unknown one.
+#[derive(Debug)]
+pub(crate) struct Unauthorized;
+
+impl Reject for Unauthorized {}
+
+pub(crate) fn unauthorized() -> Problem {
+    Problem::new(401, "An API key is needed: Authorization: Bearer <key>.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +215,7 @@ mod tests {
         let caller = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            access.caller(&headers)
+            access.caller(&headers).map(|caller| caller.name)
         };
         assert_eq!(caller("Bearer key").as_deref(), Some("shop"));
         assert_eq!(caller("bearer  key").as_deref(), Some("shop"));
@@ -211,11 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_is_named_as_one_unless_no_keys_are_asked_for() {
+    fn an_operator_is_named_as_one_unless_there_is_no_authentication() {
         let keys = Keys::parse(&format!("shop:{DIGEST_OF_KEY}")).unwrap();
-        let config = AccessConfig::Keys { path: PathBuf::new(), keys };
-        let access = Access::new(config, vec!["ops".to_owned()]);
-        assert!(access.is_operator("ops") && !access.is_operator("shop") && !access.is_operator(""));
-        assert!(Access::new(AccessConfig::Open, Vec::new()).is_operator("anonymous"));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, "Bearer key".parse().unwrap());
+        for (operators, expected) in [(vec!["shop".to_owned()], true), (vec!["ops".to_owned()], false)] {
+            let keys = Keys(keys.0.clone());
+            let access = Access::new(AccessConfig::Keys { path: PathBuf::new(), keys }, operators);
+            assert_eq!(access.caller(&headers).unwrap().operator, expected);
+        }
+        let open = Access::new(AccessConfig::Open, Vec::new());
+        assert!(open.caller(&HeaderMap::new()).unwrap().operator);
     }
 }

@@ -19,17 +19,25 @@ mod preference;
 mod queries;
 mod upstream;
 
+use std::sync::Arc;
+
 use chassis::broker::{Broker, Publisher};
 use chassis::http::Server;
 use chassis::service::{Lifecycle, StartError};
 use contracts::topology::Service;
 
 use crate::access::Access;
-use crate::admin::Admin;
-use crate::commands::Commands;
+use crate::complaint::Complaint;
 use crate::config::Config;
-use crate::queries::Queries;
 use crate::upstream::Upstream;
+
+/// What the handlers of the gateway's routes share.
+struct Gateway {
+    publisher: Publisher,
+    order: Upstream,
+    payment: Upstream,
+    complaint: Complaint,
+}
 
 /// Starts the gateway's tasks.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
@@ -43,16 +51,12 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
 
     let broker = Broker::start(Service::Gateway, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
+    let gateway = Arc::new(Gateway { publisher, order, payment, complaint: Complaint::default() });
     let access = Access::new(config.access, config.operators);
     access.reload_on_hangup(&intake);
-    let routes = http::routes(
-        access.clone(),
-        Admin::new(access, order.clone(), payment.clone()),
-        Commands::new(publisher, order.clone()),
-        Queries::new(order, payment),
-        config.cors.as_ref(),
-        health.clone(),
-    );
-    server.serve(routes, http::ROUTES, health, &intake);
+    server
+        .identify(move |headers| access.caller(headers))
+        .wrap(move |routes| http::protect(routes, config.cors.as_ref()))
+        .serve(http::routes(&gateway), health, &intake);
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chassis::http::CorrelationId;
 use chassis::telemetry::TraceContext;
+use contracts::Problem;
 use http::{HeaderValue, Method, StatusCode, header};
 use rand::RngExt;
 use reqwest::Client;
-use thiserror::Error;
 use tracing::{Instrument, Span, debug, field, info_span};
 use url::Url;
 
@@ -20,14 +20,25 @@ const RETRIES: u32 = 2;
 const MAX_PAUSE_MS: u64 = 100;
 
 /// Why a service gave no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpstreamError {
     /// It did not answer in time.
-    #[error("the {0} service did not answer in time")]
     Timeout(&'static str),
     /// It can't be reached, or says itself that it can't answer.
-    #[error("the {0} service is not available")]
     Unavailable(&'static str),
+}
+
+impl From<UpstreamError> for Problem {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Timeout(service) => {
+                Self::new(504, format!("The {service} service did not answer in time. Try again."))
+            }
+            UpstreamError::Unavailable(service) => {
+                Self::new(503, format!("The {service} service is not available. Try again."))
+            }
+        }
+    }
 }
 
 /// A service's answer.

@@ -54,12 +54,8 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         config.database.small_pool("provider simulator", SIMULATOR_CONNECTIONS).map_err(database_error)?;
 
     if !migrate_only {
-        Server::bind(config.http).await?.serve(
-            http::routes(pool.clone(), health.clone()),
-            http::ROUTES,
-            health.clone(),
-            &intake,
-        );
+        let server = Server::bind(config.http).await?;
+        server.serve(http::routes(pool.clone()), health.clone(), &intake);
     }
     let schema = health.part("schema");
     database::migrate(&config.database, NAME, &MIGRATIONS, &schema, &shutdown).await?;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use contracts::topology::{Queue, Service};
 use strum::VariantArray;
 
-pub use http::{ROUTES, routes};
+pub use http::routes;
 
 use crate::broker::Broker;
 use crate::consumer::{Handler, Runner};
