@@ -6,7 +6,7 @@ use ::http::{HeaderValue, Method, StatusCode, header};
 use chassis::http::{Request, Response};
 use contracts::Problem;
 
-use crate::upstream::{Answer, Change, Query};
+use crate::upstream::{UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
 
 /// Passes a request about failed messages on to the service that has them.
@@ -21,20 +21,18 @@ pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> 
     if !request.query.is_empty() {
         path = format!("{path}?{}", request.query);
     }
-    let query = Query { path: &path, template: "/failed-messages", correlation_id: &request.correlation_id };
-    let answer = match request.method.clone() {
-        Method::GET => service.get(query).await?,
-        method => {
-            let actor = Some(&*access::caller(&request)?.name);
-            service.change(query, Change { method, body: request.body.clone(), actor }).await?
-        }
-    };
-    pass_on(answer)
+    let mut forwarded = UpstreamRequest::get("/failed-messages", path, &request.correlation_id);
+    if request.method != Method::GET {
+        forwarded.method = request.method.clone();
+        forwarded.body = request.body.clone();
+        forwarded.actor = Some(&access::caller(&request)?.name);
+    }
+    pass_on(service.send(&forwarded).await?)
 }
 
-/// The service's answer: what it found or did, or its problem, which is one of ours.
-fn pass_on(answer: Answer) -> Result<Response, Problem> {
-    let Answer { status, content_type, body } = answer;
+/// The response that the operator gets: what the service found or did, or the problem that it answered with.
+fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
+    let UpstreamResponse { status, content_type, body } = response;
     let known = [
         StatusCode::OK,
         StatusCode::ACCEPTED,

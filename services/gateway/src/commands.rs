@@ -14,7 +14,7 @@ use contracts::order::{
 use contracts::{Envelope, Event, EventId, OrderId, OrderStatus, Problem};
 use tracing::{Span, error, info};
 
-use crate::upstream::{Change, Query};
+use crate::upstream::UpstreamRequest;
 use crate::{Gateway, access, idempotency, preference};
 
 /// After how long the order of a client that waits is looked at first, and then at most how often. Sagas settle within
@@ -99,11 +99,14 @@ async fn claim(
     correlation_id: &CorrelationId,
 ) -> Result<(), Problem> {
     let claim = IdempotencyClaim { fingerprint: idempotency::fingerprint(order) };
-    let path = format!("/idempotency-keys/{order_id}");
-    let query = Query { path: &path, template: "/idempotency-keys/{id}", correlation_id };
     let body = serde_json::to_vec(&claim).map_err(|error| unwritable(&error))?;
-    let claim = Change { method: Method::PUT, body: body.into(), actor: None };
-    match gateway.order.change(query, claim).await?.status {
+    let path = format!("/idempotency-keys/{order_id}");
+    let request = UpstreamRequest {
+        method: Method::PUT,
+        body: body.into(),
+        ..UpstreamRequest::get("/idempotency-keys/{id}", path, correlation_id)
+    };
+    match gateway.order.send(&request).await?.status {
         StatusCode::OK => Ok(()),
         StatusCode::UNPROCESSABLE_ENTITY => Err(Problem::new(
             422,
@@ -138,15 +141,15 @@ async fn decided(
     wait: Duration,
     correlation_id: &CorrelationId,
 ) -> Option<Order> {
-    let path = format!("/orders/{id}");
+    let request = UpstreamRequest::get("/orders/{id}", format!("/orders/{id}"), correlation_id);
     let deadline = Instant::now() + wait;
     let (mut interval, longest) = POLL_INTERVALS;
     while Instant::now() < deadline {
         tokio::time::sleep(interval.min(wait)).await;
         interval = (interval * 3 / 2).min(longest);
-        let query = Query { path: &path, template: "/orders/{id}", correlation_id };
-        let answer = gateway.order.get(query).await.ok().filter(|answer| answer.status == StatusCode::OK);
-        let order = answer.and_then(|answer| serde_json::from_slice::<Order>(&answer.body).ok());
+        let found = gateway.order.send(&request).await.ok();
+        let found = found.filter(|response| response.status == StatusCode::OK);
+        let order = found.and_then(|response| serde_json::from_slice::<Order>(&response.body).ok());
         if let Some(order) = order.filter(|order| order.status != OrderStatus::PendingPayment) {
             return Some(order);
         }

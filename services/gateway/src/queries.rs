@@ -7,7 +7,7 @@ use chassis::http::{Request, Response};
 use contracts::Problem;
 
 use crate::Gateway;
-use crate::upstream::{Answer, Query, Upstream};
+use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
@@ -32,15 +32,13 @@ pub(crate) async fn payment_resource(gateway: Arc<Gateway>, request: Request) ->
 async fn list(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let (template, page) = (service_template(request), request.page());
     let path = format!("{template}?page={}&limit={}", page.page(), page.limit());
-    let query = Query { path: &path, template, correlation_id: &request.correlation_id };
-    pass_on(service.get(query).await?)
+    pass_on(service.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
 }
 
 async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let template = service_template(request);
     let path = request.fill(template)?;
-    let query = Query { path: &path, template, correlation_id: &request.correlation_id };
-    pass_on(service.get(query).await?)
+    pass_on(service.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
 }
 
 /// The template of the service's own route.
@@ -48,11 +46,11 @@ fn service_template(request: &Request) -> &'static str {
     request.template.strip_prefix("/api").unwrap_or(request.template)
 }
 
-/// A service's answer as the client gets it: what was found, byte for byte, or a problem in our own words.
-fn pass_on(answer: Answer) -> Result<Response, Problem> {
-    match answer.status {
+/// The response that the client gets: what was found, byte for byte, or a problem in the gateway's own words.
+fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
+    match response.status {
         StatusCode::OK => {
-            let mut response = Response::new(answer.body.into());
+            let mut response = Response::new(response.body.into());
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
             Ok(response)
