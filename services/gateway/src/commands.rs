@@ -17,8 +17,8 @@ use tracing::{Span, error, info};
 use crate::upstream::UpstreamRequest;
 use crate::{Gateway, access, idempotency, preference};
 
-/// After how long the order of a client that waits is looked at first, and then at most how often. Sagas settle within
-/// milliseconds where the provider does; where it doesn't, a query now and then is enough.
+/// The first and the longest pause between two queries for the order of a client that waits. A fast provider decides
+/// within milliseconds; for a slow one, ten queries a second are enough.
 const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(100));
 
 /// `POST /api/orders`
@@ -38,11 +38,11 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let event = CreateOrderRequested { order_id: Some(order_id), user_id, total };
     publish(&gateway, event_id, event, &request.correlation_id).await?;
     info!(order.id = %order_id, caller = &*caller.name, "order accepted");
-    let decided = match preference::wait(&request.headers) {
-        Some(wait) => decided(&gateway, order_id, wait, &request.correlation_id).await,
+    let outcome = match preference::wait(&request.headers) {
+        Some(wait) => wait_for_outcome(&gateway, order_id, wait, &request.correlation_id).await,
         None => None,
     };
-    let mut response = match &decided {
+    let mut response = match &outcome {
         Some(order) => http::json(StatusCode::OK, order),
         None => http::json(StatusCode::ACCEPTED, &CreateOrderAccepted::from(order_id)),
     };
@@ -50,7 +50,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     if let Ok(location) = HeaderValue::from_str(&format!("/api/orders/{order_id}")) {
         headers.insert(header::LOCATION, location);
     }
-    if decided.is_some() {
+    if outcome.is_some() {
         headers.insert(preference::PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
     }
     Ok(response)
@@ -90,8 +90,8 @@ fn read_order(request: &Request) -> Result<(CreateOrder, Option<String>), Proble
     }
 }
 
-/// Makes the key stand for this request, or finds that it does already. Two requests with one key and different
-/// bodies may arrive at two gateways at once, so the order service decides which of them has it.
+/// Binds the idempotency key of `order_id` to this request; 422 if it is bound to another one. Two gateways may receive
+/// one key with different bodies at once, so the order service decides.
 async fn claim(
     gateway: &Gateway,
     order_id: OrderId,
@@ -99,7 +99,7 @@ async fn claim(
     correlation_id: &CorrelationId,
 ) -> Result<(), Problem> {
     let claim = IdempotencyClaim { fingerprint: idempotency::fingerprint(order) };
-    let body = serde_json::to_vec(&claim).map_err(|error| unwritable(&error))?;
+    let body = serde_json::to_vec(&claim).map_err(|error| not_serialisable(&error))?;
     let path = format!("/idempotency-keys/{order_id}");
     let request = UpstreamRequest {
         method: Method::PUT,
@@ -113,7 +113,7 @@ async fn claim(
             "This Idempotency-Key was used with another body. Use a new key for another order.",
         )),
         status => {
-            error!(%status, "the order service does not keep idempotency keys");
+            error!(%status, order.id = %order_id, "unexpected response of the order service to an idempotency key");
             Err(Problem::new(502, "The order service does not keep idempotency keys."))
         }
     }
@@ -126,16 +126,16 @@ async fn publish(
     correlation_id: &CorrelationId,
 ) -> Result<(), Problem> {
     let envelope = Envelope { event_id, ..Envelope::now(event, Some(correlation_id.0.as_ref().to_owned())) };
-    let message =
-        Message::new(&envelope, TraceContext::of(&Span::current())).map_err(|error| unwritable(&error))?;
+    let message = Message::new(&envelope, TraceContext::of(&Span::current()))
+        .map_err(|error| not_serialisable(&error))?;
     gateway.publisher.publish(message).await.map_err(|error| {
-        gateway.complaint.about(&error);
+        gateway.publish_failures.record(&error);
         Problem::new(503, publish_detail(&error))
     })
 }
 
-/// The order once it is no longer pending, if that happens in time.
-async fn decided(
+/// The order once it is no longer pending; none if that takes longer than `wait`.
+async fn wait_for_outcome(
     gateway: &Gateway,
     id: OrderId,
     wait: Duration,
@@ -166,12 +166,12 @@ const fn publish_detail(error: &PublishError) -> &'static str {
     }
 }
 
-fn unwritable(error: &serde_json::Error) -> Problem {
+fn not_serialisable(error: &serde_json::Error) -> Problem {
     error!(%error, "a message could not be written as JSON");
     Problem::new(500, "The request could not be handled.")
 }
 
-/// 415 unless the body is said to be JSON.
+/// 415 unless the `Content-Type` is JSON.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -9,13 +9,14 @@
 
 mod access;
 mod admin;
+mod api_keys;
 mod commands;
-mod complaint;
 pub mod config;
 mod cors;
 mod http;
 mod idempotency;
 mod preference;
+mod publish_failures;
 mod queries;
 mod upstream;
 
@@ -27,16 +28,16 @@ use chassis::service::{Lifecycle, StartError};
 use contracts::topology::Service;
 
 use crate::access::Access;
-use crate::complaint::Complaint;
 use crate::config::Config;
+use crate::publish_failures::PublishFailureLog;
 use crate::upstream::Upstream;
 
 /// What the handlers of the gateway's routes share.
 struct Gateway {
     publisher: Publisher,
+    publish_failures: PublishFailureLog,
     order: Upstream,
     payment: Upstream,
-    complaint: Complaint,
 }
 
 /// Starts the gateway's tasks.
@@ -51,7 +52,8 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
 
     let broker = Broker::start(Service::Gateway, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
-    let gateway = Arc::new(Gateway { publisher, order, payment, complaint: Complaint::default() });
+    let gateway =
+        Arc::new(Gateway { publisher, publish_failures: PublishFailureLog::default(), order, payment });
     let access = Access::new(config.access, config.operators);
     access.reload_on_hangup(&intake);
     server
