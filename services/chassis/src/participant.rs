@@ -10,8 +10,6 @@ use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use strum::VariantArray;
-use warp::filters::BoxedFilter;
-use warp::reply::Response;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher};
@@ -19,8 +17,7 @@ use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, consumer};
 use crate::database::{self, DatabaseConfig, DatabaseVariables};
 use crate::failed_messages::FailedMessages;
-use crate::health::Health;
-use crate::http::{HttpConfig, HttpVariables, RouteTable, Server};
+use crate::http::{HttpConfig, HttpVariables, Routes, Server};
 use crate::outbox::Outbox;
 use crate::program::{Lifecycle, StartError};
 use crate::tasks::Task;
@@ -34,9 +31,7 @@ pub struct Participant<A, T> {
     /// What it knows about each order.
     pub aggregate: A,
     /// What it answers over HTTP, from its database.
-    pub routes: fn(PgPool, Health) -> BoxedFilter<(Response,)>,
-    /// The same as a table.
-    pub tables: &'static [RouteTable],
+    pub routes: fn(PgPool) -> Routes,
     /// Starts the tasks that only this service has.
     pub tasks: T,
 }
@@ -97,8 +92,8 @@ impl<A: Aggregate, T: FnOnce(Running<A>)> Participant<A, T> {
         let Lifecycle { health, intake, delivery, connections, shutdown, migrate_only, .. } = &lifecycle;
 
         if !migrate_only {
-            let routes = (self.routes)(pool.clone(), health.clone());
-            Server::bind(config.http).await?.serve(routes, self.tables, health.clone(), intake);
+            let routes = (self.routes)(pool.clone());
+            Server::bind(config.http).await?.serve(routes, health.clone(), intake);
         }
         let schema = Task { health: health.part("schema"), stopping: shutdown.clone() };
         database::migrate(&config.database, name, self.migrations, &schema).await?;

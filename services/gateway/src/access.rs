@@ -1,28 +1,29 @@
-//! Who is let in.
+//! Access: who a caller is, by the API key, and what they may do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chassis::http::{Matched, PeerAddr};
+use chassis::http::{Caller, Matched, PeerAddr, Request};
 use chassis::tasks::Tasks;
+use contracts::Problem;
 use http::{HeaderMap, header};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use warp::Filter;
 use warp::reject::{Reject, Rejection};
 
-/// What the gateway knows of its callers.
+use crate::api_keys::ApiKeys;
+
+/// How callers are identified.
 pub enum AccessConfig {
-    /// Nothing: everybody who reaches the address is let in.
+    /// Not at all: every request is accepted.
     Open,
-    /// Their keys.
+    /// By API key.
     Keys {
-        /// Where the keys are read from, again on SIGHUP.
+        /// The file that the keys are read from, again on SIGHUP.
         path: PathBuf,
         /// The keys as they are now.
-        keys: Keys,
+        keys: ApiKeys,
     },
 }
 
@@ -30,67 +31,18 @@ impl AccessConfig {
     /// Reads a file of API keys.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
         let path = PathBuf::from(path);
-        let keys = Keys::read(&path)?;
+        let keys = ApiKeys::read(&path)?;
         Ok(Self::Keys { path, keys })
     }
 }
 
-/// The digests of the API keys, by the name of who has them.
-pub struct Keys(Vec<(Arc<str>, [u8; 32])>);
+/// Identifies callers.
+pub(crate) struct Access(Option<Arc<Authentication>>);
 
-impl Keys {
-    fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("can't be read: {error}"))?;
-        let keys = Self::parse(&text)?;
-        if keys.0.is_empty() { Err("holds no key".to_owned()) } else { Ok(keys) }
-    }
-
-    /// Reads `name:sha256-of-key` lines. Empty lines and lines that begin with `#` are passed over.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut keys = Vec::new();
-        for (number, line) in text.lines().map(str::trim).enumerate() {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            // The line itself is not shown: somebody may have put a key there instead of its digest.
-            let wrong = || format!("line {} must be name:sha256-of-key, 64 hexadecimal digits", number + 1);
-            let (name, digest) = line.split_once(':').ok_or_else(wrong)?;
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(digest.trim(), &mut bytes).map_err(|_| wrong())?;
-            if name.trim().is_empty() {
-                return Err(wrong());
-            }
-            keys.push((name.trim().into(), bytes));
-        }
-        Ok(Self(keys))
-    }
-
-    /// The name of whose key `presented` is. Looks at every key, and takes the same time for each.
-    fn find(&self, presented: &str) -> Option<Arc<str>> {
-        let digest: [u8; 32] = Sha256::digest(presented).into();
-        let mut found = None;
-        for (name, known) in &self.0 {
-            if bool::from(known.ct_eq(&digest)) {
-                found = Some(Arc::clone(name));
-            }
-        }
-        found
-    }
-}
-
-/// A request without a key, or with one that nobody has.
-#[derive(Debug)]
-pub(crate) struct Unauthorized;
-
-impl Reject for Unauthorized {}
-
-/// Decides who is let in. Cheap to clone; all clones are one.
-#[derive(Clone)]
-pub(crate) struct Access(Option<Arc<Guard>>);
-
-struct Guard {
+struct Authentication {
     path: PathBuf,
-    keys: RwLock<Keys>,
+    keys: RwLock<ApiKeys>,
+    /// Names of the callers that are operators.
     operators: Vec<String>,
 }
 
@@ -99,123 +51,134 @@ impl Access {
         match config {
             AccessConfig::Open => Self(None),
             AccessConfig::Keys { path, keys } => {
-                Self(Some(Arc::new(Guard { path, keys: RwLock::new(keys), operators })))
+                Self(Some(Arc::new(Authentication { path, keys: RwLock::new(keys), operators })))
             }
         }
     }
 
-    /// The caller's name, if they are let in. Everybody is the same caller where no keys are asked for.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Arc<str>> {
-        let Some(guard) = &self.0 else {
-            return Some("anonymous".into());
+    /// The caller that a request with these headers comes from; none if the key is missing or unknown. Without
+    /// authentication all requests come from one caller, who is an operator.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        let Some(authentication) = &self.0 else {
+            return Some(Caller { name: "anonymous".into(), operator: true });
         };
         let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, key) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        guard.keys.read().unwrap_or_else(PoisonError::into_inner).find(key.trim())
-    }
-
-    /// Whether a caller may do an operator's work. Everybody may where no keys are asked for.
-    pub(crate) fn is_operator(&self, caller: &str) -> bool {
-        self.0.as_ref().is_none_or(|guard| guard.operators.iter().any(|operator| operator == caller))
-    }
-
-    /// Rejects requests of unknown callers. Health and metrics are open to this machine.
-    pub(crate) fn admit(self) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
-        warp::header::headers_cloned()
-            .and(warp::ext::get::<PeerAddr>())
-            .and(warp::ext::get::<Matched>())
-            .and_then(move |headers: HeaderMap, peer: PeerAddr, matched: Matched| {
-                let open_here = peer.0.ip().is_loopback()
-                    && matches!(matched.template(), Some("/health/live" | "/health/ready" | "/api/metrics"));
-                let admitted = open_here || self.caller(&headers).is_some();
-                async move { if admitted { Ok(()) } else { Err(warp::reject::custom(Unauthorized)) } }
-            })
-            .untuple_one()
+        let name = authentication.keys.read().unwrap_or_else(PoisonError::into_inner).find(key.trim())?;
+        let operator = authentication.operators.iter().any(|operator| **operator == *name);
+        Some(Caller { name, operator })
     }
 
     /// Reads the keys again whenever the process gets a SIGHUP. A file that can't be read changes nothing.
     pub(crate) fn reload_on_hangup(&self, tasks: &Tasks) {
-        let Some(guard) = self.0.clone() else { return };
+        let Some(authentication) = self.0.clone() else { return };
         let stopping = tasks.stopping();
         tasks.spawn(async move {
             let mut hangups = match signal(SignalKind::hangup()) {
                 Ok(hangups) => hangups,
                 Err(error) => {
-                    return error!(%error, "SIGHUP can't be received; API keys are read only at start");
+                    return error!(%error, "SIGHUP can't be received: API keys are read only at start");
                 }
             };
             loop {
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    _ = hangups.recv() => guard.reload(),
+                    _ = hangups.recv() => authentication.reload(),
                 }
             }
         });
     }
 }
 
-impl Guard {
+impl Authentication {
     fn reload(&self) {
-        match Keys::read(&self.path) {
+        let path = self.path.display();
+        match ApiKeys::read(&self.path) {
             Ok(keys) => {
-                info!(count = keys.0.len(), "API keys read again");
+                info!(%path, count = keys.count(), "the API keys were reloaded");
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
             }
-            Err(reason) => error!(path = %self.path.display(), reason, "API keys stay as they were"),
+            Err(reason) => {
+                error!(%path, reason, "the API keys can't be reloaded: the previous ones stay valid");
+            }
         }
     }
+}
+
+/// The caller of a request; 401 if unknown.
+pub(crate) fn caller(request: &Request) -> Result<&Caller, Problem> {
+    request.caller.as_ref().ok_or_else(unauthorized)
+}
+
+/// 403 unless the caller is an operator.
+pub(crate) fn require_operator(request: &Request) -> Result<(), Problem> {
+    if caller(request)?.operator {
+        Ok(())
+    } else {
+        Err(Problem::new(403, "This API key is not an operator's (OPERATORS names those that are)."))
+    }
+}
+
+/// Rejects requests of unknown callers, except for health and metrics from this machine.
+pub(crate) fn require_caller() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+    warp::ext::optional::<Caller>()
+        .and(warp::ext::get::<PeerAddr>())
+        .and(warp::ext::get::<Matched>())
+        .and_then(async |caller: Option<Caller>, peer: PeerAddr, matched: Matched| {
+            let open = peer.0.ip().is_loopback()
+                && matches!(matched.template(), Some("/health/live" | "/health/ready" | "/api/metrics"));
+            if open || caller.is_some() { Ok(()) } else { Err(warp::reject::custom(Unauthorized)) }
+        })
+        .untuple_one()
+}
+
+/// A request of an unknown caller, as warp rejects it.
+#[derive(Debug)]
+pub(crate) struct Unauthorized;
+
+impl Reject for Unauthorized {}
+
+pub(crate) fn unauthorized() -> Problem {
+    Problem::new(401, "An API key is needed: Authorization: Bearer <key>.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `printf key | sha256sum`
-    const DIGEST_OF_KEY: &str = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
+    /// Access with the key `key` of the caller `shop`.
+    fn access(operators: &[&str]) -> Access {
+        let digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
+        let keys = ApiKeys::parse(&format!("shop:{digest}")).unwrap();
+        let operators = operators.iter().map(|name| (*name).to_owned()).collect();
+        Access::new(AccessConfig::Keys { path: PathBuf::new(), keys }, operators)
+    }
 
-    #[test]
-    fn a_key_is_known_by_its_digest() {
-        let keys = Keys::parse(&format!("# shops\n\nshop:{DIGEST_OF_KEY}\n")).unwrap();
-        assert_eq!(keys.find("key").as_deref(), Some("shop"));
-        assert_eq!(keys.find("Key"), None);
-        assert_eq!(keys.find(""), None);
+    fn authorization(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
     }
 
     #[test]
-    fn a_wrong_line_is_named_by_its_number_and_not_shown() {
-        for text in ["shop", "shop:my-secret-key", ":0000", &format!(":{DIGEST_OF_KEY}")] {
-            let reason = Keys::parse(&format!("# keys\n{text}")).err().unwrap();
-            assert!(reason.starts_with("line 2 must be"), "{reason}");
-            assert!(!reason.contains("secret"), "{reason}");
+    fn a_caller_presents_a_known_key_as_bearer_token() {
+        let access = access(&[]);
+        for right in ["Bearer key", "bearer  key"] {
+            assert_eq!(&*access.caller(&authorization(right)).unwrap().name, "shop", "{right}");
         }
-    }
-
-    #[test]
-    fn only_a_bearer_of_a_known_key_is_a_caller() {
-        let keys = Keys::parse(&format!("shop:{DIGEST_OF_KEY}")).unwrap();
-        let access = Access::new(AccessConfig::Keys { path: PathBuf::new(), keys }, vec!["ops".to_owned()]);
-        let caller = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            access.caller(&headers)
-        };
-        assert_eq!(caller("Bearer key").as_deref(), Some("shop"));
-        assert_eq!(caller("bearer  key").as_deref(), Some("shop"));
         for wrong in ["Basic key", "key", "Bearer", "Bearer yek"] {
-            assert_eq!(caller(wrong), None, "{wrong}");
+            assert_eq!(access.caller(&authorization(wrong)), None, "{wrong}");
         }
         assert_eq!(access.caller(&HeaderMap::new()), None);
     }
 
     #[test]
-    fn an_operator_is_named_as_one_unless_no_keys_are_asked_for() {
-        let keys = Keys::parse(&format!("shop:{DIGEST_OF_KEY}")).unwrap();
-        let config = AccessConfig::Keys { path: PathBuf::new(), keys };
-        let access = Access::new(config, vec!["ops".to_owned()]);
-        assert!(access.is_operator("ops") && !access.is_operator("shop") && !access.is_operator(""));
-        assert!(Access::new(AccessConfig::Open, Vec::new()).is_operator("anonymous"));
+    fn operators_are_configured_unless_there_is_no_authentication() {
+        let key = authorization("Bearer key");
+        assert!(access(&["ops", "shop"]).caller(&key).unwrap().operator);
+        assert!(!access(&["ops"]).caller(&key).unwrap().operator);
+        let open = Access::new(AccessConfig::Open, Vec::new());
+        assert!(open.caller(&HeaderMap::new()).unwrap().operator);
     }
 }

@@ -1,99 +1,38 @@
 //! What operators ask of the services behind the gateway.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use bytes::Bytes;
-use chassis::http::{self, CorrelationId};
+use ::http::{HeaderValue, Method, StatusCode, header};
+use chassis::http::{Request, Response};
 use contracts::Problem;
-use warp::reply::Response;
 
-use crate::access::Access;
-use crate::queries::upstream_problem;
-use crate::upstream::{Answer, Change, Query, Upstream, UpstreamError};
+use crate::upstream::{UpstreamRequest, UpstreamResponse};
+use crate::{Gateway, access};
 
-/// Passes operators' requests on to the service that they are about.
-#[derive(Clone)]
-pub(crate) struct Admin {
-    access: Access,
-    order: Upstream,
-    payment: Upstream,
-}
-
-/// A request about the failed messages of a service.
-pub(crate) struct Request {
-    pub(crate) service: String,
-    /// The path below `/failed-messages`.
-    pub(crate) rest: &'static str,
-    /// The failed message, where it is about one.
-    pub(crate) id: Option<String>,
-    pub(crate) query: String,
-    pub(crate) body: Bytes,
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-    pub(crate) correlation_id: CorrelationId,
-}
-
-impl Admin {
-    pub(crate) const fn new(access: Access, order: Upstream, payment: Upstream) -> Self {
-        Self { access, order, payment }
-    }
-
-    /// `/api/admin/{service}/failed-messages…`
-    pub(crate) async fn failed_messages(&self, request: Request) -> Response {
-        let operator = match self.operator(&request.headers) {
-            Ok(operator) => operator,
-            Err(problem) => return http::problem(problem),
-        };
-        let service = match request.service.as_str() {
-            "order" => &self.order,
-            "payment" => &self.payment,
-            _ => {
-                return http::problem(Problem::not_found(
-                    "The services with failed messages are order and payment.",
-                ));
-            }
-        };
-        let mut path = "/failed-messages".to_owned();
-        if let Some(id) = &request.id {
-            match http::id::<uuid::Uuid>("id", id) {
-                // Writing to a String can't fail.
-                Ok(id) => _ = write!(path, "/{id}"),
-                Err(problem) => return http::problem(problem),
-            }
-        }
-        path.push_str(request.rest);
-        if !request.query.is_empty() {
-            path = format!("{path}?{}", request.query);
-        }
-        let query =
-            Query { path: &path, template: "/failed-messages", correlation_id: &request.correlation_id };
-        pass_on(match request.method {
-            Method::GET => service.get(query).await,
-            method => {
-                service.change(query, Change { method, body: request.body, actor: Some(&operator) }).await
-            }
-        })
-    }
-
-    /// The caller, if they may do an operator's work.
-    fn operator(&self, headers: &HeaderMap) -> Result<Arc<str>, Problem> {
-        let caller = self.access.caller(headers).unwrap_or_default();
-        if self.access.is_operator(&caller) {
-            Ok(caller)
-        } else {
-            Err(Problem::new(403, "This API key is not an operator's (OPERATORS names those that are)."))
-        }
-    }
-}
-
-/// The service's answer: what it found or did, or its problem, which is one of ours.
-fn pass_on(answer: Result<Answer, UpstreamError>) -> Response {
-    let Answer { status, content_type, body } = match answer {
-        Ok(answer) => answer,
-        Err(error) => return upstream_problem(error),
+/// Passes a request about failed messages on to the service that has them.
+pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    let service = match request.parameter("service") {
+        "order" => &gateway.order,
+        "payment" => &gateway.payment,
+        _ => return Err(Problem::not_found("The services with failed messages are order and payment.")),
     };
+    let template = request.template.strip_prefix("/api/admin/{service}").unwrap_or(request.template);
+    let mut path = request.fill(template)?;
+    if !request.query.is_empty() {
+        path = format!("{path}?{}", request.query);
+    }
+    let mut forwarded = UpstreamRequest::get("/failed-messages", path, &request.correlation_id);
+    if request.method != Method::GET {
+        forwarded.method = request.method.clone();
+        forwarded.body = request.body.clone();
+        forwarded.actor = Some(&access::caller(&request)?.name);
+    }
+    pass_on(service.send(&forwarded).await?)
+}
+
+/// The response that the operator gets: what the service found or did, or the problem that it answered with.
+fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
+    let UpstreamResponse { status, content_type, body } = response;
     let known = [
         StatusCode::OK,
         StatusCode::ACCEPTED,
@@ -102,11 +41,11 @@ fn pass_on(answer: Result<Answer, UpstreamError>) -> Response {
         StatusCode::CONFLICT,
     ];
     if !known.contains(&status) {
-        return http::problem(Problem::new(502, format!("A service behind the gateway answered {status}.")));
+        return Err(Problem::new(502, format!("A service behind the gateway answered {status}.")));
     }
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
-    response
+    Ok(response)
 }

@@ -24,11 +24,11 @@ chassis::variables! {
         request_timeout = "5000",
         /// File of API keys, one `name:sha256-of-key` (hexadecimal) a line; read again on SIGHUP. Required on an address that is not loopback.
         api_keys_file,
-        /// Names of the API keys that may use `/api/admin`, separated by commas. Nobody unless told, where there are keys.
+        /// Names of the API keys that may use `/api/admin`, separated by commas. None by default, where there are keys.
         operators,
-        /// `off`: let everybody in who reaches the address, although it is not loopback.
+        /// `off`: ask for no API keys, although the address is not loopback.
         authentication = "on",
-        /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None unless told.
+        /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.
         cors_origins,
     }
 }
@@ -49,7 +49,7 @@ pub struct Config {
     pub payment_url: Url,
     /// How long a query may take, retries included.
     pub request_timeout: Duration,
-    /// Who is let in.
+    /// How callers are identified.
     pub access: AccessConfig,
     /// Names of the API keys that may do an operator's work.
     pub operators: Vec<String>,
@@ -84,7 +84,7 @@ impl Config {
         })
     }
 
-    /// Keys where there are some; nobody else where the address is open to the network.
+    /// Keys where there are some. They may only be left out on loopback, or with `AUTHENTICATION=off`.
     fn access(
         own: &GatewayVariables,
         address: Option<IpAddr>,
@@ -106,7 +106,7 @@ impl Config {
                 problems.add(
                     "API_KEYS_FILE",
                     "is missing. LISTEN_ADDRESS is open to the network, so callers need keys; \
-                     AUTHENTICATION=off lets everybody in",
+                     AUTHENTICATION=off accepts requests without",
                 );
                 None
             }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_needs_keys_or_plain_words() {
+    fn an_address_on_the_network_needs_keys_or_authentication_off() {
         let open = ("LISTEN_ADDRESS", "0.0.0.0");
         let lines = problems(&[open]);
         assert!(lines.len() == 1 && lines[0].starts_with("API_KEYS_FILE: is missing"), "{lines:?}");

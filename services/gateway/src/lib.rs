@@ -9,15 +9,18 @@
 
 mod access;
 mod admin;
+mod api_keys;
 mod commands;
-mod complaint;
 pub mod config;
 mod cors;
 mod http;
 mod idempotency;
 mod preference;
+mod publish_failures;
 mod queries;
 mod upstream;
+
+use std::sync::Arc;
 
 use chassis::broker::{Broker, Publisher};
 use chassis::http::Server;
@@ -25,11 +28,17 @@ use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
 
 use crate::access::Access;
-use crate::admin::Admin;
-use crate::commands::Commands;
 use crate::config::Config;
-use crate::queries::Queries;
+use crate::publish_failures::PublishFailureLog;
 use crate::upstream::Upstream;
+
+/// What the handlers of the gateway's routes share.
+struct Gateway {
+    publisher: Publisher,
+    publish_failures: PublishFailureLog,
+    order: Upstream,
+    payment: Upstream,
+}
 
 /// Starts the gateway's tasks.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
@@ -43,16 +52,13 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
 
     let broker = Broker::start(Service::Gateway, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
+    let gateway =
+        Arc::new(Gateway { publisher, publish_failures: PublishFailureLog::default(), order, payment });
     let access = Access::new(config.access, config.operators);
     access.reload_on_hangup(&intake);
-    let routes = http::routes(
-        access.clone(),
-        Admin::new(access, order.clone(), payment.clone()),
-        Commands::new(publisher, order.clone()),
-        Queries::new(order, payment),
-        config.cors.as_ref(),
-        health.clone(),
-    );
-    server.serve(routes, http::ROUTES, health, &intake);
+    server
+        .identify(move |headers| access.caller(headers))
+        .wrap(move |routes| http::protect(routes, config.cors.as_ref()))
+        .serve(http::routes(&gateway), health, &intake);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `Prefer: wait=N` (RFC 7240 §4.3): a client that would rather wait for the result than ask for it later.
+//! `Prefer: wait=N` (RFC 7240 §4.3): a client that waits for the result instead of asking for it later.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// What the answer says when the preference was honoured (RFC 7240 §3).
+/// The response header that tells which preferences were honoured (RFC 7240 §3).
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// The longest that anybody waits, in seconds.
+/// The longest wait, in seconds.
 const MAX_WAIT: u64 = 30;
 
-/// How long the client would wait. A preference that can't be read is ignored, as preferences are.
+/// How long the client is ready to wait. A preference that can't be read is ignored (RFC 7240 §2).
 pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     preferences

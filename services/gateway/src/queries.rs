@@ -1,108 +1,61 @@
-//! Queries: asked of the service that owns the answer, and passed on as it gave it.
+//! Queries: asked of the service that owns the answer, at the same path without `/api`, and passed on as it gave it.
+
+use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
-use chassis::http::{self, CorrelationId};
-use contracts::page::PageRequest;
-use contracts::{OrderId, PaymentId, Problem};
-use warp::reply::Response;
+use chassis::http::{Request, Response};
+use contracts::Problem;
 
-use crate::upstream::{Answer, Query, Upstream, UpstreamError};
+use crate::Gateway;
+use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 
-/// Answers queries.
-#[derive(Clone)]
-pub(crate) struct Queries {
-    order: Upstream,
-    payment: Upstream,
+/// A page of what the order service has.
+pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    list(&gateway.order, &request).await
 }
 
-impl Queries {
-    pub(crate) const fn new(order: Upstream, payment: Upstream) -> Self {
-        Self { order, payment }
-    }
-
-    pub(crate) async fn orders(&self, page: PageRequest, correlation_id: CorrelationId) -> Response {
-        list(&self.order, "/orders", page, &correlation_id).await
-    }
-
-    pub(crate) async fn order(&self, id: String, correlation_id: CorrelationId) -> Response {
-        one::<OrderId>(&self.order, "/orders/{id}", "id", &id, &correlation_id).await
-    }
-
-    pub(crate) async fn timeline(&self, id: String, correlation_id: CorrelationId) -> Response {
-        one::<OrderId>(&self.order, "/orders/{id}/events", "id", &id, &correlation_id).await
-    }
-
-    pub(crate) async fn payments(&self, page: PageRequest, correlation_id: CorrelationId) -> Response {
-        list(&self.payment, "/payments", page, &correlation_id).await
-    }
-
-    pub(crate) async fn payment(&self, id: String, correlation_id: CorrelationId) -> Response {
-        one::<PaymentId>(&self.payment, "/payments/{id}", "id", &id, &correlation_id).await
-    }
-
-    pub(crate) async fn payment_of_order(&self, id: String, correlation_id: CorrelationId) -> Response {
-        one::<OrderId>(&self.payment, "/payments/order/{orderId}", "orderId", &id, &correlation_id).await
-    }
-
-    pub(crate) async fn stats(&self, correlation_id: CorrelationId) -> Response {
-        let path = "/payments/stats";
-        pass_on(self.payment.get(Query { path, template: path, correlation_id: &correlation_id }).await)
-    }
+/// One thing that the order service has.
+pub(crate) async fn order_resource(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    resource(&gateway.order, &request).await
 }
 
-async fn list(
-    service: &Upstream,
-    template: &'static str,
-    page: PageRequest,
-    correlation_id: &CorrelationId,
-) -> Response {
+/// A page of what the payment service has.
+pub(crate) async fn payment_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    list(&gateway.payment, &request).await
+}
+
+/// One thing that the payment service has.
+pub(crate) async fn payment_resource(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    resource(&gateway.payment, &request).await
+}
+
+async fn list(service: &Upstream, request: &Request) -> Result<Response, Problem> {
+    let (template, page) = (service_template(request), request.page());
     let path = format!("{template}?page={}&limit={}", page.page(), page.limit());
-    pass_on(service.get(Query { path: &path, template, correlation_id }).await)
+    pass_on(service.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
 }
 
-async fn one<Id: std::str::FromStr + std::fmt::Display>(
-    service: &Upstream,
-    template: &'static str,
-    name: &str,
-    id: &str,
-    correlation_id: &CorrelationId,
-) -> Response {
-    let id: Id = match http::id(name, id) {
-        Ok(id) => id,
-        Err(problem) => return http::problem(problem),
-    };
-    let path = template.replace(&format!("{{{name}}}"), &id.to_string());
-    pass_on(service.get(Query { path: &path, template, correlation_id }).await)
+async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {
+    let template = service_template(request);
+    let path = request.fill(template)?;
+    pass_on(service.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
 }
 
-/// A service's answer as the client gets it: what was found, byte for byte, or a problem in our own words.
-fn pass_on(answer: Result<Answer, UpstreamError>) -> Response {
-    match answer {
-        Ok(Answer { status: StatusCode::OK, body, .. }) => {
-            let mut response = Response::new(body.into());
+/// The template of the service's own route.
+fn service_template(request: &Request) -> &'static str {
+    request.template.strip_prefix("/api").unwrap_or(request.template)
+}
+
+/// The response that the client gets: what was found, byte for byte, or a problem in the gateway's own words.
+fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
+    match response.status {
+        StatusCode::OK => {
+            let mut response = Response::new(response.body.into());
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
-            response
+            Ok(response)
         }
-        Ok(Answer { status: StatusCode::NOT_FOUND, .. }) => {
-            http::problem(Problem::not_found("There is no such thing."))
-        }
-        Ok(Answer { status, .. }) => {
-            http::problem(Problem::new(502, format!("A service behind the gateway answered {status}.")))
-        }
-        Err(error) => upstream_problem(error),
-    }
-}
-
-/// 504 or 503, and when to try again.
-pub(crate) fn upstream_problem(error: UpstreamError) -> Response {
-    let detail = format!("{}{}. Try again.", "T", &error.to_string()[1..]);
-    match error {
-        UpstreamError::Timeout(_) => http::problem(Problem::new(504, detail)),
-        UpstreamError::Unavailable(_) => {
-            let mut response = http::problem(Problem::new(503, detail));
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            response
-        }
+        StatusCode::NOT_FOUND => Err(Problem::not_found("There is no such thing.")),
+        status => Err(Problem::new(502, format!("A service behind the gateway answered {status}."))),
     }
 }

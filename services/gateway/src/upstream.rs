@@ -1,75 +1,82 @@
 //! The order and payment services, as the gateway asks them over HTTP.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use chassis::http::CorrelationId;
 use chassis::telemetry::TraceContext;
+use contracts::Problem;
 use http::{HeaderValue, Method, StatusCode, header};
-use rand::RngExt;
 use reqwest::Client;
-use thiserror::Error;
 use tracing::{Instrument, Span, debug, field, info_span};
 use url::Url;
 
-/// How often a query or a PUT is sent again after it could not be delivered.
-const RETRIES: u32 = 2;
+/// The pauses before a request that was not delivered is sent again: twice, after 20 to 40 ms and after 50 to 100 ms.
+/// Gateways whose requests failed together don't repeat them together.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(20))
+    .with_factor(2.5)
+    .with_jitter()
+    .with_max_times(2);
 
-/// Longest pause before it is sent again, in milliseconds.
-const MAX_PAUSE_MS: u64 = 100;
-
-/// Why a service gave no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+/// Why a service gave no usable response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpstreamError {
     /// It did not answer in time.
-    #[error("the {0} service did not answer in time")]
     Timeout(&'static str),
-    /// It can't be reached, or says itself that it can't answer.
-    #[error("the {0} service is not available")]
+    /// It can't be reached, or answered that it can't handle requests now (502, 503).
     Unavailable(&'static str),
+    /// It failed to handle the request (another 5xx).
+    Failed(&'static str),
 }
 
-/// A service's answer.
-pub(crate) struct Answer {
+impl From<UpstreamError> for Problem {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Timeout(service) => {
+                Self::new(504, format!("The {service} service did not answer in time. Try again."))
+            }
+            UpstreamError::Unavailable(service) | UpstreamError::Failed(service) => {
+                Self::new(503, format!("The {service} service is not available. Try again."))
+            }
+        }
+    }
+}
+
+/// A request to a service.
+pub(crate) struct UpstreamRequest<'a> {
+    pub(crate) method: Method,
+    /// The template of the path, for the trace.
+    pub(crate) template: &'static str,
+    /// The path below the service's URL, with its query.
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    /// Joins everything that one request of a client causes.
+    pub(crate) correlation_id: &'a CorrelationId,
+    /// Who asks for a change, for the audit.
+    pub(crate) actor: Option<&'a str>,
+}
+
+impl<'a> UpstreamRequest<'a> {
+    pub(crate) fn get(template: &'static str, path: String, correlation_id: &'a CorrelationId) -> Self {
+        Self { method: Method::GET, template, path, body: Bytes::new(), correlation_id, actor: None }
+    }
+}
+
+/// A service's response: not an error of the service.
+pub(crate) struct UpstreamResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
 
-/// One of the services. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Upstream(Arc<Inner>);
-
-struct Inner {
+/// One of the services.
+pub(crate) struct Upstream {
     service: &'static str,
     url: Url,
     timeout: Duration,
     client: Client,
-}
-
-/// What to send, and on whose account.
-pub(crate) struct Query<'a> {
-    /// The path below the service's URL, with its query.
-    pub(crate) path: &'a str,
-    /// The path's template, for the trace.
-    pub(crate) template: &'static str,
-    /// Joins everything that one request of a client causes.
-    pub(crate) correlation_id: &'a CorrelationId,
-}
-
-/// What is to be changed, and by whom. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Change<'a> {
-    pub(crate) method: Method,
-    pub(crate) body: Bytes,
-    /// Who asks, for the audit.
-    pub(crate) actor: Option<&'a str>,
-}
-
-impl Change<'_> {
-    /// Nothing: a question.
-    const NONE: Self = Self { method: Method::GET, body: Bytes::new(), actor: None };
 }
 
 /// A pooled HTTP client. Proxies and redirects have no place between services.
@@ -90,88 +97,64 @@ impl Upstream {
     /// The service at `url`. Fails if that is HTTPS and this machine has no certificate authorities.
     pub(crate) fn new(service: &'static str, url: Url, timeout: Duration) -> Result<Self, reqwest::Error> {
         let client = client(&url)?;
-        Ok(Self(Arc::new(Inner { service, url, timeout, client })))
+        Ok(Self { service, url, timeout, client })
     }
 
-    /// Asks a question. One that could not be delivered is asked again, within the same time.
-    pub(crate) async fn get(&self, query: Query<'_>) -> Result<Answer, UpstreamError> {
-        self.repeat(&query, &Change::NONE).await
-    }
-
-    /// Asks for a change. A PUT that could not be delivered is sent again, as a question is: said twice it means the same
-    /// (RFC 9110 §9.2.2). Anything else is sent once: whether it was made is not known when there is no answer.
-    pub(crate) async fn change(&self, query: Query<'_>, change: Change<'_>) -> Result<Answer, UpstreamError> {
-        if change.method == Method::PUT {
-            return self.repeat(&query, &change).await;
-        }
-        let deadline = Instant::now() + self.0.timeout;
-        self.judge(self.send(&query, change, deadline).await?)
-    }
-
-    /// Sends until it is delivered, or has been sent often enough. A service that is just being replaced closes the
-    /// connections that it kept open; the next one goes to its successor.
-    async fn repeat(&self, query: &Query<'_>, change: &Change<'_>) -> Result<Answer, UpstreamError> {
-        let deadline = Instant::now() + self.0.timeout;
-        let mut attempt = 0;
-        loop {
-            let answer = self.send(query, change.clone(), deadline).await;
-            let undelivered = match &answer {
-                Ok(answer) => {
-                    matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
-                }
-                Err(error) => matches!(error, UpstreamError::Unavailable(_)),
-            };
-            if !undelivered || attempt == RETRIES {
-                return self.judge(answer?);
-            }
-            attempt += 1;
-            // Jitter, so that callers who were refused together don't come back together.
-            let pause = Duration::from_millis(rand::rng().random_range(20..=MAX_PAUSE_MS));
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    fn judge(&self, answer: Answer) -> Result<Answer, UpstreamError> {
-        if answer.status.is_server_error() {
-            Err(UpstreamError::Unavailable(self.0.service))
-        } else {
-            Ok(answer)
-        }
-    }
-
-    async fn send(
+    /// Sends a request. A GET or PUT that was not delivered is sent again, within the same time: a service that is just
+    /// being replaced closes its idle connections, and the next connection goes to its successor. Other methods are sent
+    /// once, since without a response it is not known whether the change was made.
+    pub(crate) async fn send(
         &self,
-        query: &Query<'_>,
-        change: Change<'_>,
+        request: &UpstreamRequest<'_>,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let deadline = Instant::now() + self.timeout;
+        if !matches!(request.method, Method::GET | Method::PUT) {
+            return self.attempt(request, deadline).await;
+        }
+        (|| self.attempt(request, deadline))
+            .retry(PAUSES)
+            .sleep(tokio::time::sleep)
+            .when(|error| matches!(error, UpstreamError::Unavailable(_)))
+            .await
+    }
+
+    async fn attempt(
+        &self,
+        request: &UpstreamRequest<'_>,
         deadline: Instant,
-    ) -> Result<Answer, UpstreamError> {
-        let Inner { service, url, client, .. } = &*self.0;
-        let Change { method, body, actor } = change;
-        let span = client_span(&method, query, url);
-        let address = format!("{}{}", url.as_str().trim_end_matches('/'), query.path);
-        let mut request = client
-            .request(method, address)
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let Self { service, url, client, .. } = self;
+        let span = client_span(request, url);
+        let address = format!("{}{}", url.as_str().trim_end_matches('/'), request.path);
+        let mut sending = client
+            .request(request.method.clone(), address)
             .timeout(deadline.saturating_duration_since(Instant::now()))
-            .header("x-correlation-id", &*query.correlation_id.0);
+            .header("x-correlation-id", &*request.correlation_id.0);
         for (name, value) in TraceContext::of(&span).headers() {
-            request = request.header(name, value);
+            sending = sending.header(name, value);
         }
-        if let Some(actor) = actor {
-            request = request.header("x-actor", actor);
+        if let Some(actor) = request.actor {
+            sending = sending.header("x-actor", actor);
         }
-        if !body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        if !request.body.is_empty() {
+            sending = sending.header(header::CONTENT_TYPE, "application/json").body(request.body.clone());
         }
         let exchange = async {
-            let response = request.send().await?;
+            let response = sending.send().await?;
             let status = response.status();
             let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-            Ok::<_, reqwest::Error>(Answer { status, content_type, body: response.bytes().await? })
+            Ok::<_, reqwest::Error>(UpstreamResponse { status, content_type, body: response.bytes().await? })
         };
         match exchange.instrument(span.clone()).await {
-            Ok(answer) => {
-                span.record("http.response.status_code", i64::from(answer.status.as_u16()));
-                Ok(answer)
+            Ok(response) => {
+                span.record("http.response.status_code", i64::from(response.status.as_u16()));
+                match response.status {
+                    StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
+                        Err(UpstreamError::Unavailable(service))
+                    }
+                    status if status.is_server_error() => Err(UpstreamError::Failed(service)),
+                    _ => Ok(response),
+                }
             }
             Err(error) => {
                 let failure = if error.is_timeout() && !error.is_connect() {
@@ -180,23 +163,38 @@ impl Upstream {
                     UpstreamError::Unavailable(service)
                 };
                 span.record("otel.status_code", "ERROR");
-                span.in_scope(|| debug!(service, error = %error.without_url(), "no answer"));
+                span.in_scope(|| debug!(service, error = %error.without_url(), "a service did not respond"));
                 Err(failure)
             }
         }
     }
 }
 
-fn client_span(method: &Method, query: &Query<'_>, url: &Url) -> Span {
+fn client_span(request: &UpstreamRequest<'_>, url: &Url) -> Span {
     info_span!(
         "ask",
-        otel.name = format!("{method} {}", query.template),
+        otel.name = format!("{} {}", request.method, request.template),
         otel.kind = "client",
         otel.status_code = field::Empty,
-        http.request.method = method.as_str(),
+        http.request.method = request.method.as_str(),
         http.response.status_code = field::Empty,
-        url.template = query.template,
+        url.template = request.template,
         server.address = url.host_str(),
         server.port = url.port_or_known_default().map(i64::from),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use backon::BackoffBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_repeated_twice_within_a_tenth_of_a_second_each() {
+        for _ in 0..100 {
+            let pauses: Vec<_> = PAUSES.build().map(|pause| pause.as_millis()).collect();
+            assert!(matches!(pauses[..], [20..=40, 50..=100]), "{pauses:?}");
+        }
+    }
 }

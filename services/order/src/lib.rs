@@ -33,7 +33,6 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         migrations: &MIGRATIONS,
         aggregate: Orders,
         routes: http::routes,
-        tables: http::ROUTES,
         tasks: |running| deadline::start(config.saga_timeout, running),
     };
     order.start(config.participant, lifecycle).await

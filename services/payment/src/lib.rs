@@ -50,7 +50,6 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             steps_due: Arc::clone(&steps_due),
         },
         routes: http::routes,
-        tables: http::ROUTES,
         tasks: |running| collection::start(provider, &collection, steps_due, running),
     };
     payment.start(participant, lifecycle).await

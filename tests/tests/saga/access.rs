@@ -1,4 +1,4 @@
-//! Who is let in: API keys, and web pages of other origins.
+//! Access: API keys, and web pages of other origins.
 
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ async fn only_callers_with_a_key_are_let_in() {
         (Method::GET, format!("/api/orders/{NOBODY}")),
         (Method::PATCH, format!("/api/orders/{NOBODY}/cancel")),
         (Method::GET, "/api/payments/stats".to_owned()),
-        // Nor is anybody told what exists.
+        // Unknown callers do not learn which paths exist.
         (Method::GET, "/api/nothing".to_owned()),
         (Method::DELETE, "/api/orders".to_owned()),
     ] {
@@ -92,11 +92,11 @@ async fn a_key_is_revoked_and_added_by_editing_the_file() {
     .await;
     assert_eq!(placed(&stack, SHOP.0, None).await.status(), StatusCode::UNAUTHORIZED);
 
-    // A file with a mistake changes nothing, and the mistake is said without showing the line.
+    // A file with a mistake changes nothing, and the log names the mistake without the line.
     keys.write(&[APP.1, "shop:plain-text-key"]);
     stack.gateway.signal(Signal::HUP);
     eventually("the mistake is in the log", async || {
-        if stack.gateway.log().contains("API keys stay as they were") { Ok(()) } else { Err("it is not") }
+        if stack.gateway.log().contains("the API keys can't be reloaded") { Ok(()) } else { Err("it is not") }
     })
     .await;
     assert!(!stack.gateway.log().contains("plain-text-key"));
@@ -180,7 +180,7 @@ async fn pages_of_an_allowed_origin_may_call_and_others_may_not() {
     assert_eq!(problem(response).await.status, 401);
     let response = get("https://foreign.example", SHOP.0).await.expect("an answer");
     assert!(!response.headers().contains_key("access-control-allow-origin"));
-    // Who is no web page is not asked for an origin.
+    // A request without an origin does not come from a web page.
     let plain = stack.api.request(Method::GET, "/api/orders").bearer_auth(SHOP.0).send().await;
     assert_eq!(plain.expect("an answer").status(), StatusCode::OK);
 }

@@ -19,7 +19,7 @@ mod store;
 use contracts::topology::Queue;
 use sqlx::PgPool;
 
-pub use http::{ROUTES, routes};
+pub use http::routes;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;

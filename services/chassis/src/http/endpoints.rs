@@ -6,45 +6,42 @@ use contracts::Problem;
 use contracts::health::{Health as Report, HealthStatus};
 use http::{Method, StatusCode};
 use tracing::error;
-use warp::Filter;
-use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::{RouteTable, reply};
+use super::{Request, Routes, reply, route};
 use crate::health::Health;
 use crate::telemetry;
 
-/// What [`health`] answers.
-pub const HEALTH: RouteTable = RouteTable(&[(Method::GET, "/health/live"), (Method::GET, "/health/ready")]);
-
-/// `/health/live`: the process runs. `/health/ready`: it can do its work, or what keeps it from doing so.
-#[must_use]
-pub fn health(health: Health) -> BoxedFilter<(Response,)> {
-    let live = warp::path!("health" / "live")
-        .map(|| reply::json(StatusCode::OK, &Report { status: HealthStatus::Up, checks: BTreeMap::new() }));
-    let ready = warp::path!("health" / "ready").map(move || {
-        let report = health.report();
-        let status = match report.status {
-            HealthStatus::Up => StatusCode::OK,
-            HealthStatus::Down => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        reply::json(status, &report)
-    });
-    warp::get().and(live.or(ready).unify()).boxed()
+/// `/health/live` and `/health/ready`.
+pub(super) fn health(health: Health) -> Routes {
+    Routes::new(
+        health,
+        [route(Method::GET, "/health/live", live), route(Method::GET, "/health/ready", ready)],
+    )
 }
 
-/// `/metrics`, in Prometheus' text format.
-#[must_use]
-pub fn metrics() -> BoxedFilter<(Response,)> {
-    warp::get().and(warp::path!("metrics")).map(collect_metrics).boxed()
+/// The process runs.
+async fn live(_: Health, _: Request) -> Result<Response, Problem> {
+    Ok(reply::json(StatusCode::OK, &Report { status: HealthStatus::Up, checks: BTreeMap::new() }))
 }
 
-fn collect_metrics() -> Response {
+/// The service can do its work, or what keeps it from doing so.
+async fn ready(health: Health, _: Request) -> Result<Response, Problem> {
+    let report = health.report();
+    let status = match report.status {
+        HealthStatus::Up => StatusCode::OK,
+        HealthStatus::Down => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Ok(reply::json(status, &report))
+}
+
+/// Answers with the metrics in Prometheus' text format.
+pub async fn metrics<S>(_: S, _: Request) -> Result<Response, Problem> {
     match telemetry::prometheus_text() {
-        Ok(text) => reply::text("text/plain; version=0.0.4", text),
+        Ok(text) => Ok(reply::text("text/plain; version=0.0.4", text)),
         Err(error) => {
             error!(%error, "metrics could not be collected");
-            reply::problem(Problem::new(500, "Metrics could not be collected."))
+            Err(Problem::new(500, "Metrics could not be collected."))
         }
     }
 }

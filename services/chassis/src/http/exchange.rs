@@ -1,14 +1,14 @@
-//! One request and its response: correlation id, server span, body limit, metrics.
+//! One request and its response: correlation id, server span, body limit, caller, metrics.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use contracts::Problem;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::Service;
@@ -16,15 +16,13 @@ use hyper_util::service::TowerToHyperService;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 use tracing::{Instrument, Span, error, field, info_span};
-use uuid::Uuid;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::{HttpConfig, Matched, RouteTable, reply};
+use super::context::CORRELATION_ID;
+use super::{Caller, CorrelationId, HttpConfig, PeerAddr, Routes, reply};
 use crate::health::Health;
 use crate::telemetry::{METER, TraceContext};
-
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -34,50 +32,23 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Joins everything that one request of a client causes. A request extension.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CorrelationId(pub Arc<str>);
-
-impl CorrelationId {
-    /// The client's, if it is 1 to 128 visible ASCII characters; a new UUID otherwise. What a client sends ends up in
-    /// logs and messages, so nothing else is let through.
-    fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
-        match sent
-            .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
-        {
-            Some(id) => Self(id.into()),
-            None => Self(Uuid::new_v4().to_string().into()),
-        }
-    }
-}
-
-/// Who sent the request. A request extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddr(pub SocketAddr);
+/// Finds out who sent a request from its headers.
+pub(super) type Identify = Arc<dyn Fn(&HeaderMap) -> Option<Caller> + Send + Sync>;
 
 /// What every request passes through.
 pub(super) struct Exchange {
-    routes: BoxedFilter<(Response,)>,
-    tables: &'static [RouteTable],
-    max_body: usize,
-    body_timeout: Duration,
-    health: Health,
+    pub(super) routes: Routes,
+    /// The routes as a filter, with what the service has put around them.
+    pub(super) filter: BoxedFilter<(Response,)>,
+    pub(super) identify: Identify,
+    pub(super) config: HttpConfig,
+    pub(super) health: Health,
 }
 
 impl Exchange {
-    pub(super) fn new(
-        routes: BoxedFilter<(Response,)>,
-        tables: &'static [RouteTable],
-        config: &HttpConfig,
-        health: Health,
-    ) -> Self {
-        Self { routes, tables, max_body: config.max_body, body_timeout: config.body_timeout, health }
-    }
-
     pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
         let started = Instant::now();
-        let matched = Matched::find(self.tables, request.method(), request.uri().path());
+        let matched = self.routes.find(request.method(), request.uri().path());
         let template = matched.template();
         let method = known_method(request.method());
         let correlation_id = CorrelationId::of(request.headers());
@@ -94,7 +65,7 @@ impl Exchange {
             .await
             .unwrap_or_else(|_| {
                 span.in_scope(|| error!("a request handler panicked"));
-                reply::problem(Problem::new(500, "The request could not be handled."))
+                reply::problem(&Problem::new(500, "The request could not be handled."))
             });
         self.finish(&mut response, &correlation_id, &trace);
 
@@ -119,35 +90,38 @@ impl Exchange {
         let (mut head, body) = request.into_parts();
         let body = match self.read(body).await {
             Ok(body) => body,
-            Err(problem) => return reply::problem(problem),
+            Err(problem) => return reply::problem(&problem),
         };
+        if let Some(caller) = (self.identify)(&head.headers) {
+            head.extensions.insert(caller);
+        }
         if head.method == Method::HEAD {
             head.method = Method::GET; // hyper leaves the body of the answer out
         }
-        let routes = TowerToHyperService::new(warp::service(self.routes.clone()));
+        let routes = TowerToHyperService::new(warp::service(self.filter.clone()));
         match routes.call(Request::from_parts(head, Full::new(body))).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
 
-    /// The whole body. All of ours are small, so filters never deal with half-read or endless ones.
+    /// The whole body. All bodies are small, so handlers never deal with half-read or endless ones.
     async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
         let too_large =
-            || Problem::new(413, format!("The body must not be larger than {} bytes.", self.max_body));
-        let within_limit = body.size_hint().lower() <= self.max_body as u64;
-        let read = Limited::new(body, if within_limit { self.max_body } else { LINGER }).collect();
-        match tokio::time::timeout(self.body_timeout, read).await {
+            || Problem::new(413, format!("The body must not be larger than {} bytes.", self.config.max_body));
+        let within_limit = body.size_hint().lower() <= self.config.max_body as u64;
+        let read = Limited::new(body, if within_limit { self.config.max_body } else { LINGER }).collect();
+        match tokio::time::timeout(self.config.body_timeout, read).await {
             Ok(Ok(_)) if !within_limit => Err(too_large()),
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(Problem::new(400, "The body ended before it was complete.")),
             Err(_) => Err(Problem::new(
                 408,
-                format!("The body did not arrive within {} seconds.", self.body_timeout.as_secs()),
+                format!("The body did not arrive within {} seconds.", self.config.body_timeout.as_secs()),
             )),
         }
     }
@@ -179,7 +153,7 @@ fn server_span(
     template: Option<&'static str>,
     correlation_id: &CorrelationId,
 ) -> Span {
-    // Asked every few seconds by whoever watches the service; their spans would bury everybody else's.
+    // Probes and scrapers ask every few seconds; their spans would bury the others.
     if template.is_some_and(|template| template.starts_with("/health/") || template.ends_with("/metrics")) {
         return Span::none();
     }

@@ -1,7 +1,7 @@
 //! Responses.
 
 use contracts::Problem;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use tracing::{debug, error};
 use warp::reply::Response;
@@ -14,6 +14,14 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     encode(status, "application/json", body)
 }
 
+/// What a query found: 200, or the problem 404.
+pub fn found(body: Option<impl Serialize>) -> Result<Response, Problem> {
+    match body {
+        Some(body) => Ok(json(StatusCode::OK, &body)),
+        None => Err(Problem::not_found("There is no such thing.")),
+    }
+}
+
 /// A plain text response.
 #[must_use]
 pub(super) fn text(content_type: &'static str, body: String) -> Response {
@@ -22,39 +30,45 @@ pub(super) fn text(content_type: &'static str, body: String) -> Response {
     response
 }
 
-/// An error as the client reads it (RFC 9457).
+/// An error as the client reads it (RFC 9457), with the header that belongs to its status.
 #[must_use]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "reads better at every place that makes a problem to answer with it"
-)]
-pub fn problem(problem: Problem) -> Response {
+pub fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    encode(status, contracts::problem::CONTENT_TYPE, &problem)
+    let mut response = encode(status, contracts::problem::CONTENT_TYPE, problem);
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    response
 }
 
-/// What a query found: 200, 404, or the problem that the database has.
-#[must_use]
-pub fn found<T: Serialize>(result: Result<Option<T>, StoreError>) -> Response {
-    match result {
-        Ok(Some(body)) => json(StatusCode::OK, &body),
-        Ok(None) => problem(Problem::not_found("There is no such thing.")),
-        Err(error) => database_problem(&error),
+/// 405 with the methods that the resource has.
+pub(super) fn method_not_allowed(allowed: &[Method]) -> Response {
+    let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let mut response = problem(&Problem::new(405, format!("This resource takes {allow}.")));
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
     }
+    response
 }
 
 /// A database error as the client may see it: 503 if it is worth trying again, 500 if not, and nothing of its text.
-#[must_use]
-pub fn database_problem(error: &StoreError) -> Response {
-    if error.kind() == FailureKind::Message {
-        error!(%error, "a query failed");
-        return problem(Problem::new(500, "The request could not be handled."));
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.kind() == FailureKind::Message {
+            error!(%error, "a database query failed");
+            return Self::new(500, "The request could not be handled.");
+        }
+        // The database's part of the service's health logs it as a warning, once.
+        debug!(%error, "a database query failed");
+        Self::new(503, "The database can't be reached. Try again.")
     }
-    // The database's health has it at warning level, once.
-    debug!(%error, "a query failed");
-    let mut response = problem(Problem::new(503, "The database can't be reached. Try again."));
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }
 
 fn encode(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response {

@@ -1,32 +1,125 @@
-//! What requests carry in their path and query.
+//! A request as a handler sees it.
 
-use std::convert::Infallible;
-use std::str::FromStr;
-
+use bytes::Bytes;
 use contracts::Problem;
 use contracts::page::PageRequest;
 use contracts::problem::InvalidMember;
+use http::{HeaderMap, Method};
+use uuid::Uuid;
 use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reject::Rejection;
 
-/// The id in the path at the place called `name`, or the problem that it is none.
-pub fn id<T: FromStr>(name: &str, text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|_| Problem::invalid(vec![InvalidMember::new(name, "must be a UUID")]))
+use super::{Caller, CorrelationId};
+
+/// A request as a handler sees it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method of the route; `HEAD` is answered as `GET`.
+    pub method: Method,
+    /// The path template of the route.
+    pub template: &'static str,
+    /// The query string, empty if there is none.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body, empty if there is none.
+    pub body: Bytes,
+    /// Joins everything that this request causes.
+    pub correlation_id: CorrelationId,
+    /// Who sent it, if that is known.
+    pub caller: Option<Caller>,
+    parameters: Parameters,
 }
 
-/// The query string, empty if there is none.
-#[must_use]
-pub fn query_string() -> impl Filter<Extract = (String,), Error = Infallible> + Clone + Send + Sync {
-    warp::query::raw().or(warp::any().map(String::new)).unify()
-}
+/// The parameters of a path, by their name in the template.
+type Parameters = Vec<(&'static str, String)>;
 
-/// `page` and `limit` of the query string, clamped to their range.
-#[must_use]
-pub fn page_request() -> impl Filter<Extract = (PageRequest,), Error = Infallible> + Clone + Send + Sync {
-    query_string().map(|query: String| {
+impl Request {
+    /// What the path has at the place called `name` in the template; empty if the template has no such place.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> &str {
+        let found = self.parameters.iter().find(|(parameter, _)| *parameter == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The id in the path at the place called `name`; 400 if it is no UUID.
+    pub fn id<T: From<Uuid>>(&self, name: &str) -> Result<T, Problem> {
+        let invalid = |_| Problem::invalid(vec![InvalidMember::new(name, "must be a UUID")]);
+        Uuid::parse_str(self.parameter(name)).map(T::from).map_err(invalid)
+    }
+
+    /// `template` with this request's ids in the places of the same names; 400 if one is no UUID.
+    pub fn fill(&self, template: &str) -> Result<String, Problem> {
+        let segments = template.split('/').map(|segment| match parameter_name(segment) {
+            Some(name) => self.id::<Uuid>(name).map(|id| id.to_string()),
+            None => Ok(segment.to_owned()),
+        });
+        Ok(segments.collect::<Result<Vec<_>, _>>()?.join("/"))
+    }
+
+    /// `page` and `limit` of the query string, clamped to their range.
+    #[must_use]
+    pub fn page(&self) -> PageRequest {
         let value = |wanted: &str| {
-            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
             pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
         };
         PageRequest::from_query(value("page").as_deref(), value("limit").as_deref())
-    })
+    }
+
+    /// Reads requests with this method whose path fits the template; rejects others.
+    pub(super) fn filter(
+        method: Method,
+        template: &'static str,
+    ) -> impl Filter<Extract = (Self,), Error = Rejection> + Clone + Send + Sync {
+        let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+        only(method.clone())
+            .and(path(template))
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::ext::get::<CorrelationId>())
+            .and(warp::ext::optional::<Caller>())
+            .and(warp::body::bytes())
+            .map(move |parameters, query, headers, correlation_id, caller, body| Self {
+                method: method.clone(),
+                template,
+                query,
+                headers,
+                body,
+                correlation_id,
+                caller,
+                parameters,
+            })
+    }
+}
+
+fn only(method: Method) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+    warp::method()
+        .and_then(move |found: Method| {
+            std::future::ready(if found == method { Ok(()) } else { Err(warp::reject()) })
+        })
+        .untuple_one()
+}
+
+/// Each segment of a template is either a name in braces, for any one segment, or that segment itself.
+fn path(template: &'static str) -> BoxedFilter<(Parameters,)> {
+    let root = warp::any().map(Parameters::new).boxed();
+    let segments = template.split('/').filter(|segment| !segment.is_empty());
+    let path = segments.fold(root, |path, segment| match parameter_name(segment) {
+        Some(name) => path
+            .and(warp::path::param())
+            .map(move |mut parameters: Parameters, value: String| {
+                parameters.push((name, value));
+                parameters
+            })
+            .boxed(),
+        None => path.and(warp::path(segment)).boxed(),
+    });
+    path.and(warp::path::end()).boxed()
+}
+
+/// The name of a template's segment that stands for any segment.
+pub(super) fn parameter_name(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,8 +18,8 @@ use tracing::{debug, info, warn};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-use super::exchange::Exchange;
-use super::{HttpConfig, RouteTable};
+use super::exchange::{Exchange, Identify};
+use super::{Caller, HttpConfig, Routes, endpoints};
 use crate::health::Health;
 use crate::tasks::Tasks;
 
@@ -30,38 +31,64 @@ pub struct BindError {
     source: io::Error,
 }
 
+type Wrap = Box<dyn FnOnce(BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)>>;
+
 /// A bound listener that waits to be given its routes.
 pub struct Server {
     listener: TcpListener,
     config: HttpConfig,
+    identify: Identify,
+    wrap: Wrap,
 }
 
 impl Server {
     /// Takes the port.
     pub async fn bind(config: HttpConfig) -> Result<Self, BindError> {
         match TcpListener::bind(config.address).await {
-            Ok(listener) => Ok(Self { listener, config }),
+            Ok(listener) => {
+                let (identify, wrap): (Identify, Wrap) = (Arc::new(|_| None), Box::new(|routes| routes));
+                Ok(Self { listener, config, identify, wrap })
+            }
             Err(source) => Err(BindError { address: config.address, source }),
         }
     }
 
+    /// Finds out who sent a request from its headers, once; filters and handlers read the [`Caller`].
+    #[must_use]
+    pub fn identify(
+        mut self,
+        identify: impl Fn(&HeaderMap) -> Option<Caller> + Send + Sync + 'static,
+    ) -> Self {
+        self.identify = Arc::new(identify);
+        self
+    }
+
+    /// Puts filters around all routes, and around the answers 404 and 405.
+    #[must_use]
+    pub fn wrap(
+        mut self,
+        wrap: impl FnOnce(BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> + 'static,
+    ) -> Self {
+        self.wrap = Box::new(wrap);
+        self
+    }
+
     /// Answers requests until the tasks stop; then finishes the requests in flight and closes every connection.
-    pub fn serve(
-        self,
-        routes: BoxedFilter<(Response,)>,
-        tables: &'static [RouteTable],
-        health: Health,
-        tasks: &Tasks,
-    ) {
-        info!(address = %self.listener.local_addr().unwrap_or(self.config.address), "listening");
-        let exchange = Arc::new(Exchange::new(routes, tables, &self.config, health));
-        tasks.spawn_essential("http", accept(self.listener, self.config, exchange, tasks.clone()));
+    /// Besides `routes` there are `/health/live` and `/health/ready`.
+    pub fn serve(self, routes: Routes, health: Health, tasks: &Tasks) {
+        let Self { listener, config, identify, wrap } = self;
+        info!(address = %listener.local_addr().unwrap_or(config.address), "listening");
+        let routes = routes.merge(endpoints::health(health.clone()));
+        let filter = wrap(routes.filter());
+        let exchange = Arc::new(Exchange { routes, filter, identify, config, health });
+        tasks.spawn_essential("http", accept(listener, exchange, tasks.clone()));
     }
 }
 
-async fn accept(listener: TcpListener, config: HttpConfig, exchange: Arc<Exchange>, tasks: Tasks) {
+async fn accept(listener: TcpListener, exchange: Arc<Exchange>, tasks: Tasks) {
+    let HttpConfig { max_connections, header_timeout, .. } = exchange.config;
     let stopping = tasks.stopping();
-    let connections = Arc::new(Semaphore::new(config.max_connections));
+    let connections = Arc::new(Semaphore::new(max_connections));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -78,7 +105,7 @@ async fn accept(listener: TcpListener, config: HttpConfig, exchange: Arc<Exchang
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        // Answers are small and clients wait for them; without it they only come a little later.
+        // Responses are small and clients wait for them. If it can't be set, they only come a little later.
         stream.set_nodelay(true).ok();
         let exchange = Arc::clone(&exchange);
         let service = service_fn(move |request| {
@@ -87,14 +114,14 @@ async fn accept(listener: TcpListener, config: HttpConfig, exchange: Arc<Exchang
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout)
+            .header_read_timeout(header_timeout)
             .max_headers(64)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tasks.spawn(async move {
             if let Err(error) = connection.await {
-                // A client that goes away or is too slow is the client's business.
-                debug!(%peer, error = %error, "connection ended");
+                // The client went away or was too slow: no error of this service.
+                debug!(%peer, %error, "the connection of a client ended early");
             }
             drop(permit);
         });

@@ -1,0 +1,40 @@
+//! What is known of a request before it is routed: request extensions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+use uuid::Uuid;
+
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// Joins everything that one request of a client causes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrelationId(pub Arc<str>);
+
+impl CorrelationId {
+    /// The client's, if it is 1 to 128 visible ASCII characters; a new UUID otherwise. What a client sends ends up in
+    /// logs and messages, so other characters are not accepted.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let sent = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
+        match sent
+            .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            Some(id) => Self(id.into()),
+            None => Self(Uuid::new_v4().to_string().into()),
+        }
+    }
+}
+
+/// The address that the request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// Who sent the request, as [`Server::identify`](super::Server::identify) found out. Absent if the caller is unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The caller's name, for the log and the audit.
+    pub name: Arc<str>,
+    /// Whether the caller may do an operator's work.
+    pub operator: bool,
+}
