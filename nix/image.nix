@@ -31,6 +31,7 @@ lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
         "org.opencontainers.image.title" = "paysaga ${name}";
         "org.opencontainers.image.description" = package.meta.description;
         "org.opencontainers.image.version" = package.version;
+        "org.opencontainers.image.licenses" = package.meta.license.spdxId;
       };
     };
   }

@@ -29,7 +29,7 @@ packages
     meta = {
       description = "All of paysaga's programs: gateway, order, payment and paysaga";
       mainProgram = "paysaga";
-      inherit (workspace.meta) platforms;
+      inherit (workspace.meta) license platforms;
     };
   };
 }

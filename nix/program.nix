@@ -14,7 +14,7 @@ pkgs.runCommand "${name}-${workspace.version}"
     meta = {
       inherit description;
       mainProgram = name;
-      inherit (workspace.meta) platforms;
+      inherit (workspace.meta) license platforms;
     };
   }
   ''

@@ -39,6 +39,7 @@ pkgs.pkgsStatic.rustPlatform.buildRustPackage {
 
   meta = {
     description = "paysaga's programs, static";
+    license = lib.licenses.mit;
     platforms = lib.platforms.linux;
   };
 }

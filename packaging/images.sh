@@ -61,6 +61,7 @@ image() {
       "org.opencontainers.image.title": "paysaga $name",
       "org.opencontainers.image.description": "$description",
       "org.opencontainers.image.version": "$version",
+      "org.opencontainers.image.licenses": "MIT",
       "org.opencontainers.image.revision": "$commit",
       "org.opencontainers.image.created": "$created"
     }

@@ -119,6 +119,7 @@ in
     && config.StopSignal == "SIGTERM"
     && elem "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt" config.Env
     && config.Labels ? "org.opencontainers.image.version"
+    && config.Labels."org.opencontainers.image.licenses" == "MIT"
   ) images;
   "images expose the port of their service" =
     attrNames x86.order-image.config.ExposedPorts == [ "3001/tcp" ]

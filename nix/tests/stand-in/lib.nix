@@ -88,7 +88,10 @@ rec {
       x = f x;
     in
     x;
-  licenses.asl20 = "Apache-2.0";
+  licenses = {
+    asl20 = "Apache-2.0";
+    mit.spdxId = "MIT";
+  };
   platforms.linux = [
     "x86_64-linux"
     "aarch64-linux"
