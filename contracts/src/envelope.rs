@@ -9,9 +9,9 @@ use crate::{Event, EventId, EventType, OrderId, Timestamp};
 /// One event with its identity: `{"eventType","eventId","occurredAt","correlationId"?,"payload":{…}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The event's name for ever, whatever happens to the message that carries it.
+    /// Names the event. It stays the same however often the event is published, delivered or replayed.
     pub event_id: EventId,
-    /// When it happened, by the clock of the service that says so.
+    /// When it happened, by the clock of the service that published it.
     pub occurred_at: Timestamp,
     /// Joins everything that one request of a client caused.
     pub correlation_id: Option<String>,

@@ -38,7 +38,7 @@ pub struct FailedMessage {
     /// Its `correlation_id`, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
-    /// The trace that it belongs to, where it says so.
+    /// The trace that it belongs to, where its headers name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
 }
@@ -57,7 +57,7 @@ pub struct FailedMessageDetails {
     pub audit: Vec<AuditEntry>,
 }
 
-/// Something that somebody did about a failed message.
+/// Something that was done about a failed message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
@@ -80,13 +80,13 @@ pub struct AuditEntry {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailedMessageStatus {
-    /// It waits for somebody to decide.
+    /// It waits for an operator's decision.
     Failed,
     /// It is to be handled again, in its turn.
     Replaying,
     /// It was handled after all.
     Replayed,
-    /// Somebody decided that it is not to be handled.
+    /// An operator gave it up.
     Discarded,
 }
 
@@ -99,11 +99,11 @@ pub enum FailedMessageStatus {
 pub enum AuditAction {
     /// It failed, for the first time or again.
     Failed,
-    /// Somebody asked for it to be handled again.
+    /// An operator asked for it to be handled again.
     ReplayRequested,
     /// It was handled.
     Replayed,
-    /// Somebody gave it up.
+    /// An operator gave it up.
     Discarded,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Health {
     /// `up` only while every check is.
     pub status: HealthStatus,
-    /// What was looked at: `up`, or what is wrong with it.
+    /// Each part of the service: `up`, or what is wrong with it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, String>,
 }

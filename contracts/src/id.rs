@@ -56,9 +56,18 @@ id!(
     UserId
 );
 id!(
-    /// Names one event for ever. A message that is delivered, published or replayed again keeps its event id.
+    /// Names one event. A message that is delivered, published or replayed again keeps its event id.
     EventId
 );
+
+/// An `Idempotency-Key` and the client that it belongs to: clients don't share keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey<'a> {
+    /// The name of the client's API key.
+    pub client: &'a str,
+    /// The value of the header.
+    pub key: &'a str,
+}
 
 impl OrderId {
     /// A new, time-ordered id (UUID version 7).
@@ -67,9 +76,10 @@ impl OrderId {
         Self(Uuid::now_v7())
     }
 
-    /// The order that a client's `Idempotency-Key` stands for: the same client and key give the same order for ever.
+    /// The order that an idempotency key stands for. The same key always gives the same order.
     #[must_use]
-    pub fn from_idempotency_key(client: &str, key: &str) -> Self {
+    pub fn from_idempotency_key(key: IdempotencyKey<'_>) -> Self {
+        let IdempotencyKey { client, key } = key;
         // The lengths keep ("ab", "c") and ("a", "bc") apart.
         Self(derive("idempotency-key", format!("{}:{client}:{}:{key}", client.len(), key.len()).as_bytes()))
     }
@@ -125,22 +135,23 @@ fn derive(kind: &str, name: &[u8]) -> Uuid {
 mod tests {
     use super::*;
 
+    fn from_key(client: &str, key: &str) -> OrderId {
+        OrderId::from_idempotency_key(IdempotencyKey { client, key })
+    }
+
     #[test]
     fn derived_ids_never_change() {
         let order: OrderId = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
         let event: EventId = "0198c0de-0000-7000-8000-000000000001".parse().unwrap();
-        // Written down once: a release that derives another id would charge old orders again.
+        // Fixed: a release that derives another id would charge old orders again.
         assert_eq!(PaymentId::of_order(order).to_string(), "3c1d57c0-361a-5a62-9a36-0f103b0410c1");
         assert_eq!(OrderId::from_create_event(event).to_string(), "4f60bba9-7174-5e54-8d87-93fcb11ae6b9");
-        assert_eq!(
-            OrderId::from_idempotency_key("shop", "k1").to_string(),
-            "b59d8a1e-04da-513c-b056-c7ba7d46741d"
-        );
+        assert_eq!(from_key("shop", "k1").to_string(), "b59d8a1e-04da-513c-b056-c7ba7d46741d");
     }
 
     #[test]
     fn client_and_key_are_not_run_together() {
-        assert_ne!(OrderId::from_idempotency_key("ab", "c"), OrderId::from_idempotency_key("a", "bc"));
-        assert_ne!(OrderId::from_idempotency_key("a:1", "c"), OrderId::from_idempotency_key("a", "1:c"));
+        assert_ne!(from_key("ab", "c"), from_key("a", "bc"));
+        assert_ne!(from_key("a:1", "c"), from_key("a", "1:c"));
     }
 }

@@ -26,7 +26,7 @@ pub mod topology;
 
 pub use envelope::{DecodeError, EncodedEnvelope, Envelope};
 pub use event::{Event, EventType};
-pub use id::{EventId, OrderId, PaymentId, UserId};
+pub use id::{EventId, IdempotencyKey, OrderId, PaymentId, UserId};
 pub use money::{Money, MoneyTotal};
 pub use problem::Problem;
 pub use status::{CancelReason, OrderStatus, PaymentStatus};

@@ -1,5 +1,8 @@
 //! Lists, a page at a time.
 
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// Which page of a list, always within range.
@@ -16,11 +19,14 @@ impl PageRequest {
     /// Items on the largest page.
     pub const MAX_LIMIT: u32 = 100;
 
-    /// Reads `page` and `limit` of a query string. Values out of range or not numeric are clamped to 1.. and 1..=100;
-    /// missing ones are 1 and 10. Everything else in the query is ignored.
-    #[must_use]
-    pub fn from_query(page: Option<&str>, limit: Option<&str>) -> Self {
-        Self { page: clamp(page, 1, Self::LAST_PAGE), limit: clamp(limit, 10, Self::MAX_LIMIT) }
+    /// Reads the parameters `page` and `limit` of a query. Values out of range or not numeric are clamped to 1.. and
+    /// 1..=100; missing ones are 1 and 10.
+    pub fn from_query<'a>(parameter: impl Fn(&str) -> Option<Cow<'a, str>>) -> Self {
+        let number = |name, range| parameter(name).and_then(|text| clamp(&text, range));
+        Self {
+            page: number("page", 1..=Self::LAST_PAGE).unwrap_or(1),
+            limit: number("limit", 1..=Self::MAX_LIMIT).unwrap_or(10),
+        }
     }
 
     /// The page's number, from 1.
@@ -42,18 +48,17 @@ impl PageRequest {
     }
 }
 
-/// The whole number that the text begins with, as JavaScript's `parseInt` reads it, moved into `1..=max`.
-fn clamp(value: Option<&str>, default: u32, max: u32) -> u32 {
-    let Some(text) = value.map(str::trim) else {
-        return default;
-    };
+/// The whole number that a text begins with, as JavaScript's `parseInt` reads it, moved into `range`; `None` if it begins
+/// with none.
+fn clamp(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
+    let text = text.trim();
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let digits = &text[..text.bytes().take_while(u8::is_ascii_digit).count()];
     match digits {
-        "" => default,
-        _ if negative => 1,
+        "" => None,
+        _ if negative => Some(*range.start()),
         // What does not fit is larger than any limit.
-        _ => digits.parse::<u32>().unwrap_or(u32::MAX).clamp(1, max),
+        _ => Some(digits.parse::<u32>().unwrap_or(u32::MAX).clamp(*range.start(), *range.end())),
     }
 }
 
@@ -97,6 +102,10 @@ impl PageMeta {
 mod tests {
     use super::*;
 
+    fn request(page: Option<&str>, limit: Option<&str>) -> PageRequest {
+        PageRequest::from_query(|name| if name == "page" { page } else { limit }.map(Cow::from))
+    }
+
     #[test]
     fn values_out_of_range_are_clamped() {
         for (page, limit, expected) in [
@@ -111,14 +120,14 @@ mod tests {
             (Some(" 7 "), Some("-x"), (7, 10)),
             (Some("99999999999999999999"), Some("99999999999999999999"), (u32::MAX, 100)),
         ] {
-            let request = PageRequest::from_query(page, limit);
+            let request = request(page, limit);
             assert_eq!((request.page(), request.limit()), expected, "{page:?} {limit:?}");
         }
     }
 
     #[test]
     fn the_last_page_is_counted_when_it_is_not_full() {
-        let request = PageRequest::from_query(Some("2"), Some("10"));
+        let request = request(Some("2"), Some("10"));
         assert_eq!(PageMeta::new(request, 0).total_pages, 0);
         assert_eq!(PageMeta::new(request, 10).total_pages, 1);
         assert_eq!(PageMeta::new(request, 11).total_pages, 2);

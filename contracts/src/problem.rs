@@ -33,7 +33,7 @@ pub struct InvalidMember {
 }
 
 impl InvalidMember {
-    /// Says that `member` is wrong.
+    /// A wrong member and what it must be.
     pub fn new(member: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { member: member.into(), detail: detail.into() }
     }

@@ -61,7 +61,7 @@ impl OrderStatus {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum PaymentStatus {
-    /// The provider's answer is not known yet. An unanswered charge stays here until the provider tells its outcome.
+    /// The provider's answer is not known yet. An unanswered charge stays here until the provider reports its outcome.
     Processing,
     /// The provider took the money.
     Approved,

@@ -112,7 +112,7 @@ impl Queue {
     }
 }
 
-/// The way of one event from the service that says it to the queue of the service that hears it.
+/// The way of one event from its producer to the queue of its consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// What travels.
@@ -121,9 +121,9 @@ pub struct Route {
     pub exchange: Exchange,
     /// Under which routing key.
     pub routing_key: &'static str,
-    /// Who says it.
+    /// The service that publishes it.
     pub publisher: Service,
-    /// Where it is heard.
+    /// The queue that it is routed to.
     pub queue: Queue,
 }
 
@@ -179,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn every_queue_hears_something_and_dead_letters_to_a_queue_of_its_own() {
+    fn every_queue_has_a_route_and_a_dead_letter_queue_of_its_own() {
         for &queue in Queue::VARIANTS {
-            assert!(queue.routes().count() > 0, "{queue} hears nothing");
+            assert!(queue.routes().count() > 0, "no event is routed to {queue}");
             let expected = queue.name().replace(".queue", ".dlq");
             assert_eq!(queue.dead_letter_queue(), expected);
         }

@@ -1,5 +1,6 @@
 //! How long to wait before trying again.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -12,8 +13,9 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Delays from `min` to `max`, each about twice the one before.
-    pub(crate) fn new(min: Duration, max: Duration) -> Self {
+    /// Delays within `range`, each about twice the one before.
+    fn within(range: RangeInclusive<Duration>) -> Self {
+        let (min, max) = range.into_inner();
         let builder = ExponentialBuilder::default()
             .with_min_delay(min)
             .with_max_delay(max)
@@ -25,12 +27,12 @@ impl Backoff {
 
     /// For an unavailable database or broker: 100 ms to 5 s.
     pub(crate) fn for_infrastructure() -> Self {
-        Self::new(Duration::from_millis(100), Duration::from_secs(5))
+        Self::within(Duration::from_millis(100)..=Duration::from_secs(5))
     }
 
     /// For a transaction that met a deadlock or a lock timeout: 20 ms to 1 s.
     pub(crate) fn for_collision() -> Self {
-        Self::new(Duration::from_millis(20), Duration::from_secs(1))
+        Self::within(Duration::from_millis(20)..=Duration::from_secs(1))
     }
 
     /// Waits for the next delay.
@@ -55,7 +57,7 @@ mod tests {
 
     #[test]
     fn delays_grow_up_to_their_maximum_and_never_end() {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut backoff = Backoff::within(Duration::from_millis(100)..=Duration::from_secs(1));
         let delays: Vec<_> = (0..100).map(|_| backoff.next()).collect();
         assert!(delays[0] >= Duration::from_millis(100) && delays[0] <= Duration::from_millis(200));
         assert!(delays[10..].iter().all(|delay| *delay == Duration::from_secs(1)));

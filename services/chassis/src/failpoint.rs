@@ -3,7 +3,7 @@
 //! Only with the feature `failpoints`; otherwise [`crash_here!`](crate::crash_here) is nothing at all. The variable
 //! `PAYSAGA_CRASH_AT` names the place, `name` for its first passing or `name#7` for its seventh.
 
-/// Crashes the process here if the fault test said so.
+/// Crashes the process here if the fault test asks for it.
 #[cfg(feature = "failpoints")]
 #[macro_export]
 macro_rules! crash_here {
@@ -12,7 +12,7 @@ macro_rules! crash_here {
     };
 }
 
-/// Crashes the process here if the fault test said so.
+/// Crashes the process here if the fault test asks for it.
 #[cfg(not(feature = "failpoints"))]
 #[macro_export]
 macro_rules! crash_here {

@@ -19,14 +19,14 @@ struct Inner {
 }
 
 impl Health {
-    /// A part that counts as down until it says otherwise.
+    /// A part that counts as down until it reports otherwise.
     pub fn part(&self, name: impl Into<String>) -> HealthPart {
         let part = HealthPart { name: name.into(), health: self.clone() };
         self.parts().insert(part.name.clone(), Some("starting".to_owned()));
         part
     }
 
-    /// From now on the service is not ready, whatever its parts say: it is shutting down.
+    /// From now on the service is not ready, whatever its parts report: it is shutting down.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
@@ -69,7 +69,7 @@ impl HealthPart {
     /// The part does its work.
     pub fn up(&self) {
         if self.change(None) {
-            info!(part = self.name, "up");
+            info!(part = self.name, "{} is up", self.name);
         }
     }
 
@@ -77,7 +77,7 @@ impl HealthPart {
     pub fn down(&self, reason: impl Into<String>) {
         let reason = reason.into();
         if self.change(Some(&reason)) {
-            warn!(part = self.name, reason, "down");
+            warn!(part = self.name, reason, "{} is down", self.name);
         }
     }
 

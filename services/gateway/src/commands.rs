@@ -11,7 +11,7 @@ use contracts::event::{CreateOrderRequested, OrderCancelRequested};
 use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, Order,
 };
-use contracts::{Envelope, Event, EventId, OrderId, OrderStatus, Problem};
+use contracts::{Envelope, Event, EventId, IdempotencyKey, OrderId, OrderStatus, Problem};
 use tracing::{Span, error, info};
 
 use crate::upstream::UpstreamRequest;
@@ -28,7 +28,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let caller = access::caller(&request)?;
     let (order_id, event_id) = match &key {
         Some(key) => {
-            let order_id = OrderId::from_idempotency_key(&caller.name, key);
+            let order_id = OrderId::from_idempotency_key(IdempotencyKey { client: &caller.name, key });
             claim(&gateway, order_id, &order, &request.correlation_id).await?;
             (order_id, EventId::of_keyed_order(order_id))
         }

@@ -39,7 +39,7 @@ pub(crate) fn start(timeout: Duration, running: Running<Orders>) {
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
         let pool = pool.clone();
         async move {
-            // Orders that can't be counted keep their last measure; the database's health says why.
+            // Orders that can't be counted keep their last measure; the database's health reports why.
             if let Ok(count) = orders::count_overdue(&pool, timeout).await {
                 OVERDUE.record(count, &[]);
             }

@@ -2,7 +2,7 @@
 
 use contracts::event::{OrderCancelRequested, PaymentApproved};
 use contracts::order::CreateOrderAccepted;
-use contracts::{CancelReason, Envelope, EventType, OrderId, OrderStatus, PaymentStatus};
+use contracts::{CancelReason, Envelope, EventType, IdempotencyKey, OrderId, OrderStatus, PaymentStatus};
 use http::StatusCode;
 use tests::{Stack, WireTap, eventually};
 use uuid::Uuid;
@@ -12,7 +12,7 @@ async fn a_cancellation_that_comes_before_the_order_is_remembered_and_nothing_is
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     // What a key stands for is known beforehand: the same key gives the same order in every stack.
-    let id = OrderId::from_idempotency_key("anonymous", "cancelled first");
+    let id = OrderId::from_idempotency_key(IdempotencyKey { client: "anonymous", key: "cancelled first" });
     stack.api.cancel(id).await;
     stack.api.timeline_has(id, EventType::OrderCancelRequested).await;
     assert_eq!(stack.api.order(id).await, None, "there is no order yet");

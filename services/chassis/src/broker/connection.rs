@@ -22,7 +22,7 @@ use crate::tasks::Tasks;
 /// How long connecting, or declaring the topology, may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a silent connection is looked at, should its end ever go unreported.
+/// How often a connection without events is checked, should its end ever go unreported.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why nothing can be published right now. Nothing was sent.
@@ -96,7 +96,7 @@ impl Broker {
         }
     }
 
-    /// Declares (or verifies) the service's topology again, for whoever found a part of it missing.
+    /// Declares (or verifies) the service's topology again, after a part of it was found missing.
     pub(crate) async fn restore_topology(&self) {
         let Link::Up { connection, .. } = self.link.borrow().clone() else {
             return;
@@ -104,7 +104,7 @@ impl Broker {
         let restored = topology::establish(&connection, self.service, self.declare);
         match tokio::time::timeout(CONNECT_TIMEOUT, restored).await {
             Ok(Ok(())) => {}
-            // Whoever asked finds the same part missing again and reports it where it matters.
+            // The caller finds the same part missing again and reports it where it matters.
             Ok(Err(error)) => debug!(%error, "the topology could not be restored"),
             Err(_) => debug!("the topology could not be restored in time"),
         }
@@ -172,7 +172,7 @@ impl Supervisor {
         Ok(connection)
     }
 
-    /// Offers the connection to everybody until it is lost, and says why it was.
+    /// Publishes the connection to its users until it is lost; returns why it was.
     async fn keep(&self, connection: Connection) -> String {
         let mut events = Box::pin(connection.events_listener());
         let connection = Arc::new(connection);

@@ -1,4 +1,4 @@
-//! A look at how long the queues are.
+//! How long the queues are.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::url::address;
 /// How long the broker may take to answer everything.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How many messages wait in a queue. Those that a consumer holds are not counted (AMQP 0-9-1 has no word for them).
+/// How many messages wait in a queue. Those that a consumer holds are not counted (AMQP 0-9-1 does not report them).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueDepth {
     /// The queue.
@@ -26,7 +26,7 @@ pub struct QueueDepth {
     pub messages: u32,
 }
 
-/// Looks at every queue of paysaga's, dead letters included, through the first node that answers. The error says what is
+/// Counts the messages in every queue of paysaga's, dead letters included, through the first node that answers. The error names what is
 /// wrong with each.
 pub async fn queue_depths(url: &BrokerUrl) -> Result<Vec<QueueDepth>, String> {
     let mut failures = Vec::new();

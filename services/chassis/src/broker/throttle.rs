@@ -11,10 +11,10 @@ use super::inspect::messages_in;
 /// Messages that wait in a queue when it counts as long: about what a consumer takes in a second.
 const LONG: u32 = 2000;
 
-/// How often a long queue is looked at.
+/// How often a long queue is checked.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long the broker may take to say how long a queue is.
+/// How long the broker may take to report the length of a queue.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Watches how long queues are, on a channel of its own.
@@ -28,8 +28,8 @@ impl Throttle {
         Self { broker, channel: None }
     }
 
-    /// Waits until a queue is no longer long; `false` if it still is after `timeout`. A queue of which the broker says
-    /// nothing is not long: publishing to it meets the error.
+    /// Waits until a queue is no longer long; `false` if it still is after `timeout`. A queue whose length is unknown counts
+    /// as short: publishing to it meets the error.
     pub(crate) async fn wait_until_short(&mut self, queue: Queue, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         while self.length(queue).await.is_some_and(|length| length >= LONG) {
@@ -41,7 +41,7 @@ impl Throttle {
         true
     }
 
-    /// Messages that are ready to be delivered, as far as the broker says.
+    /// Messages that are ready to be delivered, if the broker reports it.
     async fn length(&mut self, queue: Queue) -> Option<u32> {
         let channel = self.channel.take().filter(|channel| channel.status().connected());
         let look = async {

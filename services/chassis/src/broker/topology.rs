@@ -60,7 +60,7 @@ pub(super) async fn establish(
             continue;
         }
         match establish_queue(connection, queue, declare).await {
-            // Somebody else consumes it; how is their business, as long as it takes our messages.
+            // Another service consumes it, and decides about its arguments; all that matters here is that it takes messages.
             Err(TopologyError::Inequivalent(name)) if !own => {
                 warn!(queue = name, "the queue of another service has other arguments than paysaga's");
             }

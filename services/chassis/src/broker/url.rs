@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use lapin::uri::AMQPUri;
 
-/// Seconds between heartbeats. A connection whose other end vanished without a word is noticed after two.
+/// Seconds between heartbeats. A connection whose other end vanished without closing it is noticed after two.
 const HEARTBEAT: u16 = 10;
 
 /// The URL of the broker, or those of the nodes of its cluster, one after the other with commas between them. Shows
@@ -24,7 +24,7 @@ impl BrokerUrl {
 impl FromStr for BrokerUrl {
     type Err = String;
 
-    /// The error says what is wrong without any part of the text, which holds a password.
+    /// The error describes what is wrong without any part of the text, which holds a password.
     fn from_str(text: &str) -> Result<Self, String> {
         let urls: Vec<&str> = text.split(',').map(str::trim).collect();
         let mut nodes = Vec::with_capacity(urls.len());

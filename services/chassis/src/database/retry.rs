@@ -9,8 +9,8 @@ use super::{FailureKind, StoreError};
 use crate::backoff::Backoff;
 use crate::tasks::Task;
 
-/// How long one transaction may take, from its begin to the answer to its commit. A database that vanished without a
-/// word would otherwise be waited for until the kernel gives up.
+/// How long one transaction may take, from its begin to the answer to its commit. A database host that vanished without
+/// closing its connections would otherwise be waited for until the kernel gives up.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a transaction that meets a transient failure is tried.

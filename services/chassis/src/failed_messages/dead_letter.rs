@@ -24,7 +24,7 @@ pub(super) struct DeadLetter<'a> {
     pub(super) trace: TraceContext,
     pub(super) headers: Value,
     pub(super) body: &'a [u8],
-    /// The broker's word for why it is here; none if a consumer rejected it, and knows better.
+    /// The broker's reason for dead-lettering it; none if a consumer rejected it, which has noted a better one.
     pub(super) death: Option<String>,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn start(pool: PgPool, queues: Vec<Queue>, tasks: &Tasks) {
     tasks.spawn_every(INTERVAL, "failed message gauge", move || {
         let (pool, queues) = (pool.clone(), queues.clone());
         async move {
-            // A table that can't be read keeps its last measure; the database's health says why.
+            // A table that can't be read keeps its last measure; the database's health reports why.
             let Ok(open) = store::open_by_queue(&pool).await else { return };
             for queue in queues {
                 let count = open.get(queue.name()).copied().unwrap_or_default().unsigned_abs();

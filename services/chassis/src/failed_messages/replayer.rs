@@ -14,7 +14,7 @@ use crate::database::{RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{Task, Tasks};
 
-/// How often it is looked for messages whose turn has come.
+/// How often messages whose turn has come are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Replays what is due.
@@ -98,7 +98,7 @@ impl<A: Aggregate> Replayer<A> {
         })
     }
 
-    /// Reads or writes, as often as it takes; `None` if it can't be done.
+    /// Reads or writes, waiting for the database if necessary; `None` if that can't be done.
     async fn persist<T, F>(&self, task: &Task, attempt: impl FnMut() -> F) -> Result<Option<T>, Stopping>
     where
         F: Future<Output = Result<T, crate::database::StoreError>> + Send,

@@ -61,11 +61,10 @@ impl Request {
     /// `page` and `limit` of the query string, clamped to their range.
     #[must_use]
     pub fn page(&self) -> PageRequest {
-        let value = |wanted: &str| {
+        PageRequest::from_query(|wanted| {
             let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
             pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
-        };
-        PageRequest::from_query(value("page").as_deref(), value("limit").as_deref())
+        })
     }
 
     /// Reads requests with this method whose path fits the template; rejects others.

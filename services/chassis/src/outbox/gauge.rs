@@ -32,7 +32,7 @@ pub(super) fn start(pool: PgPool, tasks: &Tasks) {
 }
 
 async fn measure(pool: PgPool) {
-    // An outbox that can't be read keeps its last measure; the database's health says why.
+    // An outbox that can't be read keeps its last measure; the database's health reports why.
     if let Ok(backlog) = store::backlog(&pool).await {
         DEPTH.record(backlog.depth.unsigned_abs(), &[]);
         AGE.record(backlog.age.max(0.0), &[]);

@@ -31,7 +31,7 @@ pub struct TelemetryConfig {
 }
 
 impl TelemetryConfig {
-    /// Reads `LOG_FORMAT` and `RUST_LOG`, and looks whether there is somewhere to send traces to.
+    /// Reads `LOG_FORMAT` and `RUST_LOG`, and whether there is an endpoint for traces.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         Some(Self {

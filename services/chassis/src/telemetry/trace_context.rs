@@ -91,7 +91,7 @@ impl Injector for TraceContext {
     fn set(&mut self, key: &str, value: String) {
         match key {
             TRACEPARENT => self.traceparent = Some(value),
-            // The propagator writes an empty one where there is nothing to say.
+            // The propagator writes an empty one where there is none.
             TRACESTATE if !value.is_empty() => self.tracestate = Some(value),
             _ => {}
         }

@@ -27,7 +27,7 @@ pub(super) fn provider(
 ) -> Result<SdkTracerProvider, TelemetryError> {
     let builder = SdkTracerProvider::builder().with_resource(resource);
     let Some(endpoint) = endpoint else {
-        // Nobody would see a span, so record none; a caller that records keeps its decision for the next service.
+        // Spans would go nowhere, so record none; a caller's decision to record is passed on to the next service.
         return Ok(builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))).build());
     };
     let mut exporter = opentelemetry_otlp::SpanExporter::builder().with_http();

@@ -80,7 +80,7 @@ pub(crate) fn start(
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
         let pool = pool.clone();
         async move {
-            // Payments that can't be counted keep their last measure; the database's health says why.
+            // Payments that can't be counted keep their last measure; the database's health reports why.
             if let Ok(count) = payments::count_unknown(&pool).await {
                 UNKNOWN.record(count, &[]);
             }

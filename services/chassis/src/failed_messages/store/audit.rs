@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::database::StoreError;
 
-/// The actor of what no operator asked for.
+/// The actor of what the service does by itself.
 pub(super) const SERVICE: &str = "service";
 
 /// What was done about a message.
