@@ -12,33 +12,13 @@
 
 use std::convert::Infallible;
 
-use chassis::aggregate::{Cause, Context};
+use chassis::aggregate::{Cause, Context, State};
 use contracts::event::{OrderCancelled, OrderCreated};
 use contracts::{CancelReason, Money, OrderStatus, UserId};
 use thiserror::Error;
 
 /// What the order service knows about an order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OrderState {
-    /// Nothing.
-    #[default]
-    Unknown,
-    /// That it is to be cancelled. The cancellation overtook the order.
-    CancelledEarly,
-    /// The order.
-    Placed(Order),
-}
-
-impl OrderState {
-    /// Where the order stands; `None` if it has not been placed.
-    #[must_use]
-    pub const fn status(&self) -> Option<OrderStatus> {
-        match self {
-            Self::Placed(order) => Some(order.status),
-            Self::Unknown | Self::CancelledEarly => None,
-        }
-    }
-}
+pub type OrderState = State<Order>;
 
 /// An order, as far as the saga is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +60,7 @@ pub enum Trigger {
 }
 
 /// What follows from a trigger.
-pub type Transition = chassis::aggregate::Transition<OrderState, Infallible>;
+pub type Transition = chassis::aggregate::Transition<Order, Infallible>;
 
 /// A trigger that the contract rules out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -113,7 +93,7 @@ pub fn transition(
             return Ok(Transition::to(OrderState::CancelledEarly));
         }
         (OrderState::Unknown | OrderState::CancelledEarly, _) => return Err(Violation::UnknownOrder),
-        (OrderState::Placed(order), _) => order,
+        (OrderState::Known(order), _) => order,
     };
     Ok(match (order.status, trigger) {
         (PendingPayment | Paid, Trigger::Cancel) => cancelled(context, order, CancelReason::UserRequested),
@@ -136,11 +116,11 @@ fn placed(context: &Context<'_>, user_id: UserId, total: Money) -> Transition {
         cancel_reason: None,
         cause: context.cause.clone(),
     };
-    Transition::to(OrderState::Placed(order)).with_event(event)
+    Transition::to(OrderState::Known(order)).with_event(event)
 }
 
 fn placed_after_cancellation(context: &Context<'_>, user_id: UserId, total: Money) -> Transition {
-    Transition::to(OrderState::Placed(Order {
+    Transition::to(OrderState::Known(Order {
         user_id,
         total,
         status: OrderStatus::Cancelled,
@@ -152,11 +132,11 @@ fn placed_after_cancellation(context: &Context<'_>, user_id: UserId, total: Mone
 fn cancelled(context: &Context<'_>, order: &Order, reason: CancelReason) -> Transition {
     let event = OrderCancelled { order_id: context.order_id, reason, cancelled_at: context.now };
     let order = Order { status: OrderStatus::Cancelled, cancel_reason: Some(reason), ..order.clone() };
-    Transition::to(OrderState::Placed(order)).with_event(event)
+    Transition::to(OrderState::Known(order)).with_event(event)
 }
 
 fn moved(order: &Order, status: OrderStatus) -> Transition {
-    Transition::to(OrderState::Placed(Order { status, ..order.clone() }))
+    Transition::to(OrderState::Known(Order { status, ..order.clone() }))
 }
 
 #[cfg(test)]
@@ -171,6 +151,10 @@ mod tests {
         let cause = Cause::default();
         let context = Context { order_id: Uuid::nil().into(), cause: &cause, now: Timestamp::now() };
         transition(&context, state, trigger)
+    }
+
+    fn status(state: &OrderState) -> Option<OrderStatus> {
+        state.known().map(|order| order.status)
     }
 
     fn place() -> Trigger {
@@ -209,7 +193,7 @@ mod tests {
             (vec![place(), PaymentApproved, DeadlinePassed], Paid, 1),
         ] {
             let (state, emitted) = run(&triggers);
-            assert_eq!(state.status(), Some(expected), "{triggers:?}");
+            assert_eq!(status(&state), Some(expected), "{triggers:?}");
             assert_eq!(emitted.len(), events, "{triggers:?}");
         }
     }
@@ -236,12 +220,12 @@ mod tests {
         fn a_final_status_never_moves(triggers in prop::collection::vec(any_trigger(), 0..12)) {
             let mut state = OrderState::Unknown;
             for trigger in &triggers {
-                let before = state.status();
+                let before = status(&state);
                 if let Ok(transition) = apply(&state, trigger) {
                     state = transition.next;
                 }
                 if before.is_some_and(OrderStatus::is_final) {
-                    prop_assert_eq!(state.status(), before);
+                    prop_assert_eq!(status(&state), before);
                 }
             }
         }

@@ -2,21 +2,20 @@
 
 use std::convert::Infallible;
 
-use chassis::aggregate::{Aggregate, Cause, Change, Changes, Context, early_cancellations};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Updated};
 use chassis::database::StoreError;
 use contracts::{CancelReason, Event, OrderId};
 use sqlx::PgConnection;
 use tracing::info;
 
-use crate::domain::{self, OrderState, Transition, Trigger, Violation};
-use crate::store::orders::StatusChange;
+use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
 use crate::store::{orders, timeline};
 
 /// The orders.
 pub(crate) struct Orders;
 
 impl Aggregate for Orders {
-    type State = OrderState;
+    type Entity = Order;
     type Trigger = Trigger;
     type Call = Infallible;
     type Violation = Violation;
@@ -35,11 +34,8 @@ impl Aggregate for Orders {
         })
     }
 
-    fn cause(state: &OrderState) -> Cause {
-        match state {
-            OrderState::Placed(order) => order.cause.clone(),
-            OrderState::Unknown | OrderState::CancelledEarly => Cause::default(),
-        }
+    fn cause(order: &Order) -> &Cause {
+        &order.cause
     }
 
     fn transition(
@@ -54,40 +50,20 @@ impl Aggregate for Orders {
         &self,
         connection: &mut PgConnection,
         ids: &[OrderId],
-    ) -> Result<Vec<(OrderId, OrderState)>, StoreError> {
-        let orders = orders::load(connection, ids).await?;
-        let early = early_cancellations::find(connection, ids, &orders).await?;
-        let placed = orders.into_iter().map(|(id, order)| (id, OrderState::Placed(order)));
-        Ok(placed.chain(early.into_iter().map(|id| (id, OrderState::CancelledEarly))).collect())
+    ) -> Result<Vec<(OrderId, Order)>, StoreError> {
+        orders::load(connection, ids).await
     }
 
     async fn save(
         &self,
         connection: &mut PgConnection,
-        changes: &Changes<'_, OrderState>,
+        changes: &Changes<'_, Order>,
     ) -> Result<(), StoreError> {
-        let (mut placed, mut moved, mut cancelled_early) = (Vec::new(), Vec::new(), Vec::new());
-        for Change { order_id, before, after } in &changes.states {
-            match (before, after) {
-                (OrderState::Placed(before), OrderState::Placed(after)) => moved.push(StatusChange {
-                    id: *order_id,
-                    before: before.status,
-                    after: after.status,
-                    cancel_reason: after.cancel_reason,
-                }),
-                (_, OrderState::Placed(order)) => placed.push((*order_id, order)),
-                (_, OrderState::CancelledEarly) => cancelled_early.push(*order_id),
-                (_, OrderState::Unknown) => {}
-            }
+        if !changes.inserted.is_empty() {
+            orders::insert(connection, &changes.inserted).await?;
         }
-        if !placed.is_empty() {
-            orders::insert(connection, &placed).await?;
-        }
-        if !moved.is_empty() {
-            orders::update(connection, &moved).await?;
-        }
-        if !cancelled_early.is_empty() {
-            early_cancellations::insert(connection, &cancelled_early).await?;
+        if !changes.updated.is_empty() {
+            orders::update(connection, &changes.updated).await?;
         }
         if !changes.history.is_empty() {
             timeline::insert(connection, &changes.history).await?;
@@ -95,9 +71,8 @@ impl Aggregate for Orders {
         Ok(())
     }
 
-    fn committed(&self, changes: &[Change<OrderState>]) {
-        for Change { order_id, before, after } in changes {
-            let (OrderState::Placed(before), OrderState::Placed(after)) = (before, after) else { continue };
+    fn committed(&self, changes: &Changes<'_, Order>) {
+        for Updated { order_id, before, after } in &changes.updated {
             let timed_out = Some(CancelReason::PaymentTimeout);
             if before.cancel_reason != timed_out && after.cancel_reason == timed_out {
                 let correlation_id = after.cause.correlation_id.as_deref();

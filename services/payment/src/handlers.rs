@@ -4,14 +4,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Change, Changes, Context, early_cancellations};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context};
 use chassis::database::StoreError;
 use contracts::{Event, OrderId};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 
-use crate::domain::{self, Due, PaymentState, ProviderCall, Transition, Trigger};
-use crate::store::payments::{self, PaymentChange};
+use crate::domain::{self, Due, Payment, PaymentState, ProviderCall, Transition, Trigger};
+use crate::store::payments;
 
 /// The payments, one for each order.
 pub(crate) struct Payments {
@@ -22,7 +22,7 @@ pub(crate) struct Payments {
 }
 
 impl Aggregate for Payments {
-    type State = PaymentState;
+    type Entity = Payment;
     type Trigger = Trigger;
     type Call = ProviderCall;
     type Violation = Infallible;
@@ -41,8 +41,8 @@ impl Aggregate for Payments {
         }
     }
 
-    fn cause(state: &PaymentState) -> Cause {
-        state.payment().map(|payment| payment.cause.clone()).unwrap_or_default()
+    fn cause(payment: &Payment) -> &Cause {
+        &payment.cause
     }
 
     fn transition(
@@ -57,45 +57,28 @@ impl Aggregate for Payments {
         &self,
         connection: &mut PgConnection,
         orders: &[OrderId],
-    ) -> Result<Vec<(OrderId, PaymentState)>, StoreError> {
-        let payments = payments::load(connection, orders, self.charge_transit).await?;
-        let early = early_cancellations::find(connection, orders, &payments).await?;
-        let opened = payments.into_iter().map(|(order, payment)| (order, PaymentState::Opened(payment)));
-        Ok(opened.chain(early.into_iter().map(|order| (order, PaymentState::CancelledEarly))).collect())
+    ) -> Result<Vec<(OrderId, Payment)>, StoreError> {
+        payments::load(connection, orders, self.charge_transit).await
     }
 
     async fn save(
         &self,
         connection: &mut PgConnection,
-        changes: &Changes<'_, PaymentState>,
+        changes: &Changes<'_, Payment>,
     ) -> Result<(), StoreError> {
-        let (mut opened, mut updated, mut cancelled_early) = (Vec::new(), Vec::new(), Vec::new());
-        for Change { order_id, before, after } in &changes.states {
-            let order_id = *order_id;
-            match (before, after) {
-                (PaymentState::Opened(before), PaymentState::Opened(after)) => {
-                    updated.push(PaymentChange { order_id, before, after });
-                }
-                (_, PaymentState::Opened(payment)) => opened.push((order_id, payment)),
-                (_, PaymentState::CancelledEarly) => cancelled_early.push(order_id),
-                (_, PaymentState::Unknown) => {}
-            }
+        if !changes.inserted.is_empty() {
+            payments::insert(connection, &changes.inserted).await?;
         }
-        if !opened.is_empty() {
-            payments::insert(connection, &opened).await?;
-        }
-        if !updated.is_empty() {
-            payments::update(connection, &updated).await?;
-        }
-        if !cancelled_early.is_empty() {
-            early_cancellations::insert(connection, &cancelled_early).await?;
+        if !changes.updated.is_empty() {
+            payments::update(connection, &changes.updated).await?;
         }
         Ok(())
     }
 
-    fn committed(&self, changes: &[Change<PaymentState>]) {
-        let next = |change: &Change<PaymentState>| change.after.payment().and_then(|payment| payment.next);
-        if changes.iter().filter_map(next).any(|next| next.due == Due::Now) {
+    fn committed(&self, changes: &Changes<'_, Payment>) {
+        let inserted = changes.inserted.iter().map(|(_, payment)| payment);
+        let updated = changes.updated.iter().map(|updated| &updated.after);
+        if inserted.chain(updated).filter_map(|payment| payment.next).any(|next| next.due == Due::Now) {
             self.steps_due.notify_one();
         }
     }

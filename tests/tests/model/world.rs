@@ -139,11 +139,11 @@ impl World {
     }
 
     pub fn order_status(&self) -> Option<OrderStatus> {
-        self.order.status()
+        self.order.known().map(|order| order.status)
     }
 
     pub fn payment(&self) -> Option<&payments::Payment> {
-        self.payment.payment()
+        self.payment.known()
     }
 
     pub fn payment_status(&self) -> Option<PaymentStatus> {
@@ -254,7 +254,7 @@ impl World {
     /// What a transition scheduled, as the next one finds it. Delays and leases are alike: time that is still to pass.
     /// Nothing follows from an error.
     fn forget_times(&mut self) {
-        let payments::PaymentState::Opened(payment) = &mut self.payment else { return };
+        let payments::PaymentState::Known(payment) = &mut self.payment else { return };
         payment.last_error = None;
         if payment.last_charge == LastCharge::SentNow {
             payment.last_charge = LastCharge::InTransit;
@@ -265,7 +265,7 @@ impl World {
     }
 
     fn set_due(&mut self, due: Due) {
-        if let payments::PaymentState::Opened(payment) = &mut self.payment
+        if let payments::PaymentState::Known(payment) = &mut self.payment
             && let Some(next) = &mut payment.next
         {
             next.due = due;
@@ -273,7 +273,7 @@ impl World {
     }
 
     fn set_last_charge(&mut self, last_charge: LastCharge) {
-        if let payments::PaymentState::Opened(payment) = &mut self.payment {
+        if let payments::PaymentState::Known(payment) = &mut self.payment {
             payment.last_charge = last_charge;
         }
     }
@@ -281,7 +281,7 @@ impl World {
     /// Attempts are compared with the latest one only: it is 1 here, and every earlier one 0, so that worlds that
     /// differ in the count alone are one.
     fn number_attempts(&mut self) {
-        let payments::PaymentState::Opened(payment) = &mut self.payment else { return };
+        let payments::PaymentState::Known(payment) = &mut self.payment else { return };
         let latest = payment.attempts;
         payment.attempts = latest.min(1);
         for call in &mut self.calls {
@@ -338,7 +338,7 @@ impl World {
 
     fn trigger_order(&mut self, trigger: &orders::Trigger, bug: Option<PlantedBug>) {
         let mut state = self.order.clone();
-        if let (Some(PlantedBug::NoOrderGuard), orders::OrderState::Placed(order)) = (bug, &mut state) {
+        if let (Some(PlantedBug::NoOrderGuard), orders::OrderState::Known(order)) = (bug, &mut state) {
             order.status = OrderStatus::PendingPayment;
             order.cancel_reason = None;
         }
@@ -356,7 +356,7 @@ impl World {
         bug: Option<PlantedBug>,
     ) -> Option<payments::ProviderCall> {
         let mut state = self.payment.clone();
-        if let (Some(PlantedBug::NoPaymentGuard), payments::PaymentState::Opened(payment)) = (bug, &mut state)
+        if let (Some(PlantedBug::NoPaymentGuard), payments::PaymentState::Known(payment)) = (bug, &mut state)
         {
             payment.status = PaymentStatus::Processing;
         }
@@ -393,7 +393,7 @@ impl World {
         let Some(call) = self.trigger_payment(&payments::Trigger::StepDue { lease: LEASE }, bug) else {
             return;
         };
-        if let (Some(PlantedBug::NoLease), payments::PaymentState::Opened(payment)) = (bug, &mut self.payment)
+        if let (Some(PlantedBug::NoLease), payments::PaymentState::Known(payment)) = (bug, &mut self.payment)
         {
             // Taken for good: the replica that has it is trusted to report back.
             payment.next = None;

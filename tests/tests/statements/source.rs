@@ -235,12 +235,24 @@ fn fields(sources: &[Source], source: &Source, name: &str, derived: &str) -> Opt
 }
 
 fn fields_of(sources: &[Source], source: &Source, item: &ItemStruct, derived: &str) -> Option<Vec<String>> {
+    let attribute = if derived == "FromRow" { "sqlx" } else { "serde" };
     let mut names = Vec::new();
     for field in &item.fields {
-        if mentions(&field.attrs, "flatten") {
-            let Type::Path(path) = &field.ty else { return None };
-            let inner = path.path.segments.last()?.ident.to_string();
-            names.extend(fields(sources, source, &inner, derived)?);
+        let settings: String = field
+            .attrs
+            .iter()
+            .filter(|setting| setting.path().is_ident(attribute))
+            .filter_map(|setting| Some(setting.meta.require_list().ok()?.tokens.to_string()))
+            .collect();
+        if settings.contains("flatten") {
+            let inner = match &field.ty {
+                Type::Reference(reference) => &*reference.elem,
+                owned => owned,
+            };
+            let Type::Path(path) = inner else { return None };
+            names.extend(fields(sources, source, &path.path.segments.last()?.ident.to_string(), derived)?);
+        } else if let Some((_, renamed)) = settings.split_once("rename = \"") {
+            names.push(renamed.split('"').next()?.to_owned());
         } else {
             names.push(field.ident.as_ref()?.to_string());
         }
@@ -270,8 +282,11 @@ fn check_record_columns(sources: &[Source], source: &Source, sql: &str) -> Resul
         .split(',')
         .filter_map(|column| column.split_whitespace().next())
         .collect();
+    // Those of the file, or the one that the outbox stores.
+    let imported = sources.iter().flat_map(Source::structs).filter(|item| item.ident == "Message");
     let written: Vec<Vec<String>> = source
         .structs()
+        .chain(imported)
         .filter(|item| derives(item, "Serialize"))
         .filter_map(|item| fields_of(sources, source, item, "Serialize"))
         .collect();

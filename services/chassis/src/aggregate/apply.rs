@@ -7,10 +7,9 @@ use sqlx::PgPool;
 use thiserror::Error;
 use tracing::debug;
 
-use super::batch::{Applied, Batch};
+use super::batch::Batch;
 use super::lock::lock;
-use super::{Aggregate, Change, IfLocked, Triggered};
-use crate::broker::Message;
+use super::{Aggregate, Changes, IfLocked, Triggered, early_cancellations};
 use crate::crash_here;
 use crate::database::{RetryError, StoreError, retry};
 use crate::outbox::Outbox;
@@ -46,13 +45,6 @@ pub struct Applier<A> {
     aggregate: Arc<A>,
     pool: PgPool,
     outbox: Outbox,
-}
-
-/// What a committed transaction came to.
-struct Committed<A: Aggregate> {
-    outcomes: Vec<Outcome<A::Call>>,
-    changes: Vec<Change<A::State>>,
-    messages: Vec<Message>,
 }
 
 impl<A: Aggregate> Applier<A> {
@@ -108,31 +100,33 @@ impl<A: Aggregate> Applier<A> {
         if triggers.is_empty() {
             return Ok(Vec::new());
         }
-        let committed = retry(task, || self.transaction(triggers, if_locked)).await?;
-        self.aggregate.committed(&committed.changes);
-        self.outbox.publish(committed.messages);
-        Ok(committed.outcomes)
+        let (batch, changes) = retry(task, || self.transaction(triggers, if_locked)).await?;
+        self.aggregate.committed(&changes);
+        self.outbox.publish(batch.messages);
+        Ok(batch.outcomes)
     }
 
-    async fn transaction(
+    async fn transaction<'a>(
         &self,
-        triggers: &[Triggered<A::Trigger>],
+        triggers: &'a [Triggered<A::Trigger>],
         if_locked: IfLocked,
-    ) -> Result<Committed<A>, StoreError> {
+    ) -> Result<(Batch<'a, A>, Changes<'a, A::Entity>), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let locked = lock(&mut transaction, triggers, if_locked).await?;
         let known = self.aggregate.load(&mut transaction, &locked).await?;
-        let mut batch = Batch::<A>::new(&locked, known);
+        let states = early_cancellations::complete(&mut transaction, &locked, known).await?;
+        let mut batch = Batch::<A>::new(states);
         for triggered in triggers {
             batch.apply(triggered)?;
         }
-        let Applied { outcomes, changes, messages } = batch.finish();
+        let changes = batch.changes();
+        early_cancellations::insert(&mut transaction, &changes.cancelled_early).await?;
         self.aggregate.save(&mut transaction, &changes).await?;
-        self.outbox.insert(&mut transaction, &messages).await?;
+        self.outbox.insert(&mut transaction, &batch.messages).await?;
         crash_here!("before-commit");
         transaction.commit().await?;
         crash_here!("after-commit-before-publish");
-        Ok(Committed { outcomes, changes: changes.states, messages })
+        Ok((batch, changes))
     }
 }
 

@@ -1,87 +1,79 @@
 //! Transitions of a batch of triggers, one after the other, in memory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use contracts::{Envelope, OrderId, Timestamp};
 
-use super::changes::HistoryEvent;
-use super::{Aggregate, Change, Changes, Context, HistoryEntry, Outcome, Rejection, Triggered};
+use super::{Aggregate, Changes, Context, HistoryEntry, Outcome, Rejection, State, Triggered, Updated};
 use crate::broker::Message;
 use crate::database::StoreError;
 
 /// A batch of triggers, as far as it has been applied.
 pub(super) struct Batch<'a, A: Aggregate> {
-    /// What is known about the orders that are locked, before the batch and now.
-    orders: HashMap<OrderId, Known<A::State>>,
-    outcomes: Vec<Outcome<A::Call>>,
-    history: Vec<HistoryEntry<'a, A::State>>,
-    messages: Vec<Message>,
-}
-
-struct Known<State> {
-    before: State,
-    now: State,
-}
-
-/// What a whole batch came to.
-pub(super) struct Applied<'a, A: Aggregate> {
+    /// The orders that are locked.
+    orders: HashMap<OrderId, Order<A::Entity>>,
     pub(super) outcomes: Vec<Outcome<A::Call>>,
-    pub(super) changes: Changes<'a, A::State>,
     pub(super) messages: Vec<Message>,
+    history: Vec<HistoryEntry<'a, A::Entity>>,
+}
+
+/// What was known about an order before the batch, and what is known now.
+struct Order<Entity> {
+    before: State<Entity>,
+    now: State<Entity>,
 }
 
 impl<'a, A: Aggregate> Batch<'a, A> {
-    /// A batch that begins with what is `known` about the orders that are locked; about the others of them, nothing is.
-    pub(super) fn new(locked: &[OrderId], known: Vec<(OrderId, A::State)>) -> Self {
-        let unknown = locked.iter().map(|order| (*order, A::State::default()));
-        let orders = unknown
-            .chain(known)
-            .map(|(order, state)| (order, Known { before: state.clone(), now: state }))
-            .collect();
-        Self { orders, outcomes: Vec::new(), history: Vec::new(), messages: Vec::new() }
+    /// A batch that begins with what is known about the orders that are locked.
+    pub(super) fn new(known: impl IntoIterator<Item = (OrderId, State<A::Entity>)>) -> Self {
+        let order = |state: State<A::Entity>| Order { before: state.clone(), now: state };
+        let orders = known.into_iter().map(|(order_id, state)| (order_id, order(state))).collect();
+        Self { orders, outcomes: Vec::new(), messages: Vec::new(), history: Vec::new() }
     }
 
     /// Applies the next trigger, unless its order is not locked.
     pub(super) fn apply(&mut self, triggered: &'a Triggered<A::Trigger>) -> Result<(), StoreError> {
         let Triggered { order_id, trigger, cause, event } = triggered;
-        let Some(known) = self.orders.get_mut(order_id) else { return Ok(()) };
-        let cause = cause.clone().unwrap_or_else(|| A::cause(&known.now));
-        let context = Context { order_id: *order_id, cause: &cause, now: Timestamp::now() };
-        let transition = match A::transition(&context, &known.now, trigger) {
+        let order_id = *order_id;
+        let Some(Order { now: state, .. }) = self.orders.get_mut(&order_id) else { return Ok(()) };
+        let cause = cause.as_ref().or_else(|| state.known().map(A::cause)).cloned().unwrap_or_default();
+        let context = Context { order_id, cause: &cause, now: Timestamp::now() };
+        let transition = match A::transition(&context, state, trigger) {
             Ok(transition) => transition,
             Err(violation) => {
                 self.outcomes.push(Outcome::Rejected(Rejection::Violation(violation.to_string())));
                 return Ok(());
             }
         };
-        known.now = transition.next;
-        let mut record =
-            |event| self.history.push(HistoryEntry { order_id: *order_id, after: known.now.clone(), event });
-        if let Some(envelope) = event {
-            record(HistoryEvent::Received(envelope));
-        }
+        *state = transition.next;
+        let entry = |envelope, payload| HistoryEntry { order_id, envelope, after: state.clone(), payload };
+        self.history.extend(event.as_ref().map(|envelope| entry(Cow::Borrowed(envelope), None)));
         if let Some(event) = transition.event {
             let envelope = Envelope::now(event, cause.correlation_id);
             let encoded = envelope.encode()?;
             self.messages.push(Message::new(&envelope, encoded.body, cause.trace));
-            record(HistoryEvent::Emitted(envelope, encoded.payload));
+            self.history.push(entry(Cow::Owned(envelope), Some(encoded.payload)));
         }
         self.outcomes.push(Outcome::Applied(transition.call));
         Ok(())
     }
 
-    /// What it came to.
-    pub(super) fn finish(self) -> Applied<'a, A> {
-        let states = self
-            .orders
-            .into_iter()
-            .filter(|(_, known)| known.before != known.now)
-            .map(|(order_id, Known { before, now })| Change { order_id, before, after: now })
-            .collect();
-        Applied {
-            outcomes: self.outcomes,
-            changes: Changes { states, history: self.history },
-            messages: self.messages,
+    /// What is to be written.
+    pub(super) fn changes(&mut self) -> Changes<'a, A::Entity> {
+        let history = std::mem::take(&mut self.history);
+        let mut changes =
+            Changes { inserted: Vec::new(), updated: Vec::new(), history, cancelled_early: Vec::new() };
+        for (order_id, order) in self.orders.drain().filter(|(_, order)| order.before != order.now) {
+            match (order.before, order.now) {
+                (State::Known(before), State::Known(after)) => {
+                    changes.updated.push(Updated { order_id, before, after });
+                }
+                (_, State::Known(entity)) => changes.inserted.push((order_id, entity)),
+                (_, State::CancelledEarly) => changes.cancelled_early.push(order_id),
+                (_, State::Unknown) => {}
+            }
         }
+        changes
     }
 }

@@ -1,62 +1,51 @@
 //! What a batch of triggers came to, on its way to the store.
 
+use std::borrow::Cow;
+
 use contracts::{Envelope, OrderId};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::State;
+
 /// What a batch of triggers came to.
 #[derive(Debug)]
-pub struct Changes<'a, State> {
-    /// The orders of which something else is known now, each once.
-    pub states: Vec<Change<State>>,
+pub struct Changes<'a, Entity> {
+    /// Orders that became known.
+    pub inserted: Vec<(OrderId, Entity)>,
+    /// Orders that were known and are not the same any more.
+    pub updated: Vec<Updated<Entity>>,
     /// The events that were applied and those that followed, in their order.
-    pub history: Vec<HistoryEntry<'a, State>>,
+    pub history: Vec<HistoryEntry<'a, Entity>>,
+    pub(super) cancelled_early: Vec<OrderId>,
 }
 
-/// What is known about one order, before and after a batch.
+/// An order before and after a batch.
 #[derive(Clone, Debug)]
-pub struct Change<State> {
+pub struct Updated<Entity> {
     /// Which order.
     pub order_id: OrderId,
-    /// What was known.
-    pub before: State,
-    /// What is known now. Not the same.
-    pub after: State,
+    /// What it was.
+    pub before: Entity,
+    /// What it is now.
+    pub after: Entity,
 }
 
-/// An event of an order, and what was known about the order after it.
+/// An event of an order.
 #[derive(Debug)]
-pub struct HistoryEntry<'a, State> {
+pub struct HistoryEntry<'a, Entity> {
     /// Which order.
     pub order_id: OrderId,
-    /// What was known after it.
-    pub after: State,
-    pub(super) event: HistoryEvent<'a>,
-}
-
-/// Where the event comes from.
-#[derive(Debug)]
-pub(super) enum HistoryEvent<'a> {
-    /// Another service published it.
-    Received(&'a Envelope),
-    /// This service publishes it, and has written its payload as JSON.
-    Emitted(Envelope, Box<RawValue>),
-}
-
-impl<State> HistoryEntry<'_, State> {
     /// The event.
-    #[must_use]
-    pub const fn envelope(&self) -> &Envelope {
-        match &self.event {
-            HistoryEvent::Received(envelope) => envelope,
-            HistoryEvent::Emitted(envelope, _) => envelope,
-        }
-    }
+    pub envelope: Cow<'a, Envelope>,
+    /// What was known about the order after it.
+    pub after: State<Entity>,
+    /// Its payload as JSON, where it has been written already.
+    pub(super) payload: Option<Box<RawValue>>,
+}
 
-    /// Its payload as JSON.
+impl<Entity> HistoryEntry<'_, Entity> {
+    /// The event's payload as JSON.
     pub fn payload(&self) -> serde_json::Result<Box<RawValue>> {
-        match &self.event {
-            HistoryEvent::Received(envelope) => to_raw_value(&envelope.event),
-            HistoryEvent::Emitted(_, payload) => Ok(payload.clone()),
-        }
+        self.payload.clone().map_or_else(|| to_raw_value(&self.envelope.event), Ok)
     }
 }

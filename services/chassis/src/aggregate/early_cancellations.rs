@@ -1,30 +1,39 @@
 //! The table `early_cancellations`, which every service with an aggregate has: cancellations that overtook their orders.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use contracts::OrderId;
 use sqlx::PgConnection;
 
+use super::State;
 use crate::database::StoreError;
 
-/// Those of `orders` that are cancelled early. An order that is `known` was not.
-pub async fn find<T: Sync>(
+/// What is known about each of `orders`: those that are not among the `known` ones may be cancelled early.
+pub(super) async fn complete<Entity>(
     connection: &mut PgConnection,
     orders: &[OrderId],
-    known: &[(OrderId, T)],
-) -> Result<Vec<OrderId>, StoreError> {
-    let known: HashSet<OrderId> = known.iter().map(|(order, _)| *order).collect();
-    let unknown: Vec<OrderId> = orders.iter().copied().filter(|order| !known.contains(order)).collect();
-    if unknown.is_empty() {
-        return Ok(unknown);
+    known: Vec<(OrderId, Entity)>,
+) -> Result<HashMap<OrderId, State<Entity>>, StoreError> {
+    let mut states: HashMap<OrderId, State<Entity>> =
+        orders.iter().map(|order| (*order, State::Unknown)).collect();
+    states.extend(known.into_iter().map(|(order, entity)| (order, State::Known(entity))));
+    let unknown: Vec<OrderId> =
+        states.iter().filter(|(_, state)| state.known().is_none()).map(|(order, _)| *order).collect();
+    if !unknown.is_empty() {
+        let early = sqlx::query_scalar::<_, OrderId>(
+            "SELECT order_id FROM early_cancellations WHERE order_id = ANY($1)",
+        );
+        let early = early.bind(unknown).fetch_all(connection).await?;
+        states.extend(early.into_iter().map(|order| (order, State::CancelledEarly)));
     }
-    let found =
-        sqlx::query_scalar::<_, OrderId>("SELECT order_id FROM early_cancellations WHERE order_id = ANY($1)");
-    Ok(found.bind(unknown).fetch_all(connection).await?)
+    Ok(states)
 }
 
 /// Adds cancellations.
-pub async fn insert(connection: &mut PgConnection, orders: &[OrderId]) -> Result<(), StoreError> {
+pub(super) async fn insert(connection: &mut PgConnection, orders: &[OrderId]) -> Result<(), StoreError> {
+    if orders.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO early_cancellations (order_id) SELECT * FROM UNNEST($1::uuid[]) ON CONFLICT DO NOTHING",
     )

@@ -14,17 +14,18 @@
 mod apply;
 mod batch;
 mod changes;
-pub mod early_cancellations;
+mod early_cancellations;
 mod lock;
 
 use std::fmt::Display;
 use std::future::Future;
 
 use contracts::{Envelope, Event, OrderId, Timestamp};
-use sqlx::PgConnection;
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection};
 
 pub use apply::{Applier, Outcome, Rejection, Stopping};
-pub use changes::{Change, Changes, HistoryEntry};
+pub use changes::{Changes, HistoryEntry, Updated};
 pub use lock::IfLocked;
 
 use crate::database::StoreError;
@@ -32,8 +33,8 @@ use crate::telemetry::TraceContext;
 
 /// What a service knows about each order, and what can happen to it.
 pub trait Aggregate: Send + Sync + 'static {
-    /// What is known about one order; nothing by default.
-    type State: Clone + Default + PartialEq + Send + Sync;
+    /// What an order is to the service.
+    type Entity: Clone + PartialEq + Send + Sync;
     /// What can happen to it.
     type Trigger: Send + Sync;
     /// What is to be done outside of the service after the commit.
@@ -45,32 +46,53 @@ pub trait Aggregate: Send + Sync + 'static {
     fn trigger(event: &Event) -> Option<Self::Trigger>;
 
     /// What an order arises from.
-    fn cause(state: &Self::State) -> Cause;
+    fn cause(entity: &Self::Entity) -> &Cause;
 
     /// Everything that follows from a trigger. Total and idempotent: a trigger that comes again, or too late, changes
     /// nothing.
     fn transition(
         context: &Context<'_>,
-        state: &Self::State,
+        state: &State<Self::Entity>,
         trigger: &Self::Trigger,
-    ) -> Result<Transition<Self::State, Self::Call>, Self::Violation>;
+    ) -> Result<Transition<Self::Entity, Self::Call>, Self::Violation>;
 
-    /// Reads what is known about orders. The caller has locked them; an order that is left out is unknown.
+    /// Reads those of `orders` that are known. The caller has locked them.
     fn load(
         &self,
         connection: &mut PgConnection,
         orders: &[OrderId],
-    ) -> impl Future<Output = Result<Vec<(OrderId, Self::State)>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(OrderId, Self::Entity)>, StoreError>> + Send;
 
     /// Writes what changed, each change guarded by the state that it starts from.
     fn save(
         &self,
         connection: &mut PgConnection,
-        changes: &Changes<'_, Self::State>,
+        changes: &Changes<'_, Self::Entity>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Called after the commit of changes.
-    fn committed(&self, _changes: &[Change<Self::State>]) {}
+    fn committed(&self, _changes: &Changes<'_, Self::Entity>) {}
+}
+
+/// What a service knows about an order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum State<Entity> {
+    /// Nothing.
+    Unknown,
+    /// That it is to be cancelled. The cancellation overtook the order.
+    CancelledEarly,
+    /// The order, as far as it is the service's business.
+    Known(Entity),
+}
+
+impl<Entity> State<Entity> {
+    /// The order, if it is known.
+    pub const fn known(&self) -> Option<&Entity> {
+        match self {
+            Self::Known(entity) => Some(entity),
+            Self::Unknown | Self::CancelledEarly => None,
+        }
+    }
 }
 
 /// A trigger on its way to an order.
@@ -94,11 +116,13 @@ impl<T> Triggered<T> {
 }
 
 /// What something arises from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, FromRow, Serialize)]
 pub struct Cause {
     /// Joins everything that one request of a client caused.
     pub correlation_id: Option<String>,
     /// Where in which trace.
+    #[serde(rename = "trace_context")]
+    #[sqlx(json, rename = "trace_context")]
     pub trace: TraceContext,
 }
 
@@ -115,18 +139,18 @@ pub struct Context<'a> {
 
 /// Everything that follows from a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition<State, Call> {
+pub struct Transition<Entity, Call> {
     /// What is known from now on, the schedule of what comes next included.
-    pub next: State,
+    pub next: State<Entity>,
     /// The event that the other services are to learn of.
     pub event: Option<Event>,
     /// What is to be done outside of the service after the commit.
     pub call: Option<Call>,
 }
 
-impl<State, Call> Transition<State, Call> {
+impl<Entity, Call> Transition<Entity, Call> {
     /// Only what is known changes, if anything does.
-    pub const fn to(next: State) -> Self {
+    pub const fn to(next: State<Entity>) -> Self {
         Self { next, event: None, call: None }
     }
 

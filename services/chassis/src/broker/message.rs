@@ -4,11 +4,14 @@ use contracts::topology::Route;
 use contracts::{Envelope, EventId, EventType, OrderId};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use serde::Serialize;
+use sqlx::FromRow;
 
 use crate::telemetry::TraceContext;
 
-/// An event on its way out: from a transition through the outbox to the broker, or straight from the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An event on its way out: from a transition through the outbox, whose row it is, to the broker, or straight from the
+/// gateway.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow, Serialize)]
 pub struct Message {
     /// The event's id, and the message's.
     pub event_id: EventId,
@@ -19,6 +22,8 @@ pub struct Message {
     /// Joins everything that one request of a client caused.
     pub correlation_id: Option<String>,
     /// Where in which trace the event arose.
+    #[serde(rename = "trace_context")]
+    #[sqlx(json, rename = "trace_context")]
     pub trace: TraceContext,
     /// The envelope as JSON.
     pub body: String,

@@ -2,68 +2,25 @@
 
 use std::time::Duration;
 
-use contracts::{EventId, EventType, OrderId};
-use serde::Serialize;
+use contracts::{EventId, EventType};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 
 use crate::broker::Message;
 use crate::database::StoreError;
-use crate::telemetry::TraceContext;
-
-#[derive(Serialize)]
-struct NewRow<'a> {
-    event_id: EventId,
-    event_type: EventType,
-    order_id: OrderId,
-    correlation_id: Option<&'a str>,
-    trace_context: &'a TraceContext,
-    body: &'a str,
-}
 
 /// Writes messages down, in the transaction that they belong to.
 pub(super) async fn insert(connection: &mut PgConnection, messages: &[Message]) -> Result<(), StoreError> {
-    let rows = messages.iter().map(|message| NewRow {
-        event_id: message.event_id,
-        event_type: message.event_type,
-        order_id: message.order_id,
-        correlation_id: message.correlation_id.as_deref(),
-        trace_context: &message.trace,
-        body: &message.body,
-    });
     sqlx::query(
         "INSERT INTO outbox (event_id, event_type, order_id, correlation_id, trace_context, body)
          SELECT event_id, event_type, order_id, correlation_id, trace_context, body
          FROM jsonb_to_recordset($1) AS new (event_id uuid, event_type text, order_id uuid, correlation_id text,
                                              trace_context jsonb, body text)",
     )
-    .bind(Json(rows.collect::<Vec<_>>()))
+    .bind(Json(messages))
     .execute(connection)
     .await?;
     Ok(())
-}
-
-#[derive(FromRow)]
-struct Row {
-    event_id: EventId,
-    event_type: EventType,
-    order_id: OrderId,
-    correlation_id: Option<String>,
-    trace_context: Json<TraceContext>,
-    body: String,
-}
-
-impl From<Row> for Message {
-    fn from(row: Row) -> Self {
-        Self {
-            event_id: row.event_id,
-            event_type: row.event_type,
-            order_id: row.order_id,
-            correlation_id: row.correlation_id,
-            trace: row.trace_context.0,
-            body: row.body,
-        }
-    }
 }
 
 /// Which rows a sweep takes next.
@@ -83,7 +40,7 @@ pub(super) async fn claim(
     connection: &mut PgConnection,
     claim: Claim<'_>,
 ) -> Result<Vec<Message>, StoreError> {
-    let rows = sqlx::query_as::<_, Row>(
+    let rows = sqlx::query_as::<_, Message>(
         "SELECT event_id, event_type, order_id, correlation_id, trace_context, body
          FROM outbox
          WHERE event_id > $1 AND created_at < now() - $2 AND event_type <> ALL($3)
@@ -97,7 +54,7 @@ pub(super) async fn claim(
     .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Message::from).collect())
+    Ok(rows)
 }
 
 /// Deletes messages that the broker has.

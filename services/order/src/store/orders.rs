@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use chassis::aggregate::Cause;
+use chassis::aggregate::{Cause, Updated};
 use chassis::database::StoreError;
-use chassis::telemetry::TraceContext;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, order};
 use serde::Serialize;
@@ -14,15 +13,14 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use crate::domain::Order;
 
 #[derive(FromRow)]
-struct StateRow {
+struct Row {
     id: OrderId,
     user_id: UserId,
     total: Money,
     status: OrderStatus,
     cancel_reason: Option<CancelReason>,
-    correlation_id: Option<String>,
-    #[sqlx(json)]
-    trace_context: TraceContext,
+    #[sqlx(flatten)]
+    cause: Cause,
 }
 
 /// Those of `orders` that exist, as the saga knows them.
@@ -30,21 +28,17 @@ pub(crate) async fn load(
     connection: &mut PgConnection,
     orders: &[OrderId],
 ) -> Result<Vec<(OrderId, Order)>, StoreError> {
-    let rows = sqlx::query_as::<_, StateRow>(
+    let rows = sqlx::query_as::<_, Row>(
         "SELECT id, user_id, total, status, cancel_reason, correlation_id, trace_context
          FROM orders WHERE id = ANY($1)",
     )
     .bind(orders)
     .fetch_all(connection)
     .await?;
-    let order = |row: StateRow| Order {
-        user_id: row.user_id,
-        total: row.total,
-        status: row.status,
-        cancel_reason: row.cancel_reason,
-        cause: Cause { correlation_id: row.correlation_id, trace: row.trace_context },
+    let order = |Row { id, user_id, total, status, cancel_reason, cause }| {
+        (id, Order { user_id, total, status, cancel_reason, cause })
     };
-    Ok(rows.into_iter().map(|row| (row.id, order(row))).collect())
+    Ok(rows.into_iter().map(order).collect())
 }
 
 #[derive(Serialize)]
@@ -54,14 +48,14 @@ struct NewRow<'a> {
     total: Money,
     status: OrderStatus,
     cancel_reason: Option<CancelReason>,
-    correlation_id: Option<&'a str>,
-    trace_context: &'a TraceContext,
+    #[serde(flatten)]
+    cause: &'a Cause,
 }
 
 /// Adds orders that don't exist yet.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    placed: &[(OrderId, &Order)],
+    placed: &[(OrderId, Order)],
 ) -> Result<(), StoreError> {
     let rows = placed.iter().map(|(id, order)| NewRow {
         id: *id,
@@ -69,8 +63,7 @@ pub(crate) async fn insert(
         total: order.total,
         status: order.status,
         cancel_reason: order.cancel_reason,
-        correlation_id: order.cause.correlation_id.as_deref(),
-        trace_context: &order.cause.trace,
+        cause: &order.cause,
     });
     let inserted = sqlx::query(
         "INSERT INTO orders (id, user_id, total, status, cancel_reason, correlation_id, trace_context)
@@ -85,30 +78,35 @@ pub(crate) async fn insert(
     StoreError::expect_rows(&inserted, placed.len())
 }
 
-/// An order's way from one status to another.
 #[derive(Serialize)]
-pub(crate) struct StatusChange {
-    pub(crate) id: OrderId,
-    pub(crate) before: OrderStatus,
-    pub(crate) after: OrderStatus,
-    pub(crate) cancel_reason: Option<CancelReason>,
+struct StatusChange {
+    id: OrderId,
+    before: OrderStatus,
+    after: OrderStatus,
+    cancel_reason: Option<CancelReason>,
 }
 
 /// Changes the status of orders, each of which must still have the one before.
 pub(crate) async fn update(
     connection: &mut PgConnection,
-    changes: &[StatusChange],
+    updated: &[Updated<Order>],
 ) -> Result<(), StoreError> {
-    let updated = sqlx::query(
+    let changes = updated.iter().map(|Updated { order_id, before, after }| StatusChange {
+        id: *order_id,
+        before: before.status,
+        after: after.status,
+        cancel_reason: after.cancel_reason,
+    });
+    let result = sqlx::query(
         "UPDATE orders
          SET status = change.after, cancel_reason = change.cancel_reason, updated_at = now()
          FROM jsonb_to_recordset($1) AS change (id uuid, before text, after text, cancel_reason text)
          WHERE orders.id = change.id AND orders.status = change.before",
     )
-    .bind(Json(changes))
+    .bind(Json(changes.collect::<Vec<_>>()))
     .execute(connection)
     .await?;
-    StoreError::expect_rows(&updated, changes.len())
+    StoreError::expect_rows(&result, updated.len())
 }
 
 /// Orders that have waited for their payment for longer than `timeout`, up to `limit` of them, oldest first.

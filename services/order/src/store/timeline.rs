@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
-use crate::domain::OrderState;
+use crate::domain::Order;
 
 #[derive(Serialize)]
 struct NewRow {
@@ -24,16 +24,15 @@ struct NewRow {
 /// Adds to the orders' timelines. An event that is there already stays as it was first seen.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    history: &[HistoryEntry<'_, OrderState>],
+    history: &[HistoryEntry<'_, Order>],
 ) -> Result<(), StoreError> {
-    let row = |entry: &HistoryEntry<'_, OrderState>| {
-        let envelope = entry.envelope();
+    let row = |entry: &HistoryEntry<'_, Order>| {
         Ok(NewRow {
             order_id: entry.order_id,
-            event_id: envelope.event_id,
-            event_type: envelope.event.event_type(),
-            occurred_at: envelope.occurred_at,
-            status: entry.after.status(),
+            event_id: entry.envelope.event_id,
+            event_type: entry.envelope.event.event_type(),
+            occurred_at: entry.envelope.occurred_at,
+            status: entry.after.known().map(|order| order.status),
             payload: entry.payload()?,
         })
     };

@@ -2,32 +2,12 @@
 
 use std::time::Duration;
 
-use chassis::aggregate::Cause;
+use chassis::aggregate::{Cause, State};
 use contracts::{Money, PaymentStatus};
 use strum::{EnumString, IntoStaticStr};
 
 /// What the payment service knows about the payment of an order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PaymentState {
-    /// Nothing.
-    #[default]
-    Unknown,
-    /// That the order is cancelled. The cancellation overtook the order.
-    CancelledEarly,
-    /// The payment.
-    Opened(Payment),
-}
-
-impl PaymentState {
-    /// The payment, if it has been opened.
-    #[must_use]
-    pub const fn payment(&self) -> Option<&Payment> {
-        match self {
-            Self::Opened(payment) => Some(payment),
-            Self::Unknown | Self::CancelledEarly => None,
-        }
-    }
-}
+pub type PaymentState = State<Payment>;
 
 /// A payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use super::state::{Due, LastCharge, NextStep, Payment, PaymentState, Step};
 use super::trigger::Trigger;
 
 /// What follows from a trigger.
-pub type Transition = chassis::aggregate::Transition<PaymentState, ProviderCall>;
+pub type Transition = chassis::aggregate::Transition<Payment, ProviderCall>;
 
 /// A step that was taken: what the provider is to be asked once that is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn transition(context: &Context<'_>, state: &PaymentState, trigger: &Trigger
             return Transition::to(PaymentState::CancelledEarly);
         }
         (PaymentState::Unknown | PaymentState::CancelledEarly, _) => return Transition::to(state.clone()),
-        (PaymentState::Opened(payment), _) => payment.clone(),
+        (PaymentState::Known(payment), _) => payment.clone(),
     };
     match (payment.status, trigger) {
         (_, Trigger::StepDue { lease }) => payment.take_step(context, *lease),
@@ -67,7 +67,7 @@ pub fn transition(context: &Context<'_>, state: &PaymentState, trigger: &Trigger
 
 /// The payment stands like this from now on, which is no other service's business.
 const fn to(payment: Payment) -> Transition {
-    Transition::to(PaymentState::Opened(payment))
+    Transition::to(PaymentState::Known(payment))
 }
 
 impl Payment {
@@ -301,7 +301,7 @@ mod tests {
             (vec![OrderCancelled, created(), step_due()], S::Cancelled, None, 1),
         ] {
             let (state, emitted) = run(&triggers);
-            let payment = state.payment().unwrap();
+            let payment = state.known().unwrap();
             assert_eq!((payment.status, payment.step()), (status, step), "{triggers:?}");
             assert_eq!(emitted.len(), events, "{triggers:?}");
         }
@@ -311,10 +311,10 @@ mod tests {
     fn money_that_comes_after_the_end_goes_back() {
         let late = [created(), step_due(), declined(), Trigger::Approved { transaction_id: "late".into() }];
         let (state, _) = run(&late);
-        let payment = state.payment().unwrap();
+        let payment = state.known().unwrap();
         assert_eq!((payment.status, payment.step()), (PaymentStatus::Declined, Some(Step::Refund)));
         let done = apply(&state, &Trigger::Refunded).next;
-        let payment = done.payment().unwrap();
+        let payment = done.known().unwrap();
         assert_eq!((payment.status, payment.step()), (PaymentStatus::Declined, None));
     }
 
@@ -325,7 +325,7 @@ mod tests {
         let call = taken.call.unwrap();
         assert_eq!((call.step, call.attempt, call.charge_in_transit), (Step::Charge, 1, false));
         let leased = Some(NextStep { step: Step::Lookup, due: Due::After(LEASE) });
-        assert_eq!(taken.next.payment().unwrap().next, leased);
+        assert_eq!(taken.next.known().unwrap().next, leased);
 
         let again = apply(&taken.next, &step_due());
         assert_eq!((again.call, again.next), (None, taken.next));
@@ -338,8 +338,8 @@ mod tests {
         {
             let (state, _) = run(&[created(), step_due()]);
             let next = Some(NextStep { step: Step::Lookup, due: Due::Reached });
-            let lapsed = Payment { next, last_charge, ..state.payment().unwrap().clone() };
-            let call = apply(&PaymentState::Opened(lapsed), &step_due()).call.unwrap();
+            let lapsed = Payment { next, last_charge, ..state.known().unwrap().clone() };
+            let call = apply(&PaymentState::Known(lapsed), &step_due()).call.unwrap();
             assert_eq!((call.step, call.attempt, call.charge_in_transit), (Step::Lookup, 2, expected));
         }
     }
@@ -347,14 +347,14 @@ mod tests {
     #[test]
     fn a_step_that_brought_nothing_waits_and_its_error_is_kept() {
         let (state, _) = run(&[created(), step_due(), unanswered()]);
-        let payment = state.payment().unwrap();
+        let payment = state.known().unwrap();
         assert!(
             matches!(payment.next, Some(NextStep { step: Step::Lookup, due: Due::After(delay) }) if delay < LEASE)
         );
         assert_eq!(payment.last_error.as_deref(), Some("no answer in time"));
         // What the order service says meanwhile does not bring it forward.
         for trigger in [created(), Trigger::OrderCancelled] {
-            assert_eq!(apply(&state, &trigger).next.payment().unwrap().next, payment.next, "{trigger:?}");
+            assert_eq!(apply(&state, &trigger).next.known().unwrap().next, payment.next, "{trigger:?}");
         }
     }
 
@@ -376,7 +376,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_final_status_never_moves(triggers in prop::collection::vec(any_trigger(), 0..12)) {
-            let status = |state: &PaymentState| state.payment().map(|payment| payment.status);
+            let status = |state: &PaymentState| state.known().map(|payment| payment.status);
             let mut state = PaymentState::Unknown;
             for trigger in triggers {
                 let before = status(&state);
@@ -394,7 +394,7 @@ mod tests {
             let mut state = apply(&PaymentState::Unknown, &Trigger::OrderCancelled).next;
             for trigger in triggers {
                 state = apply(&state, &trigger).next;
-                prop_assert!(state.payment().is_none_or(|payment| payment.step() != Some(Step::Charge)));
+                prop_assert!(state.known().is_none_or(|payment| payment.step() != Some(Step::Charge)));
             }
         }
     }

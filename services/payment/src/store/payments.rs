@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use chassis::aggregate::Cause;
+use chassis::aggregate::{Cause, Updated};
 use chassis::database::StoreError;
-use chassis::telemetry::TraceContext;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{Money, OrderId, PaymentId, PaymentStatus, payment};
 use serde::Serialize;
@@ -26,9 +25,8 @@ struct StateRow {
     cancel_requested: bool,
     transaction_id: Option<String>,
     last_error: Option<String>,
-    correlation_id: Option<String>,
-    #[sqlx(json)]
-    trace_context: TraceContext,
+    #[sqlx(flatten)]
+    cause: Cause,
 }
 
 impl TryFrom<StateRow> for Payment {
@@ -53,7 +51,7 @@ impl TryFrom<StateRow> for Payment {
             cancel_requested: row.cancel_requested,
             transaction_id: row.transaction_id,
             last_error: row.last_error,
-            cause: Cause { correlation_id: row.correlation_id, trace: row.trace_context },
+            cause: row.cause,
         })
     }
 }
@@ -93,8 +91,8 @@ struct Row<'a> {
     cancel_requested: bool,
     transaction_id: Option<&'a str>,
     last_error: Option<&'a str>,
-    correlation_id: Option<&'a str>,
-    trace_context: &'a TraceContext,
+    #[serde(flatten)]
+    cause: &'a Cause,
 }
 
 impl<'a> Row<'a> {
@@ -115,8 +113,7 @@ impl<'a> Row<'a> {
             cancel_requested: payment.cancel_requested,
             transaction_id: payment.transaction_id.as_deref(),
             last_error: payment.last_error.as_deref(),
-            correlation_id: payment.cause.correlation_id.as_deref(),
-            trace_context: &payment.cause.trace,
+            cause: &payment.cause,
         }
     }
 }
@@ -124,7 +121,7 @@ impl<'a> Row<'a> {
 /// Adds payments that don't exist yet.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    opened: &[(OrderId, &Payment)],
+    opened: &[(OrderId, Payment)],
 ) -> Result<(), StoreError> {
     let rows: Vec<Row<'_>> = opened.iter().map(|(order_id, payment)| Row::of(*order_id, payment)).collect();
     let inserted = sqlx::query(
@@ -145,13 +142,6 @@ pub(crate) async fn insert(
     StoreError::expect_rows(&inserted, opened.len())
 }
 
-/// A payment before and after a change.
-pub(crate) struct PaymentChange<'a> {
-    pub(crate) order_id: OrderId,
-    pub(crate) before: &'a Payment,
-    pub(crate) after: &'a Payment,
-}
-
 #[derive(Serialize)]
 struct ChangedRow<'a> {
     status_before: PaymentStatus,
@@ -163,14 +153,14 @@ struct ChangedRow<'a> {
 /// Changes payments, each of which must still have the status and the attempts of before.
 pub(crate) async fn update(
     connection: &mut PgConnection,
-    changes: &[PaymentChange<'_>],
+    updated: &[Updated<Payment>],
 ) -> Result<(), StoreError> {
-    let rows = changes.iter().map(|change| ChangedRow {
-        status_before: change.before.status,
-        attempts_before: change.before.attempts,
-        after: Row::of(change.order_id, change.after),
+    let rows = updated.iter().map(|Updated { order_id, before, after }| ChangedRow {
+        status_before: before.status,
+        attempts_before: before.attempts,
+        after: Row::of(*order_id, after),
     });
-    let updated = sqlx::query(
+    let result = sqlx::query(
         "UPDATE payments
          SET status = change.status,
              next_step = change.next_step,
@@ -194,7 +184,7 @@ pub(crate) async fn update(
     .bind(Json(rows.collect::<Vec<_>>()))
     .execute(connection)
     .await?;
-    StoreError::expect_rows(&updated, changes.len())
+    StoreError::expect_rows(&result, updated.len())
 }
 
 /// Orders whose payment has a step that is due, up to `limit` of them, the longest due first. Passes over those that

@@ -10,7 +10,7 @@ use crate::database::StoreError;
 
 /// What became of an operator's decision about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::failed_messages) enum Decision {
+pub(crate) enum Decision {
     /// It is carried out.
     Taken,
     /// There is no such message.
@@ -21,11 +21,7 @@ pub(in crate::failed_messages) enum Decision {
 
 /// Lets one message be handled again as soon as possible. One that was replayed or discarded can be replayed as well:
 /// handling it twice changes nothing.
-pub(in crate::failed_messages) async fn replay(
-    pool: &PgPool,
-    id: Uuid,
-    actor: &str,
-) -> Result<Decision, StoreError> {
+pub(crate) async fn replay(pool: &PgPool, id: Uuid, actor: &str) -> Result<Decision, StoreError> {
     let mut transaction = pool.begin().await?;
     let updated =
         sqlx::query("UPDATE failed_messages SET status = 'REPLAYING', replay_at = now() WHERE id = $1")
@@ -42,7 +38,7 @@ pub(in crate::failed_messages) async fn replay(
 }
 
 /// Lets all open messages that the filter means be handled again, `rate_per_second` of them at most. Returns how many.
-pub(in crate::failed_messages) async fn replay_matching(
+pub(crate) async fn replay_matching(
     pool: &PgPool,
     filter: &FailedMessageFilter,
     rate_per_second: Option<u32>,
@@ -76,17 +72,14 @@ pub(in crate::failed_messages) async fn replay_matching(
 }
 
 /// What an operator gives up, and why.
-pub(in crate::failed_messages) struct Discard<'a> {
-    pub(in crate::failed_messages) id: Uuid,
-    pub(in crate::failed_messages) actor: &'a str,
-    pub(in crate::failed_messages) reason: &'a str,
+pub(crate) struct Discard<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) actor: &'a str,
+    pub(crate) reason: &'a str,
 }
 
 /// Gives a message up; it must wait for a decision.
-pub(in crate::failed_messages) async fn discard(
-    pool: &PgPool,
-    discard: Discard<'_>,
-) -> Result<Decision, StoreError> {
+pub(crate) async fn discard(pool: &PgPool, discard: Discard<'_>) -> Result<Decision, StoreError> {
     let Discard { id, actor, reason } = discard;
     let mut transaction = pool.begin().await?;
     let status = sqlx::query_scalar::<_, FailedMessageStatus>(

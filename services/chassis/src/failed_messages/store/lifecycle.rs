@@ -14,10 +14,7 @@ use crate::failed_messages::dead_letter::DeadLetter;
 use crate::telemetry::TraceContext;
 
 /// Stores a dead letter; one that failed before is the same row, and waits for a decision again.
-pub(in crate::failed_messages) async fn insert(
-    pool: &PgPool,
-    letter: &DeadLetter<'_>,
-) -> Result<(), StoreError> {
+pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     let noted = rejection::take_reason(&mut transaction, letter.id).await?;
     // The same message rejected several times at once has noted its reason only once.
@@ -53,19 +50,19 @@ pub(in crate::failed_messages) async fn insert(
 
 /// A message that is to be handled again now.
 #[derive(FromRow)]
-pub(in crate::failed_messages) struct Due {
-    pub(in crate::failed_messages) id: Uuid,
-    pub(in crate::failed_messages) queue: String,
-    pub(in crate::failed_messages) exchange: String,
-    pub(in crate::failed_messages) routing_key: String,
-    pub(in crate::failed_messages) correlation_id: Option<String>,
+pub(crate) struct Due {
+    pub(crate) id: Uuid,
+    pub(crate) queue: String,
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) correlation_id: Option<String>,
     #[sqlx(json)]
-    pub(in crate::failed_messages) trace_context: TraceContext,
-    pub(in crate::failed_messages) body: Vec<u8>,
+    pub(crate) trace_context: TraceContext,
+    pub(crate) body: Vec<u8>,
 }
 
 /// The next message that is to be handled again, if there is one.
-pub(in crate::failed_messages) async fn next_due(pool: &PgPool) -> Result<Option<Due>, StoreError> {
+pub(crate) async fn next_due(pool: &PgPool) -> Result<Option<Due>, StoreError> {
     let due = sqlx::query_as::<_, Due>(
         "SELECT id, queue, exchange, routing_key, correlation_id, trace_context, body
          FROM failed_messages
@@ -77,7 +74,7 @@ pub(in crate::failed_messages) async fn next_due(pool: &PgPool) -> Result<Option
 }
 
 /// Marks a message that was handled again, unless another replica has.
-pub(in crate::failed_messages) async fn mark_replayed(pool: &PgPool, id: Uuid) -> Result<(), StoreError> {
+pub(crate) async fn mark_replayed(pool: &PgPool, id: Uuid) -> Result<(), StoreError> {
     let mut transaction = pool.begin().await?;
     let marked = sqlx::query(
         "UPDATE failed_messages SET status = 'REPLAYED', replay_at = NULL WHERE id = $1 AND status = 'REPLAYING'",
@@ -94,11 +91,7 @@ pub(in crate::failed_messages) async fn mark_replayed(pool: &PgPool, id: Uuid) -
 }
 
 /// Marks a message that failed again when it was handled again, unless another replica has.
-pub(in crate::failed_messages) async fn mark_failed(
-    pool: &PgPool,
-    id: Uuid,
-    reason: &str,
-) -> Result<(), StoreError> {
+pub(crate) async fn mark_failed(pool: &PgPool, id: Uuid, reason: &str) -> Result<(), StoreError> {
     let reason = reason.replace('\0', "\u{fffd}");
     let mut transaction = pool.begin().await?;
     let marked = sqlx::query(
@@ -119,9 +112,7 @@ pub(in crate::failed_messages) async fn mark_failed(
 }
 
 /// How many messages wait for a decision, by the queue that they failed on.
-pub(in crate::failed_messages) async fn open_by_queue(
-    pool: &PgPool,
-) -> Result<HashMap<String, i64>, StoreError> {
+pub(crate) async fn open_by_queue(pool: &PgPool) -> Result<HashMap<String, i64>, StoreError> {
     let rows = sqlx::query_as::<_, (String, i64)>(
         "SELECT queue, count(*) AS open FROM failed_messages WHERE status = 'FAILED' GROUP BY queue",
     );

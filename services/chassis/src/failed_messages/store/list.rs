@@ -53,10 +53,7 @@ impl From<Row> for FailedMessage {
 }
 
 /// How many messages a filter means.
-pub(in crate::failed_messages) async fn count(
-    pool: &PgPool,
-    filter: &FailedMessageFilter,
-) -> Result<u64, StoreError> {
+pub(crate) async fn count(pool: &PgPool, filter: &FailedMessageFilter) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar_with::<_, i64, _>(
         concat!("SELECT count(*) FROM failed_messages WHERE ", matches_filter!()),
         arguments(filter)?,
@@ -65,7 +62,7 @@ pub(in crate::failed_messages) async fn count(
 }
 
 /// A page of the messages that a filter means, the one that failed last first.
-pub(in crate::failed_messages) async fn list(
+pub(crate) async fn list(
     pool: &PgPool,
     filter: &FailedMessageFilter,
     page: PageRequest,
@@ -99,10 +96,7 @@ struct DetailsRow {
 }
 
 /// One message, with its body and what was done about it.
-pub(in crate::failed_messages) async fn find(
-    pool: &PgPool,
-    id: Uuid,
-) -> Result<Option<FailedMessageDetails>, StoreError> {
+pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<FailedMessageDetails>, StoreError> {
     let row = sqlx::query_as::<_, DetailsRow>(
         "SELECT id, queue, exchange, routing_key, status, reason, attempts, first_seen, last_seen,
                 event_type, message_id, correlation_id, trace_context, headers, body
