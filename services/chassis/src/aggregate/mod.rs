@@ -7,9 +7,9 @@
 //! provider answers ──┘
 //! ```
 //!
-//! A service has one aggregate for each order: what it knows about it. Everything that happens to it is a [`Trigger`
-//! ](Aggregate::Trigger), and everything that follows is a [`Transition`], which [`Aggregate::transition`] decides without
-//! reading a clock or a database. The [`Applier`] does the rest, for every source of triggers alike.
+//! A service has one aggregate for each order: what it knows about it. What happens to it is a trigger, and everything
+//! that follows is a [`Transition`], which [`Aggregate::transition`] decides without reading a clock or a database. The
+//! [`Applier`] does the rest, for every source of triggers alike.
 
 mod apply;
 mod batch;
