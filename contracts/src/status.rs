@@ -83,6 +83,22 @@ impl PaymentStatus {
     }
 }
 
+/// Whether an order and its payment may end in these states together. `None` is an order without a payment: it was
+/// cancelled before it was placed, so the payment service never learned of it.
+///
+/// `PAID` with `APPROVED` is an end too: it stays so unless the customer cancels.
+#[must_use]
+pub const fn final_states_agree(order: OrderStatus, payment: Option<PaymentStatus>) -> bool {
+    use OrderStatus as O;
+    use PaymentStatus as P;
+    matches!(
+        (order, payment),
+        (O::Paid, Some(P::Approved))
+            | (O::Failed, Some(P::Failed))
+            | (O::Cancelled, None | Some(P::Declined | P::Failed | P::Cancelled | P::Refunded))
+    )
+}
+
 /// Why an order was cancelled.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
@@ -96,4 +112,30 @@ pub enum CancelReason {
     PaymentDeclined,
     /// No payment result arrived before the saga's deadline.
     PaymentTimeout,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_these_ends_go_together() {
+        use OrderStatus as O;
+        use PaymentStatus as P;
+        let legal = [
+            (O::Paid, Some(P::Approved)),
+            (O::Cancelled, None),
+            (O::Cancelled, Some(P::Declined)),
+            (O::Cancelled, Some(P::Failed)),
+            (O::Cancelled, Some(P::Cancelled)),
+            (O::Cancelled, Some(P::Refunded)),
+            (O::Failed, Some(P::Failed)),
+        ];
+        for &order in OrderStatus::VARIANTS {
+            for payment in PaymentStatus::VARIANTS.iter().copied().map(Some).chain([None]) {
+                let expected = legal.contains(&(order, payment));
+                assert_eq!(final_states_agree(order, payment), expected, "{order} and {payment:?}");
+            }
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! Exchanges, queues and routes as data. The gateway and the services publish and consume by these tables, the broker
 //! connection declares them, and the documentation and the tests are checked against them.
 
-use strum::{Display, IntoStaticStr, VariantArray};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::EventType;
 
-/// One of the three services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+/// One of the three services. Its name is also its program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Service {
     /// Turns HTTP commands into events.
@@ -15,6 +15,17 @@ pub enum Service {
     Order,
     /// Owns the payments.
     Payment,
+}
+
+impl Service {
+    /// The services that have a database and consume messages.
+    pub const WITH_DATABASE: [Self; 2] = [Self::Order, Self::Payment];
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A durable topic exchange.
@@ -153,6 +164,11 @@ impl EventType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_queue_belongs_to_a_service_with_a_database() {
+        assert!(Queue::VARIANTS.iter().all(|queue| Service::WITH_DATABASE.contains(&queue.consumer())));
+    }
 
     #[test]
     fn every_event_has_its_own_route() {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use contracts::status::final_states_agree;
 use contracts::{Money, OrderId, OrderStatus, PaymentId, PaymentStatus};
 
 use super::report::Finding;
@@ -134,15 +135,17 @@ fn expected(pair: &Pair) -> Result<(), Mismatch> {
 fn agree(order: &OrderSide, payment: Option<&PaymentSide>) -> Result<(), Mismatch> {
     use OrderStatus as O;
     use PaymentStatus as P;
-    match (order.status, payment.map(|payment| payment.status)) {
-        (O::Paid, Some(P::Approved)) if payment.is_some_and(|payment| payment.step.is_none()) => Ok(()),
-        (O::Failed, Some(P::Failed))
-        // An order that is cancelled before it was placed is never heard of by the payment service.
-        | (O::Cancelled, None | Some(P::Cancelled | P::Declined | P::Failed | P::Refunded)) => Ok(()),
-        (_, Some(P::Processing)) | (O::PendingPayment | O::Cancelled, _) => Err(("all-settled", waiting(order, payment))),
-        (status, payment) => {
+    let status = payment.map(|payment| payment.status);
+    let is_being_refunded =
+        payment.is_some_and(|payment| payment.status == P::Approved && payment.step.is_some());
+    match (order.status, status) {
+        (order, payment) if final_states_agree(order, payment) && !is_being_refunded => Ok(()),
+        (_, Some(P::Processing)) | (O::PendingPayment | O::Cancelled, _) => {
+            Err(("all-settled", waiting(order, payment)))
+        }
+        (order, payment) => {
             let payment = payment.map_or_else(|| "none".to_owned(), |payment| payment.to_string());
-            Err(("pairs-agree", format!("the order is {status}, its payment {payment}")))
+            Err(("pairs-agree", format!("the order is {order}, its payment {payment}")))
         }
     }
 }

@@ -103,3 +103,18 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use contracts::status::final_states_agree;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_ends_in_states_that_agree() {
+        for kind in Kind::ALL {
+            let Ending { order, payment, .. } = kind.ending();
+            assert!(final_states_agree(order, Some(payment)), "{kind:?}");
+        }
+    }
+}
