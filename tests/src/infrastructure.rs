@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use paysaga::infrastructure::Description;
+use local_stack::infrastructure::Description;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, OnceCell};

@@ -1,8 +1,8 @@
 //! The broker's HTTP API: what exists in a stack's virtual host.
 
 use http::Method;
-use paysaga::infrastructure::http::path_segment;
-use paysaga::infrastructure::rabbitmq::Endpoint;
+use local_stack::http::path_segment;
+use local_stack::rabbitmq::Endpoint;
 use reqwest::Response;
 use serde_json::Value;
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+#[path = "../../local-stack/tests/left_behind/mod.rs"]
 mod left_behind;
 
 use std::io::{BufRead, BufReader};
@@ -9,9 +10,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 use left_behind::{processes_of, wait_until_no_process_of};
-use paysaga::infrastructure::Description;
-use paysaga::infrastructure::directory::Directory;
-use paysaga::infrastructure::installation::Installation;
+use local_stack::infrastructure::Description;
+use local_stack::{Directory, Installation};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "../../local-stack/tests/left_behind/mod.rs"]
 mod left_behind;
 
 use std::fs;

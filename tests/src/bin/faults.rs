@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use paysaga::infrastructure::installation::{Installation, RootError};
+use local_stack::installation::{Installation, RootError};
 use paysaga::interrupts::Interrupts;
 use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;

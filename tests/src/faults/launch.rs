@@ -2,7 +2,7 @@
 
 use contracts::topology::Service as Role;
 use futures_util::future::join_all;
-use paysaga::infrastructure::ports::Port;
+use local_stack::ports::Port;
 use rustix::process::Signal;
 
 use super::relay::Relay;

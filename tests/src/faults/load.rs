@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contracts::OrderId;
 use http::StatusCode;
-use paysaga::infrastructure::http::plain_builder;
+use local_stack::http::plain_builder;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::Client;

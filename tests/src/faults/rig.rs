@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use contracts::topology::Service as Role;
-use paysaga::infrastructure::ports::Port;
-use paysaga::infrastructure::rabbitmq::Endpoint;
-use paysaga::infrastructure::secret::Password;
+use local_stack::ports::Port;
+use local_stack::rabbitmq::Endpoint;
+use local_stack::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sqlx::{Connection, PgConnection};

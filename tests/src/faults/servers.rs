@@ -1,10 +1,8 @@
 //! The servers of a run, in the hand of the suite: it stops, kills and starts them.
 
-use paysaga::infrastructure::Infrastructure;
-use paysaga::infrastructure::directory::Directory;
-use paysaga::infrastructure::installation::Installation;
-use paysaga::infrastructure::postgres::Postgres;
-use paysaga::infrastructure::rabbitmq::RabbitMq;
+use local_stack::postgres::Postgres;
+use local_stack::rabbitmq::RabbitMq;
+use local_stack::{Directory, Infrastructure, Installation};
 use sqlx::{Connection, PgConnection};
 
 /// One private PostgreSQL and one private RabbitMQ, which may be a cluster.

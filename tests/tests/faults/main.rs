@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use contracts::topology::Service as Role;
-use paysaga::infrastructure::installation::Installation;
+use local_stack::Installation;
 use sqlx::AssertSqlSafe;
 use tests::faults::launch::Plan;
 use tests::faults::oracle::Outcome;

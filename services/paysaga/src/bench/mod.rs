@@ -99,7 +99,7 @@ async fn wait_until_idle(gateway: &Gateway, progress: &Progress) -> Result<(), B
             step.done("the stack has nothing to do");
             return Ok(());
         }
-        step.note(&format!("{processing} payments are being processed"));
+        step.waits_for(&format!("{processing} payments are being processed"));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Err(BenchError::Busy(Books::read(gateway).await?.processing()))

@@ -60,7 +60,7 @@ impl Bench {
         };
         let progress = Progress::new();
         if cfg!(debug_assertions) {
-            progress.say("This is a debug build; its numbers say little. See paysaga bench --help.");
+            progress.message("This is a debug build; its numbers say little. See paysaga bench --help.");
         }
         let report = bench::run(&gateway, &plan, &progress).await?;
         let mut output = stdout().lock();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chassis::broker::BrokerUrl;
 use clap::Args;
+use local_stack::stack::plan::Given;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
@@ -13,7 +14,6 @@ use super::gateway::GatewayOptions;
 use super::given::GivenInfrastructure;
 use crate::audit::{self, Report};
 use crate::progress::Progress;
-use crate::stack::plan::Given;
 
 /// Proves on live data that no order is stuck, no money is held that should not be, and both services and the
 /// provider's books agree. Fails, and names the invariant, if something is wrong.

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
-use crate::infrastructure::directory::{Directory, DirectoryError};
-use crate::infrastructure::installation::Installation;
+use local_stack::directory::DirectoryError;
+use local_stack::{Directory, Installation};
 
 /// Where data is kept, if it is.
 #[derive(Debug, Args)]

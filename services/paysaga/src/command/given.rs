@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-
-use crate::stack::plan::Given;
+use local_stack::stack::plan::Given;
 
 /// Infrastructure that is there already.
 #[derive(Args)]

@@ -9,11 +9,10 @@ use std::thread;
 
 use anyhow::Context;
 use clap::Args;
+use local_stack::{Infrastructure, Installation};
 use tokio::sync::oneshot;
 
 use super::data_directory::DataDirectory;
-use crate::infrastructure::Infrastructure;
-use crate::infrastructure::installation::Installation;
 use crate::interrupts::Interrupts;
 
 /// Starts PostgreSQL and RabbitMQ, prints one line of JSON with their addresses and passwords when both serve,

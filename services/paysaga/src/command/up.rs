@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use local_stack::services::Ports;
+use local_stack::stack::Addresses;
+use local_stack::stack::plan::Plan;
+use local_stack::{Installation, Stack, jaeger};
 
 use super::data_directory::DataDirectory;
 use super::given::GivenInfrastructure;
-use crate::infrastructure::installation::Installation;
-use crate::infrastructure::jaeger;
 use crate::interrupts::Interrupts;
 use crate::progress::Progress;
-use crate::stack::plan::Plan;
-use crate::stack::service::Ports;
-use crate::stack::{Addresses, Stack};
 
 /// Starts PostgreSQL, RabbitMQ and, if there is one, Jaeger, all private to this directory, then the services order,
 /// payment and gateway. Everything stops on Ctrl-C (at once on a second one), and when any part ends by itself.
@@ -61,9 +60,9 @@ impl Up {
             failure = run_until_a_part_ends(&mut stack, &progress) => Err(failure),
         };
         match &ran {
-            Ok(()) => progress.say("stopping; once more to hurry"),
+            Ok(()) => progress.message("stopping; once more to hurry"),
             // Said before the rest is stopped: whoever waits should know why.
-            Err(failure) => progress.say(&format!("paysaga: {failure:#}\nstopping the rest")),
+            Err(failure) => progress.message(&format!("paysaga: {failure:#}\nstopping the rest")),
         }
         let stopped = tokio::select! {
             stopped = stack.stop(&progress) => stopped,

@@ -48,14 +48,14 @@ pub async fn run(
     }
     for kind in Kind::ALL {
         if let Some(reason) = kind.patience() {
-            progress.say(&format!("{:<20} takes its time: {reason}", kind.name()));
+            progress.message(&format!("{:<20} takes its time: {reason}", kind.name()));
         }
     }
     let bar = progress.bar("orders", Kind::ALL.len() as u64);
     let mut courses = Vec::new();
     note_waiting(&bar, &courses);
     while let Some(course) = under_way.next().await {
-        progress.say(&line(&course));
+        progress.message(&line(&course));
         courses.push(course);
         bar.advance();
         note_waiting(&bar, &courses);

@@ -12,11 +12,11 @@ use contracts::OrderId;
 use contracts::order::{CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order};
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
+use local_stack::http::{ClientError, plain_builder};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, header};
+use rustls::crypto::ring;
 use serde::de::DeserializeOwned;
-
-use crate::infrastructure::http::{self, ClientError};
 
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
@@ -61,8 +61,7 @@ pub struct Placed {
 impl Gateway {
     /// A client for the gateway at `url`; nothing is sent yet.
     pub fn new(url: GatewayUrl, api_key: Option<ApiKey>) -> Result<Self, ClientError> {
-        let builder = if url.is_encrypted() { http::verifying_builder() } else { http::plain_builder()? };
-        let client = builder
+        let client = client_builder(&url)?
             .connect_timeout(Duration::from_secs(5))
             // The gateway closes connections that were idle for 15 s; a request must not meet that.
             .pool_idle_timeout(Duration::from_secs(10))
@@ -165,4 +164,14 @@ impl Gateway {
         serde_json::from_slice(&bytes)
             .map_err(|error| GatewayError::strange(&self.url, status, &error.to_string()))
     }
+}
+
+/// Certificates are read for HTTPS only: a machine that has none can still reach a gateway by plain HTTP.
+fn client_builder(url: &GatewayUrl) -> Result<ClientBuilder, ClientError> {
+    if !url.is_encrypted() {
+        return plain_builder();
+    }
+    // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
+    ring::default_provider().install_default().ok();
+    Ok(Client::builder().no_proxy())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::{LocalBoxFuture, try_join_all};
-use paysaga::infrastructure::rabbitmq::{Node, RabbitMqError};
+use local_stack::rabbitmq::{Node, RabbitMqError};
 use tokio::time::sleep;
 
 use super::scenario;

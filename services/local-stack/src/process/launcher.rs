@@ -1,0 +1,147 @@
+//! How children are started.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::leftovers::MARK;
+use super::{Ending, Process, ProcessError, log, spawner};
+use crate::account::Account;
+use crate::installation::{Entrance, Installation, Missing};
+
+/// Starts programs for one data directory, all in the same way: nothing but named variables in their
+/// environment, no terminal, their own process group (so that Ctrl-C reaches us alone and we choose the order),
+/// and the mark of the directory.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    entrance: Entrance,
+    mark: PathBuf,
+    search_path: OsString,
+}
+
+/// A program about to be started.
+#[derive(Debug)]
+pub struct Program {
+    name: &'static str,
+    path: PathBuf,
+    ending: Ending,
+    command: Command,
+}
+
+impl Launcher {
+    /// Starts programs of `installation`, which carry `mark`, the data directory they belong to.
+    pub fn new(installation: &Installation, mark: &Path) -> Result<Self, Missing> {
+        let (entrance, search_path) = (installation.entrance()?, installation.search_path());
+        Ok(Self { entrance, mark: mark.to_owned(), search_path })
+    }
+
+    /// A program that runs as `account`, or as we do.
+    #[must_use]
+    pub fn program(
+        &self,
+        name: &'static str,
+        path: &Path,
+        ending: Ending,
+        account: Option<Account>,
+    ) -> Program {
+        let mut command = Command::new(&self.entrance.program);
+        command.args(&self.entrance.arguments).arg(format!("--pdeathsig={}", ending.orphaned.name()));
+        if let Some(Account { user, group }) = account {
+            command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
+        }
+        command
+            .arg("--")
+            .arg(path)
+            .env_clear()
+            .env("PATH", &self.search_path)
+            .env(MARK, &self.mark)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .process_group(0);
+        Program { name, path: path.to_owned(), ending, command }
+    }
+}
+
+impl Program {
+    /// Adds an argument. Never a secret: every user of the machine can read command lines.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments. Never a secret.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Adds an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Adds environment variables.
+    #[must_use]
+    pub fn envs(
+        mut self,
+        variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Self {
+        self.command.envs(variables);
+        self
+    }
+
+    /// Starts it; its output is appended to `log`.
+    pub fn spawn(mut self, log: &Path) -> Result<Process, ProcessError> {
+        let failed = |source| ProcessError::Log { log: log.to_owned(), source };
+        let output = log::open(log).map_err(failed)?;
+        self.command.stderr(output.try_clone().map_err(failed)?).stdout(output);
+        let Self { name, path, ending, command } = self;
+        let child =
+            spawner::spawn(command).map_err(|source| ProcessError::Start { name, program: path, source })?;
+        Ok(Process::new(name, ending, log.to_owned(), child))
+    }
+
+    /// Runs it to its end and returns what it printed; its failure is an error that holds its output.
+    pub async fn run(mut self) -> Result<String, ProcessError> {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let Self { name, path, command, .. } = self;
+        let child =
+            spawner::spawn(command).map_err(|source| ProcessError::Start { name, program: path, source })?;
+        let output = child.wait_with_output().await.map_err(|source| ProcessError::Lost { name, source })?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(printed);
+        }
+        let output_of_both = format!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+        Err(ProcessError::Failed { name, status: output.status, output: output_of_both })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::process::StopSignal;
+
+    #[tokio::test]
+    async fn a_child_gets_no_variable_that_it_was_not_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("env.log");
+        let launcher = Launcher::new(&Installation::of_this_machine(), folder.path()).unwrap();
+        let patience = Duration::from_secs(10);
+        let ending = Ending { signal: StopSignal::Terminate, patience, orphaned: StopSignal::Terminate };
+        launcher.program("env", Path::new("env"), ending, None).spawn(&log).unwrap().ended().await;
+        let printed = fs::read_to_string(&log).unwrap();
+        let mut names: Vec<&str> = printed.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["PATH", MARK]);
+    }
+}

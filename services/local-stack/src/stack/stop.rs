@@ -1,0 +1,108 @@
+//! Stopping the stack, in order or at once.
+
+use contracts::topology::Service;
+use futures_util::future::join_all;
+
+use super::{Stack, StackError};
+use crate::postgres::{Postgres, PostgresError};
+use crate::process::{Process, ProcessError, Stopped};
+use crate::progress::{Progress, Step};
+use crate::rabbitmq::{RabbitMq, RabbitMqError};
+
+impl Stack {
+    /// Stops everything: first the gateway, so that no more orders come in, then the services that work on those
+    /// that did, then the servers. Says what had to be killed. May be dropped half-way and followed by
+    /// [`Stack::kill`].
+    pub async fn stop(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+        let (gateway, workers): (Vec<_>, Vec<_>) =
+            self.services.iter_mut().partition(|(service, _)| *service == Service::Gateway);
+        for together in [gateway, workers] {
+            let stopping = together.into_iter().map(|(_, process)| stop_service(process, progress));
+            for stopped in join_all(stopping).await {
+                stopped?;
+            }
+        }
+        if let Some(jaeger) = &mut self.jaeger {
+            let step = progress.step("Jaeger");
+            match jaeger.stop().await {
+                Ok(stopped) => tell(step, stopped),
+                Err(error) => progress.message(&error.to_string()),
+            }
+        }
+        let ephemeral = self.directory.is_ephemeral();
+        let (postgres, rabbitmq) = tokio::join!(
+            stop_postgres(self.postgres.as_mut(), progress),
+            stop_rabbitmq(self.rabbitmq.as_mut(), ephemeral, progress),
+        );
+        self.end_leftovers(progress).await?;
+        postgres?;
+        Ok(rabbitmq?)
+    }
+
+    /// Ends everything at once: for somebody who is in a hurry.
+    pub async fn kill(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+        for (_, process) in &mut self.services {
+            process.kill().await?;
+        }
+        if let Some(postgres) = &mut self.postgres {
+            postgres.kill().await?;
+        }
+        if let Some(rabbitmq) = &mut self.rabbitmq {
+            rabbitmq.discard().await?;
+        }
+        self.jaeger = None;
+        self.end_leftovers(progress).await
+    }
+
+    /// There should be none.
+    async fn end_leftovers(&self, progress: &impl Progress) -> Result<(), StackError> {
+        let leftovers = self.directory.stop_leftovers().await?;
+        if !leftovers.is_empty() {
+            progress.message(&format!("also ended what was left over: {}", leftovers.join(", ")));
+        }
+        Ok(())
+    }
+}
+
+async fn stop_service(process: &mut Process, progress: &impl Progress) -> Result<(), ProcessError> {
+    if process.id().is_none() {
+        // It is the one that ended by itself.
+        return Ok(());
+    }
+    let step = progress.step(process.name());
+    tell(step, process.stop().await?);
+    Ok(())
+}
+
+async fn stop_postgres(
+    postgres: Option<&mut Postgres>,
+    progress: &impl Progress,
+) -> Result<(), PostgresError> {
+    let Some(postgres) = postgres else { return Ok(()) };
+    let step = progress.step("PostgreSQL");
+    tell(step, postgres.stop().await?);
+    Ok(())
+}
+
+async fn stop_rabbitmq(
+    rabbitmq: Option<&mut RabbitMq>,
+    ephemeral: bool,
+    progress: &impl Progress,
+) -> Result<(), RabbitMqError> {
+    let Some(rabbitmq) = rabbitmq else { return Ok(()) };
+    let step = progress.step("RabbitMQ");
+    if ephemeral {
+        rabbitmq.discard().await?;
+        step.done("ended");
+    } else {
+        tell(step, rabbitmq.stop().await?);
+    }
+    Ok(())
+}
+
+fn tell(step: impl Step, stopped: Stopped) {
+    match stopped {
+        Stopped::InOrder => step.done("stopped"),
+        Stopped::Killed => step.warn("did not stop in time and was killed"),
+    }
+}
