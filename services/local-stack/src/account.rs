@@ -7,22 +7,21 @@ use std::path::Path;
 
 /// A user and group by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// User id.
-    pub user: u32,
+    pub(crate) user: u32,
     /// Group id.
-    pub group: u32,
+    pub(crate) group: u32,
 }
 
 impl Account {
     /// `nobody` when we run as root; `None` otherwise: an ordinary user's PostgreSQL runs as that user.
-    #[must_use]
-    pub fn without_privileges() -> Option<Self> {
+    pub(crate) fn without_privileges() -> Option<Self> {
         is_root().then(|| Self::nobody_in(&fs::read_to_string("/etc/passwd").unwrap_or_default()))
     }
 
     /// Makes this account the owner of a file or directory.
-    pub fn own(self, path: &Path) -> io::Result<()> {
+    pub(crate) fn own(self, path: &Path) -> io::Result<()> {
         chown(path, Some(self.user), Some(self.group))
     }
 
@@ -43,8 +42,7 @@ impl Account {
 }
 
 /// Whether this process runs as root.
-#[must_use]
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -8,10 +8,10 @@
 //! - [`infrastructure`]: PostgreSQL and RabbitMQ alone, for tests.
 //! - [`postgres`], [`rabbitmq`], [`jaeger`], [`services`]: how each of them is started.
 //! - [`directory`]: the data directory. [`installation`]: where the servers' programs are.
-//! - [`process`], [`ports`], [`secret`], [`account`], [`http`]: what starting a server needs.
+//! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs.
 //! - [`progress`]: what the caller is told meanwhile.
 
-pub mod account;
+mod account;
 pub mod directory;
 pub mod http;
 pub mod infrastructure;

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
+use procfs::{CpuInfo, Current, LoadAverage, Meminfo};
+
 use super::launch::SETTINGS;
 use super::table::{Row, markdown};
 
@@ -89,20 +91,14 @@ pub fn page(run: &Run<'_>) -> String {
 
 /// Processors, memory, kernel, and how busy it was for the last 15 minutes, as Linux tells them.
 fn machine() -> String {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let after = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = after(&read("/proc/cpuinfo"), "model name").unwrap_or_default();
-    let memory = after(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
-    let gibibytes = memory.trim_end_matches(" kB").parse::<u64>().unwrap_or_default() >> 20;
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split(' ').nth(2).unwrap_or_default();
+    let processor = CpuInfo::current().ok().and_then(|info| info.model_name(0).map(str::to_owned));
+    let gibibytes = Meminfo::current().map_or(0, |memory| memory.mem_total >> 30);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = LoadAverage::current().map_or(f32::NAN, |load| load.fifteen);
     format!(
-        "{processors} × {model}, {gibibytes} GiB, Linux {}, load average {load} at the end",
+        "{processors} × {}, {gibibytes} GiB, Linux {}, load average {load:.2} at the end",
+        processor.unwrap_or_default(),
         kernel.trim()
     )
 }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::account::{self, Account};
 use crate::installation::{Installation, Missing};
 use crate::process::launcher::Launcher;
-use crate::process::leftovers;
+use crate::process::leftovers::{self, DataPaths};
 use crate::process::{Ending, StopSignal};
 use lock::Lock;
 
@@ -116,9 +116,7 @@ impl Directory {
             _ => path.join("postgres"),
         };
         let directory = Self { path, postgres, launcher, ephemeral, _lock: lock };
-        leftovers::stop(&directory.path, &directory.postgres_data())
-            .await
-            .map_err(failed("look for processes of", &directory.path))?;
+        directory.stop_leftovers().await?;
         create_passable(&directory.postgres)?;
         if directory.postgres_is_elsewhere() {
             made_by_us(&directory.postgres)?;
@@ -187,15 +185,14 @@ impl Directory {
 
     /// Starts programs that belong to this directory.
     #[must_use]
-    pub fn launcher(&self) -> &Launcher {
+    pub(crate) fn launcher(&self) -> &Launcher {
         &self.launcher
     }
 
     /// Ends what still runs here after everything was stopped; returns the names. There should be none.
     pub async fn stop_leftovers(&self) -> Result<Vec<String>, DirectoryError> {
-        leftovers::stop(&self.path, &self.postgres_data())
-            .await
-            .map_err(failed("look for processes of", &self.path))
+        let paths = DataPaths { directory: &self.path, postgres_data: &self.postgres_data() };
+        leftovers::stop(paths).await.map_err(failed("look for processes of", &self.path))
     }
 
     /// Every run writes new logs; those of the run before are kept beside them.
@@ -268,7 +265,8 @@ async fn remove_abandoned(parent: &Path) -> Result<(), DirectoryError> {
         let Some(_lock) = Lock::take_abandoned(&path) else { continue };
         let postgres = elsewhere(&path);
         for data in [path.join("postgres/data"), postgres.join("data")] {
-            leftovers::stop(&path, &data).await.map_err(failed("look for processes of", &path))?;
+            let paths = DataPaths { directory: &path, postgres_data: &data };
+            leftovers::stop(paths).await.map_err(failed("look for processes of", &path))?;
         }
         remove(&postgres)?;
         remove(&path)?;

@@ -15,7 +15,7 @@ use crate::installation::{Entrance, Installation, Missing};
 /// environment, no terminal, their own process group (so that Ctrl-C reaches us alone and we choose the order),
 /// and the mark of the directory.
 #[derive(Clone, Debug)]
-pub struct Launcher {
+pub(crate) struct Launcher {
     entrance: Entrance,
     mark: PathBuf,
     search_path: OsString,
@@ -23,7 +23,7 @@ pub struct Launcher {
 
 /// A program about to be started.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     name: &'static str,
     path: PathBuf,
     ending: Ending,
@@ -32,14 +32,13 @@ pub struct Program {
 
 impl Launcher {
     /// Starts programs of `installation`, which carry `mark`, the data directory they belong to.
-    pub fn new(installation: &Installation, mark: &Path) -> Result<Self, Missing> {
+    pub(crate) fn new(installation: &Installation, mark: &Path) -> Result<Self, Missing> {
         let (entrance, search_path) = (installation.entrance()?, installation.search_path());
         Ok(Self { entrance, mark: mark.to_owned(), search_path })
     }
 
     /// A program that runs as `account`, or as we do.
-    #[must_use]
-    pub fn program(
+    pub(crate) fn program(
         &self,
         name: &'static str,
         path: &Path,
@@ -66,29 +65,25 @@ impl Launcher {
 
 impl Program {
     /// Adds an argument. Never a secret: every user of the machine can read command lines.
-    #[must_use]
-    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
     /// Adds arguments. Never a secret.
-    #[must_use]
-    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+    pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self
     }
 
     /// Adds an environment variable.
-    #[must_use]
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// Adds environment variables.
-    #[must_use]
-    pub fn envs(
+    pub(crate) fn envs(
         mut self,
         variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
     ) -> Self {
@@ -97,7 +92,7 @@ impl Program {
     }
 
     /// Starts it; its output is appended to `log`.
-    pub fn spawn(mut self, log: &Path) -> Result<Process, ProcessError> {
+    pub(crate) fn spawn(mut self, log: &Path) -> Result<Process, ProcessError> {
         let failed = |source| ProcessError::Log { log: log.to_owned(), source };
         let output = log::open(log).map_err(failed)?;
         self.command.stderr(output.try_clone().map_err(failed)?).stdout(output);
@@ -108,7 +103,7 @@ impl Program {
     }
 
     /// Runs it to its end and returns what it printed; its failure is an error that holds its output.
-    pub async fn run(mut self) -> Result<String, ProcessError> {
+    pub(crate) async fn run(mut self) -> Result<String, ProcessError> {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let Self { name, path, command, .. } = self;
         let child =

@@ -4,43 +4,49 @@
 //! are found without pid files, which a crash leaves wrong. PostgreSQL's back ends write their title over their
 //! environment; they are known by their working directory, which is the data directory.
 
-use std::fs;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use procfs::process::{self, all_processes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-use super::table;
-
 /// The environment variable that names the data directory a process belongs to.
-pub const MARK: &str = "PAYSAGA_DIRECTORY";
+pub(crate) const MARK: &str = "PAYSAGA_DIRECTORY";
 
 const POSTGRES: &str = "postgres";
 
-/// A process that was found. Held by a file descriptor, so its id can't turn into another's.
+/// Where the processes of a data directory are recognised by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataPaths<'a> {
+    /// The data directory, which the processes have in their environment.
+    pub(crate) directory: &'a Path,
+    /// The working directory of PostgreSQL's processes.
+    pub(crate) postgres_data: &'a Path,
+}
+
+/// A process that was found. Held by a file descriptor, so that its id can't come to mean another process.
 #[derive(Debug)]
 struct Leftover {
     name: String,
     process: OwnedFd,
 }
 
-/// What a process shows of itself. Empty where it may not be read: it is another user's then, and none of ours.
-struct Seen {
+/// What /proc shows of a process. Empty where it may not be read: the process is another user's then, and none of ours.
+struct ProcessInfo {
     name: String,
-    environment: Vec<u8>,
-    works_in: PathBuf,
+    mark: Option<OsString>,
+    working_directory: PathBuf,
 }
 
-/// Ends every process that belongs to `directory` or is a PostgreSQL working in `postgres_data`, and waits until
-/// it is gone. Returns their names.
-pub async fn stop(directory: &Path, postgres_data: &Path) -> io::Result<Vec<String>> {
+/// Ends every process that belongs to the data directory, and waits until it is gone. Returns their names.
+pub(crate) async fn stop(paths: DataPaths<'_>) -> io::Result<Vec<String>> {
     const PATIENCE: Duration = Duration::from_secs(10);
-    let found = find(|seen| seen.carries_mark(directory) || seen.is_postgres_in(postgres_data))?;
+    let found = find(|info| info.carries_mark(paths.directory) || info.is_postgres_in(paths.postgres_data))?;
     for leftover in &found {
         // PostgreSQL ends fast on SIGINT; on SIGTERM it would wait for its clients.
         leftover.signal(if leftover.name == POSTGRES { Signal::INT } else { Signal::TERM });
@@ -54,10 +60,10 @@ pub async fn stop(directory: &Path, postgres_data: &Path) -> io::Result<Vec<Stri
     Ok(found.into_iter().map(|leftover| leftover.name).collect())
 }
 
-/// Waits until no PostgreSQL process works in `data` any more: a server that was killed leaves its back ends to
-/// notice by themselves, and a new one refuses to start until the last is gone.
+/// Waits until no PostgreSQL process works in `data` any more: the back ends of a server that was killed notice it by
+/// themselves, and a new server refuses to start until the last of them is gone.
 pub(crate) async fn postgres_gone(data: &Path) -> io::Result<()> {
-    gone(&find(|seen| seen.is_postgres_in(data))?).await;
+    gone(&find(|info| info.is_postgres_in(data))?).await;
     Ok(())
 }
 
@@ -65,36 +71,36 @@ async fn gone(leftovers: &[Leftover]) {
     join_all(leftovers.iter().map(Leftover::gone)).await;
 }
 
-fn find(belongs: impl Fn(&Seen) -> bool) -> io::Result<Vec<Leftover>> {
+fn find(belongs: impl Fn(&ProcessInfo) -> bool) -> io::Result<Vec<Leftover>> {
     let mut found = Vec::new();
-    for (id, process) in table::list()? {
-        let Some(pid) = Pid::from_raw(id).filter(|pid| *pid != getpid()) else { continue };
-        // Opened before it is looked at: what is read below is then of this process or of none.
-        let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else {
-            continue;
-        };
-        let seen = Seen {
-            name: fs::read_to_string(process.join("comm")).unwrap_or_default().trim_end().to_owned(),
-            environment: fs::read(process.join("environ")).unwrap_or_default(),
-            works_in: fs::read_link(process.join("cwd")).unwrap_or_default(),
-        };
-        if belongs(&seen) {
-            found.push(Leftover { name: seen.name, process: held });
+    // A process that has ended since the list was read is an error here.
+    for process in all_processes().map_err(io::Error::other)?.flatten() {
+        let Some(pid) = Pid::from_raw(process.pid()).filter(|pid| *pid != getpid()) else { continue };
+        // Opened before the process is read: as long as /proc still shows it, its id was not given to another.
+        let Ok(held) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        let info = ProcessInfo::read(&process);
+        if belongs(&info) {
+            found.push(Leftover { name: info.name, process: held });
         }
     }
     Ok(found)
 }
 
-impl Seen {
+impl ProcessInfo {
+    fn read(process: &process::Process) -> Self {
+        Self {
+            name: process.stat().map(|stat| stat.comm).unwrap_or_default(),
+            mark: process.environ().ok().and_then(|mut variables| variables.remove(OsStr::new(MARK))),
+            working_directory: process.cwd().unwrap_or_default(),
+        }
+    }
+
     fn carries_mark(&self, directory: &Path) -> bool {
-        self.environment
-            .split(|byte| *byte == 0)
-            .filter_map(|variable| variable.strip_prefix(MARK.as_bytes())?.strip_prefix(b"="))
-            .any(|value| value == directory.as_os_str().as_bytes())
+        self.mark.as_deref() == Some(directory.as_os_str())
     }
 
     fn is_postgres_in(&self, data: &Path) -> bool {
-        self.name == POSTGRES && self.works_in == data
+        self.name == POSTGRES && self.working_directory == data
     }
 }
 
@@ -116,34 +122,28 @@ impl Leftover {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
 
     use super::*;
 
-    #[test]
-    fn the_mark_must_match_the_whole_path() {
-        let seen = Seen {
-            name: "order".to_owned(),
-            environment: b"PATH=/bin\0PAYSAGA_DIRECTORY=/tmp/one\0HOME=/".to_vec(),
-            works_in: PathBuf::from("/"),
-        };
-        assert!(seen.carries_mark(Path::new("/tmp/one")));
-        assert!(!seen.carries_mark(Path::new("/tmp/on")));
-        assert!(!seen.carries_mark(Path::new("/tmp/one/two")));
+    fn sleeper(mark: &Path) -> Child {
+        Command::new("sleep").arg("60").env(MARK, mark).stdin(Stdio::null()).spawn().unwrap()
     }
 
     #[tokio::test]
-    async fn a_process_that_carries_the_mark_is_ended_and_another_is_not() {
+    async fn only_a_process_that_carries_exactly_this_mark_is_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let sleeper = |mark: &Path| {
-            Command::new("sleep").arg("60").env(MARK, mark).stdin(Stdio::null()).spawn().unwrap()
-        };
         let mut ours = sleeper(folder.path());
-        let mut other = sleeper(Path::new("/somewhere/else"));
-        assert_eq!(stop(folder.path(), Path::new("/nowhere")).await.unwrap().len(), 1);
+        let others =
+            [Path::new("/somewhere/else"), &folder.path().join("below"), folder.path().parent().unwrap()];
+        let others = others.map(sleeper);
+        let paths = DataPaths { directory: folder.path(), postgres_data: Path::new("/nowhere") };
+        assert_eq!(stop(paths).await.unwrap(), ["sleep"]);
         assert!(!ours.wait().unwrap().success());
-        assert!(other.try_wait().unwrap().is_none());
-        other.kill().unwrap();
-        other.wait().unwrap();
+        for mut other in others {
+            assert!(other.try_wait().unwrap().is_none());
+            other.kill().unwrap();
+            other.wait().unwrap();
+        }
     }
 }

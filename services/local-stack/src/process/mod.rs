@@ -6,13 +6,12 @@
 //! 3. `setpriv --pdeathsig` has the kernel send a signal when we are killed ourselves.
 //!
 //! What slips through even so (a grandchild, a kill between fork and `setpriv`) is found by the mark in its
-//! environment when its directory is used again, see [`leftovers`].
+//! environment when its directory is used again, see `leftovers`.
 
-pub mod launcher;
-pub mod leftovers;
+pub(crate) mod launcher;
+pub(crate) mod leftovers;
 mod log;
 mod spawner;
-pub(crate) mod table;
 
 use std::io;
 use std::path::PathBuf;

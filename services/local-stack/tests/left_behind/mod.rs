@@ -1,10 +1,12 @@
 //! Proof that a run left nothing behind, by other means than the command's own: any process that names the directory
 //! on its command line or in its environment, or works in it, counts.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use procfs::process::{Process, all_processes};
 
 /// Fails unless every process of `directories` goes within the time that the slowest of them may take to stop.
 pub(crate) fn wait_until_no_process_of(directories: &[&Path]) {
@@ -22,26 +24,22 @@ pub(crate) fn wait_until_no_process_of(directories: &[&Path]) {
 
 /// Name and id of every process that belongs to one of the directories.
 pub(crate) fn processes_of(directories: &[&Path]) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
-    entries
-        .filter(|process| {
-            process.file_name().is_some_and(|name| name.to_string_lossy().parse::<u32>().is_ok())
-        })
-        .filter(|process| *process != Path::new("/proc").join(std::process::id().to_string()))
+    let others = all_processes()
+        .unwrap()
+        .flatten()
+        .filter(|process| process.pid().unsigned_abs() != std::process::id());
+    others
         .filter(|process| directories.iter().any(|directory| belongs(process, directory)))
         .map(|process| {
-            let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
-            format!("{} {}", name.trim_end(), process.display())
+            let name = process.stat().map(|stat| stat.comm).unwrap_or_default();
+            format!("{name} {}", process.pid())
         })
         .collect()
 }
 
-fn belongs(process: &Path, directory: &Path) -> bool {
-    let mentions = |file: &str| {
-        let content = fs::read(process.join(file)).unwrap_or_default();
-        let directory = directory.as_os_str().as_encoded_bytes();
-        content.windows(directory.len()).any(|window| window == directory)
-    };
-    let works_in: PathBuf = fs::read_link(process.join("cwd")).unwrap_or_default();
-    mentions("cmdline") || mentions("environ") || works_in.starts_with(directory)
+fn belongs(process: &Process, directory: &Path) -> bool {
+    let mentions = |text: &OsStr| text.to_string_lossy().contains(&*directory.to_string_lossy());
+    process.cmdline().unwrap_or_default().iter().any(|argument| mentions(argument.as_ref()))
+        || process.environ().unwrap_or_default().values().any(|value| mentions(value))
+        || process.cwd().unwrap_or_default().starts_with(directory)
 }

@@ -1,11 +1,11 @@
 //! What a long outage of the broker leaves: a very long outbox. It empties by itself, in bounded memory, and new orders
 //! don't wait for its end.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use contracts::OrderStatus;
 use contracts::topology::Service as Role;
+use procfs::process::Process;
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
@@ -142,12 +142,11 @@ async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u
     }
 }
 
-/// The memory of the service that has most, in bytes (<https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>).
+/// The resident memory of the service that has most, in bytes.
 fn memory(rig: &Rig<'_>) -> u64 {
     let resident = |id: u32| {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+        let kibibytes = Process::new(i32::try_from(id).ok()?).ok()?.status().ok()?.vmrss?;
+        Some(kibibytes << 10)
     };
     rig.services.iter().filter_map(|(_, service)| resident(service.id()?)).max().unwrap_or_default()
 }
