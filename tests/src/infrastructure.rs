@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
-use crate::binaries;
+use crate::programs;
 
 struct Servers {
     description: Description,
@@ -47,7 +47,7 @@ pub fn new_name() -> String {
 }
 
 async fn start() -> Servers {
-    let mut process = Command::new(binaries::directory().join("paysaga"))
+    let mut process = Command::new(programs::directory().join("paysaga"))
         .args(["infra", "--ephemeral"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -3,6 +3,7 @@
 //! ```text
 //! infrastructure  one private PostgreSQL and RabbitMQ a test program
 //! stack           one database a service, one virtual host and one set of services a test
+//! programs        the programs under test
 //! service         a service as a child process
 //! api             the gateway, as a client sees it
 //! raw_http        HTTP byte by byte
@@ -18,11 +19,11 @@
 
 pub mod amqp;
 pub mod api;
-mod binaries;
 pub mod faults;
 pub mod infrastructure;
 pub mod management;
 pub mod otlp;
+pub mod programs;
 pub mod provider;
 pub mod raw_http;
 pub mod service;

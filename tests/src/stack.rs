@@ -1,5 +1,6 @@
 //! A whole paysaga for one test: fresh databases, a fresh virtual host, its own services.
 
+use contracts::topology::Service;
 use contracts::{EventType, OrderId, OrderStatus, PaymentStatus};
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -9,7 +10,8 @@ use crate::api::Api;
 use crate::eventually;
 use crate::infrastructure::{self, servers};
 use crate::management::Management;
-use crate::service::{Environment, Service};
+use crate::programs::{self, Environment};
+use crate::service::ServiceProcess;
 
 /// What a test wants to be different.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +46,11 @@ pub struct Stack {
     /// The gateway as a client sees it.
     pub api: Api,
     /// The gateway's process.
-    pub gateway: Service,
+    pub gateway: ServiceProcess,
     /// The order service's process.
-    pub order: Service,
+    pub order: ServiceProcess,
     /// The payment service's process.
-    pub payment: Service,
+    pub payment: ServiceProcess,
     /// The broker as another service sees it.
     pub amqp: Amqp,
     /// The broker as its administrator sees it.
@@ -104,13 +106,17 @@ impl Stack {
             environment
         };
         let (mut order, mut payment) = tokio::join!(
-            Service::start("order", with(&[("DATABASE_URL", order_url.clone())]), logs.path()),
-            Service::start("payment", with(&[("DATABASE_URL", payment_url.clone())]), logs.path()),
+            ServiceProcess::start(Service::Order, with(&[("DATABASE_URL", order_url.clone())]), logs.path()),
+            ServiceProcess::start(
+                Service::Payment,
+                with(&[("DATABASE_URL", payment_url.clone())]),
+                logs.path()
+            ),
         );
         let urls = [("ORDER_SERVICE_URL", order.url()), ("PAYMENT_SERVICE_URL", payment.url())];
         let mut gateway_environment = with(&urls);
         gateway_environment.extend(wishes.gateway_only);
-        let mut gateway = Service::start("gateway", gateway_environment, logs.path()).await;
+        let mut gateway = ServiceProcess::start(Service::Gateway, gateway_environment, logs.path()).await;
         tokio::join!(gateway.ready(), order.ready(), payment.ready());
         Self {
             api: Api::new(gateway.url()),
@@ -169,7 +175,7 @@ impl Stack {
     /// The same, with more environment variables.
     pub async fn paysaga_with(&self, arguments: &[&str], mut environment: Environment) -> Ran {
         environment.insert("PAYSAGA_GATEWAY".to_owned(), self.gateway.url());
-        let output = Service::run("paysaga", arguments, &environment).await;
+        let output = programs::run("paysaga", arguments, &environment).await;
         let text = |bytes| String::from_utf8(bytes).expect("it prints text");
         Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
@@ -177,7 +183,7 @@ impl Stack {
     /// The variables that let the operator's command look behind the gateway.
     #[must_use]
     pub fn behind_the_gateway(&self) -> Environment {
-        let of = |service: &Service, name: &str| service.environment()[name].clone();
+        let of = |service: &ServiceProcess, name: &str| service.environment()[name].clone();
         Environment::from([
             ("ORDER_DATABASE_URL".to_owned(), of(&self.order, "DATABASE_URL")),
             ("PAYMENT_DATABASE_URL".to_owned(), of(&self.payment, "DATABASE_URL")),

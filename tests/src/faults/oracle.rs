@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chassis::broker::BrokerUrl;
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use contracts::{OrderId, OrderStatus};
 use paysaga::audit::{Finding, Report, backlog, databases};
 use sqlx::Row;
@@ -131,13 +131,13 @@ impl Rig<'_> {
     }
 
     async fn look(&mut self, expected_failures: u64) -> Result<Look, String> {
-        let mut order = self.database(Role::Order).await.map_err(|error| error.to_string())?;
-        let mut payment = self.database(Role::Payment).await.map_err(|error| error.to_string())?;
+        let mut order = self.database(Service::Order).await.map_err(|error| error.to_string())?;
+        let mut payment = self.database(Service::Payment).await.map_err(|error| error.to_string())?;
         let mut report = databases::audit(&mut order, &mut payment, Duration::ZERO)
             .await
             .map_err(|error| error.to_string())?;
-        for (role, connection) in [(Role::Order, &mut order), (Role::Payment, &mut payment)] {
-            backlog::look_at_database(connection, role.into(), Duration::ZERO, &mut report)
+        for (service, connection) in [(Service::Order, &mut order), (Service::Payment, &mut payment)] {
+            backlog::look_at_database(connection, service, Duration::ZERO, &mut report)
                 .await
                 .map_err(|error| error.to_string())?;
         }

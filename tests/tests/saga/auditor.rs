@@ -3,7 +3,7 @@
 use contracts::{OrderStatus, PaymentStatus};
 use serde_json::Value;
 use tests::Stack;
-use tests::service::Environment;
+use tests::programs::Environment;
 use tests::stack::Ran;
 
 #[tokio::test]

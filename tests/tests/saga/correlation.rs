@@ -5,7 +5,7 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 use tests::api::{NOBODY, accepted, header, order};
-use tests::service::Service;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use uuid::Uuid;
 
@@ -148,7 +148,7 @@ fn is_traceparent(text: &str) -> bool {
 }
 
 /// Waits until a line of the service's log has the field, on its event or on its span.
-async fn is_in_the_log(service: &Service, field: &str, value: &str) {
+async fn is_in_the_log(service: &ServiceProcess, field: &str, value: &str) {
     eventually(&format!("{field}={value} is in the log"), async || {
         let has = |line: &Value| line[field] == value || line["span"][field] == value;
         if service.log_lines().iter().any(has) { Ok(()) } else { Err(service.log()) }

@@ -7,7 +7,7 @@ use contracts::{Envelope, EventType, OrderId, OrderStatus, PaymentStatus};
 use lapin::BasicProperties;
 use serde_json::Value;
 use tests::api::{USER, problem};
-use tests::service::environment;
+use tests::programs::environment;
 use tests::{Stack, eventually};
 use uuid::Uuid;
 

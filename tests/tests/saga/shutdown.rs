@@ -8,7 +8,7 @@ use http::StatusCode;
 use rustix::process::Signal;
 use tests::api::{header, order, problem};
 use tests::raw_http::{exchange, rest};
-use tests::service::Service;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -177,7 +177,7 @@ async fn connected(stack: &Stack, bytes: &str) -> TcpStream {
     stream
 }
 
-async fn stops_in_order(service: &mut Service) {
+async fn stops_in_order(service: &mut ServiceProcess) {
     let status = service.stop().await;
     assert_eq!(status.code(), Some(0), "{}", service.log());
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::broker::{BrokerUrl, QueueDepth, queue_depths};
+use contracts::topology::Service;
 use sqlx::{PgConnection, Row};
 
 use super::report::{Finding, Report};
@@ -10,7 +11,7 @@ use super::report::{Finding, Report};
 /// Adds a service's outbox and failed messages to the report. Messages that are older than `grace` should have left.
 pub async fn look_at_database(
     connection: &mut PgConnection,
-    service: &str,
+    service: Service,
     grace: Duration,
     report: &mut Report,
 ) -> Result<(), sqlx::Error> {

@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use contracts::failed_message::{FailedMessageFilter, FailedMessageStatus};
 use contracts::order::Order;
-use contracts::page::{Page, PageRequest};
+use contracts::page::Page;
 use contracts::payment::Payment;
+use contracts::topology::Service;
 use contracts::{OrderId, Timestamp};
 
 use super::judge::{OrderSide, Pair, PaymentSide, Verdict, judge};
 use super::pairs::Examiner;
 use super::report::Report;
-use crate::gateway::{FailedMessagesOf, Gateway, GatewayError};
+use crate::gateway::{Gateway, GatewayError, Paging};
 
 /// Audits what clients can see. What changed less than `grace` ago may still be on its way.
 pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, GatewayError> {
     // The payments first, so that every payment that is found has its order among the orders.
     let mut payments: HashMap<OrderId, Payment> = HashMap::new();
     for page in 1.. {
-        let Page { data, meta } = gateway.payments(page, PageRequest::MAX_LIMIT.into()).await?;
+        let Page { data, meta } = gateway.payments(Paging::largest(page)).await?;
         payments.extend(data.into_iter().map(|payment| (payment.order_id, payment)));
         if page >= meta.total_pages {
             break;
@@ -32,7 +33,7 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
     // New orders push others to a later page, where they are met again.
     let mut seen = HashSet::new();
     for page in 1.. {
-        let Page { data, meta } = gateway.orders(page, PageRequest::MAX_LIMIT.into()).await?;
+        let Page { data, meta } = gateway.orders(Paging::largest(page)).await?;
         for order in data {
             if seen.insert(order.id) {
                 let payment = payments.remove(&order.id);
@@ -73,9 +74,9 @@ async fn examine(
 /// Adds the failed messages of both services to the report, if the caller may see them.
 async fn failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(), GatewayError> {
     let open = FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..Default::default() };
-    for service in FailedMessagesOf::ALL {
-        match gateway.failed_messages(service, &open, 1, 1).await {
-            Ok(page) => report.add_failed_messages(service.name(), page.meta.total),
+    for service in Service::WITH_DATABASE {
+        match gateway.failed_messages(service, &open, Paging { page: 1, limit: 1 }).await {
+            Ok(page) => report.add_failed_messages(service, page.meta.total),
             // An API key that is no operator's.
             Err(error) if error.status() == Some(403) => {}
             Err(error) => return Err(error),

@@ -1,5 +1,6 @@
 //! What an audit came to.
 
+use contracts::topology::Service;
 use contracts::{MoneyTotal, OrderId};
 use serde::Serialize;
 
@@ -54,7 +55,7 @@ impl Report {
     }
 
     /// Adds failed messages of a service that wait for somebody to decide.
-    pub(super) fn add_failed_messages(&mut self, service: &str, count: u64) {
+    pub(super) fn add_failed_messages(&mut self, service: Service, count: u64) {
         *self.failed_messages.get_or_insert_default() += count;
         if count > 0 {
             let what =

@@ -5,7 +5,7 @@ use contracts::{MoneyTotal, OrderStatus, PaymentStatus};
 
 use super::load::Sent;
 use super::settlement::Settlement;
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::{Gateway, GatewayError, Paging};
 
 /// How many orders and payments there are, and what the payments come to.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ impl Books {
     pub(super) async fn read(gateway: &Gateway) -> Result<Self, GatewayError> {
         // The payments first: an order is there before its payment is.
         let payments = gateway.payment_stats().await?;
-        Ok(Self { orders: gateway.orders(1, 1).await?.meta.total, payments })
+        Ok(Self { orders: gateway.orders(Paging { page: 1, limit: 1 }).await?.meta.total, payments })
     }
 
     pub(super) fn processing(&self) -> u64 {

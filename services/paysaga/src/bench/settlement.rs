@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::books::Books;
 use super::load::Sent;
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::{Gateway, GatewayError, Paging};
 use crate::progress::Progress;
 
 /// How often the stack is looked at.
@@ -87,10 +87,9 @@ async fn strike_off_final_orders(
     open: &mut BTreeSet<OrderId>,
     statuses: &mut HashMap<OrderStatus, u64>,
 ) -> Result<(), GatewayError> {
-    let limit = u64::from(PageRequest::MAX_LIMIT);
-    let pages = 1..=newest.div_ceil(limit);
+    let pages = (1..=newest.div_ceil(PageRequest::MAX_LIMIT.into())).map(Paging::largest);
     let mut read =
-        Box::pin(stream::iter(pages).map(|page| gateway.orders(page, limit)).buffer_unordered(PAGES_AT_ONCE));
+        Box::pin(stream::iter(pages).map(|page| gateway.orders(page)).buffer_unordered(PAGES_AT_ONCE));
     while let Some(page) = read.try_next().await? {
         for order in page.data {
             // PAID is where an order stays unless the customer cancels it, and nobody does here.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chassis::broker::BrokerUrl;
 use clap::Args;
+use contracts::topology::Service;
 use local_stack::stack::plan::Given;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
@@ -86,7 +87,7 @@ async fn databases(orders: &str, payments: &str, grace: Duration) -> anyhow::Res
     };
     let (mut orders, mut payments) = (connect("order", orders).await?, connect("payment", payments).await?);
     let mut report = audit::databases::audit(&mut orders, &mut payments, grace).await?;
-    for (service, connection) in [("order", &mut orders), ("payment", &mut payments)] {
+    for (service, connection) in [(Service::Order, &mut orders), (Service::Payment, &mut payments)] {
         let looked = audit::backlog::look_at_database(connection, service, grace, &mut report).await;
         looked.with_context(|| format!("cannot read the {service} database"))?;
     }

@@ -3,16 +3,18 @@
 use std::io::{Write, stdout};
 
 use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use contracts::Timestamp;
 use contracts::failed_message::{
     FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus, ReplayRequest,
 };
+use contracts::topology::Service;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::gateway::GatewayOptions;
-use crate::gateway::{FailedMessagesOf, Gateway};
+use crate::gateway::{Gateway, Paging};
 use crate::table;
 
 /// Messages that no service could handle: look at them, have them handled again, or give them up.
@@ -41,8 +43,8 @@ enum Action {
 #[command(next_help_heading = "Which messages")]
 struct Which {
     /// Of this service [default: both]
-    #[arg(long, value_enum)]
-    service: Option<FailedMessagesOf>,
+    #[arg(long, value_parser = service_names())]
+    service: Option<Service>,
     /// That failed on this queue
     #[arg(long)]
     queue: Option<String>,
@@ -141,6 +143,12 @@ struct Listed {
     message: FailedMessage,
 }
 
+/// The services that have failed messages.
+fn service_names() -> impl TypedValueParser<Value = Service> {
+    PossibleValuesParser::new(Service::WITH_DATABASE.map(Service::name))
+        .try_map(|name| name.parse::<Service>())
+}
+
 impl Failed {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.action {
@@ -156,9 +164,10 @@ impl List {
     async fn run(self) -> anyhow::Result<()> {
         let gateway = self.gateway.client()?;
         let filter = FailedMessageFilter { status: self.status.into(), ..self.which.filter() };
+        let paging = Paging { page: self.page, limit: self.limit };
         let (mut listed, mut total) = (Vec::new(), 0);
         for service in self.which.services() {
-            let page = gateway.failed_messages(service, &filter, self.page, self.limit).await?;
+            let page = gateway.failed_messages(service, &filter, paging).await?;
             total += page.meta.total;
             listed.extend(page.data.into_iter().map(|message| Listed { service: service.name(), message }));
         }
@@ -193,7 +202,7 @@ impl Replay {
         let Some(id) = self.id else { return self.run_all(&gateway).await };
         let (service, _) = find(&gateway, id).await?;
         gateway.replay(service, id).await?;
-        writeln!(stdout(), "{id} will be handled again by the {} service", service.name())?;
+        writeln!(stdout(), "{id} will be handled again by the {service} service")?;
         Ok(())
     }
 
@@ -202,11 +211,10 @@ impl Replay {
             ReplayRequest { filter: self.which.filter(), dry_run: self.dry_run, rate_per_second: self.rate };
         for service in self.which.services() {
             let accepted = gateway.replay_all(service, &request).await?;
-            let (name, matching) = (service.name(), accepted.matching);
             if self.dry_run {
-                writeln!(stdout(), "{name}: {matching} messages would be handled again")?;
+                writeln!(stdout(), "{service}: {} messages would be handled again", accepted.matching)?;
             } else {
-                writeln!(stdout(), "{name}: {} messages will be handled again", accepted.scheduled)?;
+                writeln!(stdout(), "{service}: {} messages will be handled again", accepted.scheduled)?;
             }
         }
         Ok(())
@@ -224,8 +232,8 @@ impl Discard {
 }
 
 impl Which {
-    fn services(&self) -> Vec<FailedMessagesOf> {
-        self.service.map_or_else(|| FailedMessagesOf::ALL.to_vec(), |service| vec![service])
+    fn services(&self) -> Vec<Service> {
+        self.service.map_or_else(|| Service::WITH_DATABASE.to_vec(), |service| vec![service])
     }
 
     fn filter(&self) -> FailedMessageFilter {
@@ -253,8 +261,8 @@ impl From<Status> for Option<FailedMessageStatus> {
 }
 
 /// The message, and whose it is: an operator knows its id, and need not know more.
-async fn find(gateway: &Gateway, id: Uuid) -> anyhow::Result<(FailedMessagesOf, FailedMessageDetails)> {
-    for service in FailedMessagesOf::ALL {
+async fn find(gateway: &Gateway, id: Uuid) -> anyhow::Result<(Service, FailedMessageDetails)> {
+    for service in Service::WITH_DATABASE {
         if let Some(details) = gateway.failed_message(service, id).await? {
             return Ok((service, details));
         }

@@ -6,11 +6,12 @@ mod error;
 mod failed_messages;
 mod trace;
 
+use std::fmt;
 use std::time::Duration;
 
 use contracts::OrderId;
 use contracts::order::{CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order};
-use contracts::page::Page;
+use contracts::page::{Page, PageRequest};
 use contracts::payment::{Payment, PaymentStats};
 use local_stack::http::{ClientError, plain_builder};
 use reqwest::redirect::Policy;
@@ -21,7 +22,6 @@ use serde::de::DeserializeOwned;
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
 pub use error::{GatewayError, Refusal};
-pub use failed_messages::FailedMessagesOf;
 pub use trace::Trace;
 
 /// How long the gateway may take to answer, beyond what it was asked to wait.
@@ -36,6 +36,30 @@ pub struct Gateway {
     url: GatewayUrl,
     api_key: Option<ApiKey>,
     client: Client,
+}
+
+/// Which page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging {
+    /// The page's number, from 1.
+    pub page: u64,
+    /// Most items on it, from 1 to 100.
+    pub limit: u64,
+}
+
+impl Paging {
+    /// A page that holds as many items as a page may.
+    #[must_use]
+    pub fn largest(page: u64) -> Self {
+        Self { page, limit: PageRequest::MAX_LIMIT.into() }
+    }
+}
+
+impl fmt::Display for Paging {
+    /// As a part of a query string.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "page={}&limit={}", self.page, self.limit)
+    }
 }
 
 /// How an order is placed, beyond what it says.
@@ -108,13 +132,13 @@ impl Gateway {
     }
 
     /// `GET /api/orders`, newest first.
-    pub async fn orders(&self, page: u64, limit: u64) -> Result<Page<Order>, GatewayError> {
-        self.get(&format!("/api/orders?page={page}&limit={limit}")).await
+    pub async fn orders(&self, paging: Paging) -> Result<Page<Order>, GatewayError> {
+        self.get(&format!("/api/orders?{paging}")).await
     }
 
     /// `GET /api/payments`, newest first.
-    pub async fn payments(&self, page: u64, limit: u64) -> Result<Page<Payment>, GatewayError> {
-        self.get(&format!("/api/payments?page={page}&limit={limit}")).await
+    pub async fn payments(&self, paging: Paging) -> Result<Page<Payment>, GatewayError> {
+        self.get(&format!("/api/payments?{paging}")).await
     }
 
     /// `GET /api/payments/order/{orderId}`; `None` if there is none yet.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use contracts::OrderStatus;
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use procfs::process::Process;
 use sqlx::PgConnection;
 use tokio::time::sleep;
@@ -16,6 +16,7 @@ use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
+use crate::service::ServiceProcess;
 
 const ROWS: u32 = 1_000_000;
 
@@ -59,9 +60,9 @@ async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
     rig.fault_is_over();
     rig.rests(&book, 0).await;
 
-    let ids = rig.services.iter().map(|(_, service)| service.id()).collect::<Vec<_>>();
+    let ids = rig.services.iter().map(ServiceProcess::id).collect::<Vec<_>>();
     rig.servers.rabbitmq().stop().await.expect("it stops");
-    let mut order = rig.database(Role::Order).await.expect("the database answers");
+    let mut order = rig.database(Service::Order).await.expect("the database answers");
     let filled = sqlx::query(FILL).bind(i64::from(rows)).execute(&mut order).await.expect("it can be filled");
     assert_eq!(filled.rows_affected(), u64::from(rows));
     rig.servers.rabbitmq().start().await.expect("it starts");
@@ -74,7 +75,7 @@ async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
     book.merge(load.stop().await);
     // Those whose fate was watched are in no customer's book.
     book.placed.extend(seen.watched.iter().copied().map(crate::faults::load::Placed::kept));
-    let same = rig.services.iter().map(|(_, service)| service.id()).collect::<Vec<_>>() == ids;
+    let same = rig.services.iter().map(ServiceProcess::id).collect::<Vec<_>>() == ids;
     let mut outcome = rig.judge(book).await;
     outcome.complaints.extend(seen.complaint);
     let mebibytes = seen.memory >> 20;
@@ -148,5 +149,5 @@ fn memory(rig: &Rig<'_>) -> u64 {
         let kibibytes = Process::new(i32::try_from(id).ok()?).ok()?.status().ok()?.vmrss?;
         Some(kibibytes << 10)
     };
-    rig.services.iter().filter_map(|(_, service)| resident(service.id()?)).max().unwrap_or_default()
+    rig.services.iter().filter_map(|process| resident(process.id()?)).max().unwrap_or_default()
 }

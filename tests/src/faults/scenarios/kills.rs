@@ -1,6 +1,6 @@
 //! `kill -9` at random moments.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::RngExt;
 use strum::VariantArray;
 
@@ -24,8 +24,8 @@ async fn random_kills(rig: &mut Rig<'_>, kills: u32) -> Outcome {
     let load = rig.load();
     load.more(20).await;
     for _ in 0..kills {
-        let role = Role::VARIANTS[rig.random.random_range(0..Role::VARIANTS.len())];
-        kill_and_restart(rig, &load, role).await;
+        let service = Service::VARIANTS[rig.random.random_range(0..Service::VARIANTS.len())];
+        kill_and_restart(rig, &load, service).await;
     }
     rig.fault_is_over();
     let book = load.stop().await;
@@ -33,10 +33,10 @@ async fn random_kills(rig: &mut Rig<'_>, kills: u32) -> Outcome {
 }
 
 /// The next kill comes once a few more orders were accepted: in the middle of what the last one left behind.
-async fn kill_and_restart(rig: &mut Rig<'_>, load: &Load, role: Role) {
+async fn kill_and_restart(rig: &mut Rig<'_>, load: &Load, service: Service) {
     let orders = rig.random.random_range(1..12);
     load.more(orders).await;
-    let service = rig.one(role);
-    service.kill().await;
-    service.launch_again();
+    let process = rig.first_of(service);
+    process.kill().await;
+    process.launch_again();
 }

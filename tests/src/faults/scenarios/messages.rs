@@ -1,6 +1,6 @@
 //! Messages that come twice, ten times, again after all is over, or in any order.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::seq::SliceRandom;
 use uuid::Uuid;
 
@@ -12,9 +12,9 @@ use crate::faults::run::Scenario;
 use crate::faults::wire::{Habit, Wire};
 
 /// Where everything stands, and when it came there.
-const STANDING: [(Role, &str); 2] = [
-    (Role::Order, "SELECT id, status || ' ' || updated_at FROM orders ORDER BY id"),
-    (Role::Payment, "SELECT id, status || ' ' || updated_at FROM payments ORDER BY id"),
+const STANDING: [(Service, &str); 2] = [
+    (Service::Order, "SELECT id, status || ' ' || updated_at FROM orders ORDER BY id"),
+    (Service::Payment, "SELECT id, status || ' ' || updated_at FROM payments ORDER BY id"),
 ];
 
 const ORDERS: u64 = 200;
@@ -79,8 +79,8 @@ async fn reordered(rig: &mut Rig<'_>) -> Outcome {
 
 async fn standing(rig: &mut Rig<'_>) -> Vec<Vec<(Uuid, String)>> {
     let mut standing = Vec::new();
-    for (role, query) in STANDING {
-        let mut database = rig.database(role).await.expect("the database answers");
+    for (service, query) in STANDING {
+        let mut database = rig.database(service).await.expect("the database answers");
         let rows = sqlx::query_as(query).fetch_all(&mut database).await;
         standing.push(rows.expect("the database answers"));
     }

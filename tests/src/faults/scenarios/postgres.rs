@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 
@@ -81,7 +81,7 @@ async fn crowded(rig: &mut Rig<'_>) -> Outcome {
         terminate(&mut administrator).await;
         sleep(CROWDED).await;
     }
-    let refused = PgConnection::connect(&rig.database_url(Role::Order, true)).await;
+    let refused = PgConnection::connect(&rig.database_url(Service::Order, true)).await;
     let code = refused.err().and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));
     limit_connections(rig, &mut administrator, -1).await;
     rig.recovers(load)
@@ -90,8 +90,8 @@ async fn crowded(rig: &mut Rig<'_>) -> Outcome {
 }
 
 async fn limit_connections(rig: &Rig<'_>, administrator: &mut PgConnection, limit: i32) {
-    for role in [Role::Order, Role::Payment] {
-        let statement = format!("ALTER ROLE \"{}\" CONNECTION LIMIT {limit}", rig.role(role));
+    for service in Service::WITH_DATABASE {
+        let statement = format!("ALTER ROLE \"{}\" CONNECTION LIMIT {limit}", rig.database_name(service));
         let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *administrator).await;
         done.expect("connections can be limited");
     }
@@ -133,7 +133,7 @@ async fn both_down(rig: &mut Rig<'_>) -> Outcome {
 }
 
 async fn administrator(rig: &mut Rig<'_>) -> PgConnection {
-    rig.database(Role::Order).await.expect("the database answers")
+    rig.database(Service::Order).await.expect("the database answers")
 }
 
 async fn terminate(administrator: &mut PgConnection) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use tokio::time::sleep;
 
 use super::{also_short, scenario};
@@ -88,17 +88,17 @@ async fn queues_full(rig: &mut Rig<'_>) -> Outcome {
     let vhost = rig.vhost().to_owned();
     let definition = r#"{"max-length":5,"overflow":"reject-publish"}"#;
     ctl(rig, &["set_policy", "-p", &vhost, "full", r"\.queue$", definition, "--apply-to", "queues"]).await;
-    rig.one(Role::Payment).kill().await;
+    rig.first_of(Service::Payment).kill().await;
     load.more(100).await;
-    let mut order = rig.database(Role::Order).await.expect("the database answers");
+    let mut order = rig.database(Service::Order).await.expect("the database answers");
     let waiting =
         sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox WHERE created_at < now() - interval '1 s'");
     let waiting = waiting.fetch_one(&mut order).await.expect("the database answers");
     drop(order);
-    rig.one(Role::Payment).start_again().await;
-    rig.one(Role::Order).kill().await;
+    rig.first_of(Service::Payment).start_again().await;
+    rig.first_of(Service::Order).kill().await;
     sleep(Duration::from_secs(5)).await;
-    rig.one(Role::Order).start_again().await;
+    rig.first_of(Service::Order).start_again().await;
     load.more(20).await;
     ctl(rig, &["clear_policy", "-p", &vhost, "full"]).await;
     rig.fault_is_over();

@@ -1,6 +1,6 @@
 //! Three of each service, and no care for any of them.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::RngExt;
 use rustix::process::Signal;
 
@@ -24,21 +24,22 @@ async fn replicas(rig: &mut Rig<'_>) -> Outcome {
         load.more(orders).await;
         let number = rig.random.random_range(0..rig.services.len());
         let politely = rig.random.random_bool(0.3);
-        let (_, service) = &mut rig.services[number];
+        let process = &mut rig.services[number];
         if politely {
-            service.signal(Signal::TERM);
-            service.ended().await;
+            process.signal(Signal::TERM);
+            process.ended().await;
             stops += 1;
         } else {
-            service.kill().await;
+            process.kill().await;
             kills += 1;
         }
-        service.launch_again();
+        process.launch_again();
     }
     rig.fault_is_over();
     let book = load.stop().await;
     let outcome = rig.judge(book).await;
-    let alive = [Role::Gateway, Role::Order, Role::Payment].map(|role| rig.of(role).count());
+    let alive =
+        [Service::Gateway, Service::Order, Service::Payment].map(|service| rig.processes_of(service).count());
     outcome
         .note(format!("{kills} kills, {stops} restarts in order"))
         .expect(alive == [3; 3], "not three of each")

@@ -36,15 +36,19 @@ async fn rolling(rig: &mut Rig<'_>, rounds: u64) -> Outcome {
     for _ in 0..rounds {
         for number in 0..rig.services.len() {
             load.more(20).await;
-            let (role, service) = &mut rig.services[number];
+            let process = &mut rig.services[number];
             let told = Instant::now();
-            service.signal(Signal::TERM);
-            let status = service.ended().await;
+            process.signal(Signal::TERM);
+            let status = process.ended().await;
             slowest = slowest.max(told.elapsed());
             if status.code() != Some(0) || told.elapsed() > DEADLINE {
-                complaints.push(format!("{role} ended with {status} after {:?}", told.elapsed()));
+                complaints.push(format!(
+                    "{} ended with {status} after {:?}",
+                    process.service(),
+                    told.elapsed()
+                ));
             }
-            service.start_again().await;
+            process.start_again().await;
         }
     }
     rig.fault_is_over();
