@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use chassis::broker::BrokerUrl;
 use contracts::topology::Service;
 use contracts::{OrderId, OrderStatus};
-use paysaga::audit::{Finding, Report, backlog, databases};
-use sqlx::Row;
+use paysaga::audit::databases::{self, Databases};
+use paysaga::audit::{Finding, Report, backlog};
 use uuid::Uuid;
 
 use super::load::{Book, Load};
@@ -131,30 +131,27 @@ impl Rig<'_> {
     }
 
     async fn look(&mut self, expected_failures: u64) -> Result<Look, String> {
-        let mut order = self.database(Service::Order).await.map_err(|error| error.to_string())?;
-        let mut payment = self.database(Service::Payment).await.map_err(|error| error.to_string())?;
-        let mut report = databases::audit(&mut order, &mut payment, Duration::ZERO)
+        let mut databases = Databases {
+            orders: self.database(Service::Order).await.map_err(|error| error.to_string())?,
+            payments: self.database(Service::Payment).await.map_err(|error| error.to_string())?,
+        };
+        let mut report =
+            databases::audit(&mut databases, Duration::ZERO).await.map_err(|error| error.to_string())?;
+        let broker: BrokerUrl = self.broker_url(false).parse()?;
+        backlog::add_queues(&broker, Duration::ZERO, &mut report).await?;
+        let statuses = sqlx::query_as::<_, (Uuid, String)>("SELECT id, status FROM orders")
+            .fetch_all(&mut databases.orders)
             .await
             .map_err(|error| error.to_string())?;
-        for (service, connection) in [(Service::Order, &mut order), (Service::Payment, &mut payment)] {
-            backlog::look_at_database(connection, service, Duration::ZERO, &mut report)
-                .await
-                .map_err(|error| error.to_string())?;
-        }
-        let broker: BrokerUrl = self.broker_url(false).parse()?;
-        backlog::look_at_queues(&broker, Duration::ZERO, &mut report).await?;
-        let rows = sqlx::query("SELECT id, status FROM orders").fetch_all(&mut order).await;
-        let orders = rows
-            .map_err(|error| error.to_string())?
-            .iter()
-            .map(|row| {
-                let status: String = row.get("status");
+        let orders = statuses
+            .into_iter()
+            .map(|(id, status)| {
                 let status = status.parse().map_err(|_| format!("{status} is no status"))?;
-                Ok((row.get::<Uuid, _>("id").into(), status))
+                Ok((id.into(), status))
             })
             .collect::<Result<_, String>>()?;
-        let charged_twice: i64 = sqlx::query_scalar(CHARGED_TWICE)
-            .fetch_one(&mut payment)
+        let charged_twice = sqlx::query_scalar::<_, i64>(CHARGED_TWICE)
+            .fetch_one(&mut databases.payments)
             .await
             .map_err(|error| error.to_string())?;
         Ok(Look { report, orders, charged_twice: charged_twice.unsigned_abs(), expected_failures })

@@ -49,7 +49,7 @@ async fn a_stuck_order_is_named_with_what_it_waits_for() {
     for said in [
         &id.to_string(),
         "all-settled",
-        "the payment service has not heard order.created",
+        "the payment service has not processed order.created",
         "1 messages in payment.order-created.queue",
     ] {
         assert!(ran.stdout.contains(said), "{said}: {ran:?}");

@@ -13,6 +13,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::gateway::GatewayOptions;
 use super::given::GivenInfrastructure;
+use crate::audit::databases::Databases;
 use crate::audit::{self, Report};
 use crate::progress::Progress;
 
@@ -68,13 +69,13 @@ async fn audit(given: Given, gateway: &GatewayOptions, grace: Duration) -> anyho
     let step = Progress::new().step("check");
     let mut report = match (given.order_database_url, given.payment_database_url) {
         (Some(orders), Some(payments)) => databases(&orders, &payments, grace).await?,
-        (None, None) => audit::pages::audit(&gateway.client()?, grace).await?,
+        (None, None) => audit::gateway_pages::audit(&gateway.client()?, grace).await?,
         (Some(_), None) => bail!("--order-database-url needs --payment-database-url beside it"),
         (None, Some(_)) => bail!("--payment-database-url needs --order-database-url beside it"),
     };
     if let Some(url) = given.rabbitmq_url {
         let url: BrokerUrl = url.parse().map_err(|error| anyhow::anyhow!("--rabbitmq-url {error}"))?;
-        let looked = audit::backlog::look_at_queues(&url, grace, &mut report).await;
+        let looked = audit::backlog::add_queues(&url, grace, &mut report).await;
         looked.map_err(|error| anyhow::anyhow!("cannot look at the queues: {error}"))?;
     }
     step.done(&format!("{} orders", report.orders));
@@ -82,14 +83,12 @@ async fn audit(given: Given, gateway: &GatewayOptions, grace: Duration) -> anyho
 }
 
 async fn databases(orders: &str, payments: &str, grace: Duration) -> anyhow::Result<Report> {
-    let connect = async |name: &str, url: &str| {
-        PgConnection::connect(url).await.with_context(|| format!("cannot connect to the {name} database"))
+    let connect = async |service: Service, url: &str| {
+        PgConnection::connect(url).await.with_context(|| format!("cannot connect to the {service} database"))
     };
-    let (mut orders, mut payments) = (connect("order", orders).await?, connect("payment", payments).await?);
-    let mut report = audit::databases::audit(&mut orders, &mut payments, grace).await?;
-    for (service, connection) in [(Service::Order, &mut orders), (Service::Payment, &mut payments)] {
-        let looked = audit::backlog::look_at_database(connection, service, grace, &mut report).await;
-        looked.with_context(|| format!("cannot read the {service} database"))?;
-    }
-    Ok(report)
+    let mut databases = Databases {
+        orders: connect(Service::Order, orders).await?,
+        payments: connect(Service::Payment, payments).await?,
+    };
+    Ok(audit::databases::audit(&mut databases, grace).await?)
 }

@@ -1,7 +1,7 @@
-//! What the gateway tells as the source of an audit: all pages of orders and payments.
+//! The gateway as the source of an audit: all pages of orders and payments.
 //!
-//! Sagas go on while the pages are read. So a pair that looks wrong is asked for once more, both sides together,
-//! before it is judged.
+//! Sagas go on while the pages are read. So records that don't fit together are read once more, both sides at the same
+//! time, before they count.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,12 +13,13 @@ use contracts::payment::Payment;
 use contracts::topology::Service;
 use contracts::{OrderId, Timestamp};
 
-use super::judge::{OrderSide, Pair, PaymentSide, Verdict, judge};
-use super::pairs::Examiner;
+use super::auditor::Auditor;
+use super::judge::Verdict;
+use super::records::{OrderRecord, PaymentRecord, SagaRecords};
 use super::report::Report;
 use crate::gateway::{Gateway, GatewayError, Paging};
 
-/// Audits what clients can see. What changed less than `grace` ago may still be on its way.
+/// Audits what clients can see. What changed less than `grace` ago may still change.
 pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, GatewayError> {
     // The payments first, so that every payment that is found has its order among the orders.
     let mut payments: HashMap<OrderId, Payment> = HashMap::new();
@@ -29,15 +30,15 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
             break;
         }
     }
-    let mut examiner = Examiner::new(grace, false);
-    // New orders push others to a later page, where they are met again.
+    let mut auditor = Auditor::new(grace, false);
+    // New orders push others to a later page, where they are seen again.
     let mut seen = HashSet::new();
     for page in 1.. {
         let Page { data, meta } = gateway.orders(Paging::largest(page)).await?;
         for order in data {
             if seen.insert(order.id) {
                 let payment = payments.remove(&order.id);
-                examine(gateway, Some(order), payment, grace, &mut examiner).await?;
+                examine(gateway, records(Some(order), payment), &mut auditor).await?;
             }
         }
         if page >= meta.total_pages {
@@ -46,38 +47,34 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
     }
     for (order, payment) in payments {
         if !seen.contains(&order) {
-            examine(gateway, None, Some(payment), grace, &mut examiner).await?;
+            examine(gateway, records(None, Some(payment)), &mut auditor).await?;
         }
     }
-    let mut report = examiner.close();
-    failed_messages(gateway, &mut report).await?;
+    let mut report = auditor.finish();
+    add_failed_messages(gateway, &mut report).await?;
     Ok(report)
 }
 
 async fn examine(
     gateway: &Gateway,
-    order: Option<Order>,
-    payment: Option<Payment>,
-    grace: Duration,
-    examiner: &mut Examiner,
+    mut read: SagaRecords,
+    auditor: &mut Auditor,
 ) -> Result<(), GatewayError> {
-    let id = order.as_ref().map(|order| order.id).or(payment.as_ref().map(|payment| payment.order_id));
-    let mut pair = pair(order, payment);
-    if let (Some(id), Verdict::Wrong(_)) = (id, judge(&pair, grace)) {
+    if let (Some(id), Verdict::Wrong(_)) = (read.order_id(), auditor.judge().judge(&read)) {
         let (order, payment) = tokio::try_join!(gateway.order(id), gateway.payment_of(id))?;
-        pair = self::pair(order, payment);
+        read = records(order, payment);
     }
-    examiner.examine(pair);
+    auditor.examine(&read);
     Ok(())
 }
 
 /// Adds the failed messages of both services to the report, if the caller may see them.
-async fn failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(), GatewayError> {
+async fn add_failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(), GatewayError> {
     let open = FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..Default::default() };
     for service in Service::WITH_DATABASE {
         match gateway.failed_messages(service, &open, Paging { page: 1, limit: 1 }).await {
             Ok(page) => report.add_failed_messages(service, page.meta.total),
-            // An API key that is no operator's.
+            // The API key is not an operator's.
             Err(error) if error.status() == Some(403) => {}
             Err(error) => return Err(error),
         }
@@ -85,26 +82,25 @@ async fn failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(), G
     Ok(())
 }
 
-fn pair(order: Option<Order>, payment: Option<Payment>) -> Pair {
-    Pair {
-        order: order.map(|order| OrderSide {
+fn records(order: Option<Order>, payment: Option<Payment>) -> SagaRecords {
+    SagaRecords {
+        order: order.map(|order| OrderRecord {
             id: order.id,
             total: order.total,
             status: order.status,
             age: age(order.updated_at),
         }),
-        payment: payment.map(|payment| PaymentSide {
+        payment: payment.map(|payment| PaymentRecord {
             id: payment.id,
             order_id: payment.order_id,
             amount: payment.amount,
             status: payment.status,
-            step: None,
+            next_step: None,
             attempts: payment.attempts,
             last_error: payment.last_error,
             age: age(payment.updated_at),
         }),
         charge: None,
-        provider_known: false,
     }
 }
 
