@@ -7,24 +7,26 @@
 //! many at once, messages share them. Both ways end the same: every order is on disk at each step before the next one
 //! hears of it.
 
-mod books;
 mod latency;
 mod load;
+mod reconciliation;
 mod report;
 mod settlement;
 mod single;
 mod table;
+mod totals;
 
 use std::time::Duration;
 
+use contracts::PaymentStatus;
 use contracts::money::InvalidMoney;
 use contracts::order::CreateOrder;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use uuid::Uuid;
 
-pub use books::Untrue;
 pub use latency::Latencies;
+pub use reconciliation::WrongTotals;
 pub use report::{Ratio, Report, Single, Throughput};
 pub use settlement::NotFinal;
 pub use table::render;
@@ -32,7 +34,8 @@ pub use table::render;
 use crate::forced_outcome::ForcedOutcome;
 use crate::gateway::{Gateway, GatewayError};
 use crate::progress::Progress;
-use books::Books;
+use reconciliation::Growth;
+use totals::Totals;
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -75,9 +78,9 @@ pub enum BenchError {
     /// Accepted orders that did not end.
     #[error(transparent)]
     NotFinal(#[from] NotFinal),
-    /// The stack's own sums contradict what was sent.
+    /// The stack's own totals contradict what was sent.
     #[error(transparent)]
-    Untrue(#[from] Untrue),
+    WrongTotals(#[from] WrongTotals),
 }
 
 /// Measures.
@@ -87,14 +90,14 @@ pub async fn run(gateway: &Gateway, plan: &Plan, progress: &Progress) -> Result<
     let orders = draw(plan)?;
     let one_at_a_time = throughput(gateway, plan, &orders, 1, progress).await?;
     let at_once = throughput(gateway, plan, &orders, plan.concurrency, progress).await?;
-    Ok(Report { single, ratio: Ratio::of(&at_once, &one_at_a_time), one_at_a_time, at_once })
+    Ok(Report { single, ratio: at_once.ratio_to(&one_at_a_time), one_at_a_time, at_once })
 }
 
 async fn wait_until_idle(gateway: &Gateway, progress: &Progress) -> Result<(), BenchError> {
     const PATIENCE: u32 = 30;
     let step = progress.step("idle");
     for _ in 0..PATIENCE {
-        let processing = Books::read(gateway).await?.processing();
+        let processing = processing(gateway).await?;
         if processing == 0 {
             step.done("the stack has nothing to do");
             return Ok(());
@@ -102,7 +105,11 @@ async fn wait_until_idle(gateway: &Gateway, progress: &Progress) -> Result<(), B
         step.waits_for(&format!("{processing} payments are being processed"));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Err(BenchError::Busy(Books::read(gateway).await?.processing()))
+    Err(BenchError::Busy(processing(gateway).await?))
+}
+
+async fn processing(gateway: &Gateway) -> Result<u64, GatewayError> {
+    Ok(Totals::read(gateway).await?.payments_of(PaymentStatus::Processing))
 }
 
 /// The orders to send: of different customers, and with different totals, so that sums mean something.
@@ -125,7 +132,7 @@ async fn throughput(
     progress: &Progress,
 ) -> Result<Throughput, BenchError> {
     let step = progress.step(&format!("{concurrency} at once"));
-    let before = Books::read(gateway).await?;
+    let before = Totals::read(gateway).await?;
     let mut sent = load::send(gateway, orders, concurrency, progress).await;
     if sent.accepted.is_empty()
         && let Some(first) = sent.first_error.take()
@@ -133,9 +140,9 @@ async fn throughput(
         return Err(BenchError::NoneAccepted { orders: plan.orders, first });
     }
     let settlement = settlement::watch(gateway, &sent, &before, plan.patience, progress).await?;
-    let after = Books::read(gateway).await?;
-    let sums = books::check(&before, &after, &sent, &settlement)?;
-    let throughput = Throughput::of(concurrency, &sent, &settlement, sums);
+    let growth = Growth { before, after: Totals::read(gateway).await? };
+    let sums_are_exact = growth.is_what_was_sent(&sent, &settlement)?;
+    let throughput = Throughput::of(concurrency, &sent, &settlement, sums_are_exact);
     step.done(&format!("{} orders", throughput.accepted));
     Ok(throughput)
 }

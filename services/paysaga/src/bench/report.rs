@@ -98,13 +98,12 @@ impl Throughput {
             sums_are_exact,
         }
     }
-}
 
-impl Ratio {
-    pub(super) fn of(many: &Throughput, one: &Throughput) -> Self {
-        Self {
-            accepted: many.accepted_per_second / one.accepted_per_second,
-            settled: many.settled_per_second / one.settled_per_second,
+    /// How many times as fast as `other` this is.
+    pub(super) fn ratio_to(&self, other: &Self) -> Ratio {
+        Ratio {
+            accepted: self.accepted_per_second / other.accepted_per_second,
+            settled: self.settled_per_second / other.settled_per_second,
         }
     }
 }

@@ -8,8 +8,8 @@ use contracts::{OrderId, OrderStatus};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep};
 
-use super::books::Books;
 use super::load::Sent;
+use super::totals::Totals;
 use crate::gateway::{Gateway, GatewayError, Paging};
 use crate::progress::Progress;
 
@@ -46,7 +46,7 @@ pub struct NotFinal {
 pub(super) async fn watch(
     gateway: &Gateway,
     sent: &Sent,
-    before: &Books,
+    before: &Totals,
     patience: Duration,
     progress: &Progress,
 ) -> Result<Settlement, NotFinal> {
@@ -58,11 +58,11 @@ pub(super) async fn watch(
     loop {
         let now = Instant::now();
         let looked = async {
-            let books = Books::read(gateway).await?;
-            let concluded = books.concluded_since(before);
+            let totals = Totals::read(gateway).await?;
+            let concluded = totals.concluded_since(before);
             bar.set(concluded);
             if concluded >= sent.accepted.len() as u64 || now >= deadline {
-                strike_off_final_orders(gateway, books.orders_since(before), &mut open, &mut statuses)
+                strike_off_final_orders(gateway, totals.orders_since(before), &mut open, &mut statuses)
                     .await?;
             }
             Ok(())
