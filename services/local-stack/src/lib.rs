@@ -30,3 +30,4 @@ pub use directory::Directory;
 pub use infrastructure::Infrastructure;
 pub use installation::Installation;
 pub use stack::Stack;
+pub use stack::running::RunningStack;

@@ -3,6 +3,7 @@
 //! ```text
 //! .paysaga/
 //!   lock            held while a paysaga runs here; its text is that process's id
+//!   stack.json      addresses and passwords of the stack that runs here, see `stack::running`
 //!   log/            what every process prints;  log.previous/ of the run before
 //!   postgres/       data/, passwords, port      (elsewhere if its account can't reach it, see `postgres`)
 //!   rabbitmq/       mnesia/, configuration, cookie, password, ports; node-2/, … of a cluster
@@ -281,7 +282,7 @@ fn remove(path: &Path) -> Result<(), DirectoryError> {
     }
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
     let path = path.to_owned();
     move |source| DirectoryError::Io { action, path, source }
 }

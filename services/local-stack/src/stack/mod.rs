@@ -9,6 +9,7 @@
 //! servers go. Given infrastructure takes the place of the private one, piece by piece, and is left alone.
 
 pub mod plan;
+pub mod running;
 mod start;
 mod stop;
 
@@ -29,12 +30,14 @@ use crate::rabbitmq::{RabbitMq, RabbitMqError};
 use crate::secret::PasswordError;
 use crate::services::Ports;
 use plan::{Impossible, Plan, Planned};
+use running::Published;
 
 /// Everything that runs. What was started is in here from the moment it exists, so that a start that fails or is
 /// interrupted can be stopped like any other.
 #[derive(Debug)]
 pub struct Stack {
-    // Dropped in this order: services before what they use, the directory last.
+    // Dropped in this order: what others find first, services before what they use, the directory last.
+    published: Option<Published>,
     services: Vec<(Service, Process)>,
     jaeger: Option<Jaeger>,
     postgres: Option<Postgres>,
@@ -96,9 +99,10 @@ impl Stack {
         plan: Plan,
     ) -> Result<Self, StackError> {
         let planned = plan.check(installation)?;
-        let postgres = plan.given.needs_postgres().then(|| Postgres::prepare(installation, &directory));
-        let rabbitmq = plan.given.needs_rabbitmq().then(|| RabbitMq::prepare(installation, &directory));
+        let postgres = plan.existing.needs_postgres().then(|| Postgres::prepare(installation, &directory));
+        let rabbitmq = plan.existing.needs_rabbitmq().then(|| RabbitMq::prepare(installation, &directory));
         Ok(Self {
+            published: None,
             services: Vec::new(),
             jaeger: None,
             postgres: postgres.transpose()?,

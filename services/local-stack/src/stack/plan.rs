@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use contracts::topology::Service;
 use strum::VariantArray;
 
+use super::running::RunningStack;
 use crate::installation::{Installation, Missing};
 use crate::ports::{Port, PortError, holder};
 use crate::services::{MissingProgram, Ports, find_program};
@@ -17,15 +18,15 @@ pub struct Plan {
     pub programs: PathBuf,
     /// The ports of the services; 0 is any free one.
     pub ports: Ports,
-    /// Infrastructure that is there already.
-    pub given: Given,
+    /// Infrastructure that exists already and is used instead of a private one.
+    pub existing: InfrastructureUrls,
     /// The Jaeger to start, if any.
     pub jaeger: Option<PathBuf>,
 }
 
-/// Addresses of infrastructure that is used instead of a private one. Holds passwords.
-#[derive(Clone, Default)]
-pub struct Given {
+/// Where the broker and the databases are. Holds passwords.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct InfrastructureUrls {
     /// `amqp://…`
     pub rabbitmq_url: Option<String>,
     /// `postgres://…` of the order service's database.
@@ -79,10 +80,10 @@ impl Plan {
     /// Finds programs and ports for every service, or tells all that is in the way.
     pub(super) fn check(&self, installation: &Installation) -> Result<Vec<Planned>, Impossible> {
         let mut obstacles: Vec<Obstacle> = Vec::new();
-        if self.given.needs_postgres() {
+        if self.existing.needs_postgres() {
             obstacles.extend(installation.postgres().err().map(Obstacle::from));
         }
-        if self.given.needs_rabbitmq() {
+        if self.existing.needs_rabbitmq() {
             obstacles.extend(installation.rabbitmq().err().map(Obstacle::from));
         }
         let mut planned = Vec::new();
@@ -109,7 +110,7 @@ fn claim(service: Service, port: u16) -> Result<Port, Obstacle> {
     Ok(Port::claim_number(port).ok_or_else(taken)?)
 }
 
-impl Given {
+impl InfrastructureUrls {
     pub(super) fn needs_rabbitmq(&self) -> bool {
         self.rabbitmq_url.is_none()
     }
@@ -119,9 +120,19 @@ impl Given {
     }
 }
 
-impl fmt::Debug for Given {
+impl From<RunningStack> for InfrastructureUrls {
+    fn from(stack: RunningStack) -> Self {
+        Self {
+            rabbitmq_url: Some(stack.rabbitmq_url),
+            order_database_url: Some(stack.order_database_url),
+            payment_database_url: Some(stack.payment_database_url),
+        }
+    }
+}
+
+impl fmt::Debug for InfrastructureUrls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Given(…)")
+        formatter.write_str("InfrastructureUrls(…)")
     }
 }
 
@@ -139,7 +150,11 @@ mod tests {
         let plan = Plan {
             programs: PathBuf::from("/nowhere"),
             ports: Ports { payment: port, ..Ports::default() },
-            given: Given { rabbitmq_url: url(), order_database_url: url(), payment_database_url: url() },
+            existing: InfrastructureUrls {
+                rabbitmq_url: url(),
+                order_database_url: url(),
+                payment_database_url: url(),
+            },
             jaeger: None,
         };
         let told = plan.check(&Installation::of_this_machine()).unwrap_err().to_string();
@@ -152,11 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn private_servers_are_needed_for_what_is_not_given() {
+    fn private_servers_are_needed_for_what_does_not_exist() {
         let url = || Some("there".to_owned());
-        assert!(Given::default().needs_postgres() && Given::default().needs_rabbitmq());
-        assert!(Given { order_database_url: url(), ..Given::default() }.needs_postgres());
-        let databases = Given { order_database_url: url(), payment_database_url: url(), rabbitmq_url: None };
+        let none = InfrastructureUrls::default();
+        assert!(none.needs_postgres() && none.needs_rabbitmq());
+        let one_database = InfrastructureUrls { order_database_url: url(), ..none.clone() };
+        assert!(one_database.needs_postgres());
+        let databases = InfrastructureUrls { payment_database_url: url(), ..one_database };
         assert!(!databases.needs_postgres() && databases.needs_rabbitmq());
     }
 }

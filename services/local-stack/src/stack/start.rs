@@ -7,9 +7,10 @@ use contracts::health::{Health, HealthStatus};
 use futures_util::future::try_join_all;
 use reqwest::Client;
 
-use super::plan::{Given, Planned};
+use super::plan::{InfrastructureUrls, Planned};
+use super::running::RunningStack;
 use super::{Stack, StackError};
-use crate::directory::Directory;
+use crate::directory::{Directory, failed};
 use crate::http;
 use crate::jaeger::Jaeger;
 use crate::postgres::Postgres;
@@ -27,13 +28,13 @@ struct DatabaseUrls {
 }
 
 impl Stack {
-    /// Starts everything and waits until every service is ready. If this is dropped half-way, [`Stack::stop`] stops
-    /// what was started.
+    /// Starts everything and waits until every service is ready; from then on [`RunningStack::find`] finds it. If this
+    /// is dropped half-way, [`Stack::stop`] stops what was started.
     pub async fn start(&mut self, progress: &impl Progress) -> Result<(), StackError> {
         let Self { postgres, rabbitmq, jaeger, directory, plan, .. } = self;
         let (databases, rabbitmq_url, ()) = tokio::try_join!(
-            start_postgres(postgres.as_mut(), &plan.given, directory, progress),
-            start_rabbitmq(rabbitmq.as_mut(), &plan.given, progress),
+            start_postgres(postgres.as_mut(), &plan.existing, directory, progress),
+            start_rabbitmq(rabbitmq.as_mut(), &plan.existing, progress),
             start_jaeger(jaeger, plan.jaeger.as_deref(), directory, progress),
         )?;
         let connections = Connections {
@@ -50,6 +51,19 @@ impl Stack {
             .iter_mut()
             .map(|(service, process)| wait_until_ready(process, ports.of(*service), &http, progress));
         try_join_all(ready).await?;
+        self.publish(connections)
+    }
+
+    fn publish(&mut self, connections: Connections) -> Result<(), StackError> {
+        let running = RunningStack {
+            gateway_url: format!("http://127.0.0.1:{}", self.ports().gateway),
+            order_database_url: connections.order_database_url,
+            payment_database_url: connections.payment_database_url,
+            rabbitmq_url: connections.rabbitmq_url,
+            jaeger_url: self.jaeger.as_ref().map(Jaeger::url),
+        };
+        let directory = self.directory.path();
+        self.published = Some(running.publish(directory).map_err(failed("write to", directory))?);
         Ok(())
     }
 
@@ -69,16 +83,16 @@ impl Stack {
     }
 }
 
-/// Starts the private server, if one is needed, and makes the databases that were not given.
+/// Starts the private server, if one is needed, and makes the databases that were not existing.
 async fn start_postgres(
     postgres: Option<&mut Postgres>,
-    given: &Given,
+    existing: &InfrastructureUrls,
     directory: &Directory,
     progress: &impl Progress,
 ) -> Result<DatabaseUrls, StackError> {
     let mut urls = DatabaseUrls {
-        order: given.order_database_url.clone().unwrap_or_default(),
-        payment: given.payment_database_url.clone().unwrap_or_default(),
+        order: existing.order_database_url.clone().unwrap_or_default(),
+        payment: existing.payment_database_url.clone().unwrap_or_default(),
     };
     let Some(postgres) = postgres else { return Ok(urls) };
     let step = progress.step("PostgreSQL");
@@ -105,10 +119,10 @@ async fn start_postgres(
 /// Starts the private node, if one is needed.
 async fn start_rabbitmq(
     rabbitmq: Option<&mut RabbitMq>,
-    given: &Given,
+    existing: &InfrastructureUrls,
     progress: &impl Progress,
 ) -> Result<String, StackError> {
-    let Some(rabbitmq) = rabbitmq else { return Ok(given.rabbitmq_url.clone().unwrap_or_default()) };
+    let Some(rabbitmq) = rabbitmq else { return Ok(existing.rabbitmq_url.clone().unwrap_or_default()) };
     let step = progress.step("RabbitMQ");
     rabbitmq.start().await?;
     let endpoint = rabbitmq.endpoint();

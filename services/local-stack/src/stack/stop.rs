@@ -14,6 +14,7 @@ impl Stack {
     /// that did, then the servers. Says what had to be killed. May be dropped half-way and followed by
     /// [`Stack::kill`].
     pub async fn stop(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+        self.published = None;
         let (gateway, workers): (Vec<_>, Vec<_>) =
             self.services.iter_mut().partition(|(service, _)| *service == Service::Gateway);
         for together in [gateway, workers] {
@@ -41,6 +42,7 @@ impl Stack {
 
     /// Ends everything at once: for somebody who is in a hurry.
     pub async fn kill(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+        self.published = None;
         for (_, process) in &mut self.services {
             process.kill().await?;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
-use super::gateway::GatewayOptions;
+use super::running_stack::StackOptions;
 use crate::bench::{self, Plan};
 use crate::forced_outcome::ForcedOutcome;
 use crate::progress::Progress;
@@ -41,7 +41,7 @@ pub(super) struct Bench {
     json: bool,
     // Last: the heading it brings holds for everything after it.
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 fn at_least_one() -> RangedU64ValueParser<u32> {
@@ -50,7 +50,8 @@ fn at_least_one() -> RangedU64ValueParser<u32> {
 
 impl Bench {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let progress = Progress::new();
+        let gateway = self.stack.connect(&progress)?;
         let plan = Plan {
             single: self.single,
             orders: self.orders,
@@ -58,7 +59,6 @@ impl Bench {
             kinds: self.kinds,
             patience: Duration::from_secs(self.timeout),
         };
-        let progress = Progress::new();
         if cfg!(debug_assertions) {
             progress.message("This is a debug build; its numbers say little. See paysaga bench --help.");
         }

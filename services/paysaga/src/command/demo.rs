@@ -7,7 +7,7 @@ use clap::Args;
 use reqwest::Url;
 use serde::Serialize;
 
-use super::gateway::GatewayOptions;
+use super::running_stack::StackOptions;
 use crate::demo::{self, Course, Kind};
 use crate::progress::Progress;
 
@@ -19,7 +19,7 @@ pub(super) struct Demo {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Address of Jaeger's pages, as `paysaga up` shows it: print where a trace can be seen
+    /// Address of Jaeger's pages, to print where a trace can be seen [default: that of the stack that runs in --directory]
     #[arg(long, value_name = "URL")]
     jaeger: Option<Url>,
     /// How long an order may take to its end
@@ -27,7 +27,7 @@ pub(super) struct Demo {
     timeout: u64,
     // Last: the heading it brings holds for everything after it.
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Serialize)]
@@ -40,9 +40,12 @@ struct Report<'a> {
 
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
-        let courses = demo::run(&gateway, Duration::from_secs(self.timeout), &Progress::new()).await?;
-        let trace_url = self.jaeger.as_ref().and_then(|jaeger| trace_url(jaeger, &courses));
+        let progress = Progress::new();
+        let found = self.stack.find(&progress)?;
+        let gateway = self.stack.gateway(found.as_ref())?;
+        let jaeger = self.jaeger.or_else(|| found?.jaeger_url?.parse().ok());
+        let courses = demo::run(&gateway, Duration::from_secs(self.timeout), &progress).await?;
+        let trace_url = jaeger.and_then(|jaeger| trace_url(&jaeger, &courses));
         let mut output = stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut output, &Report { orders: &courses, trace_url })?;

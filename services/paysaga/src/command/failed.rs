@@ -13,8 +13,9 @@ use contracts::topology::Service;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::gateway::GatewayOptions;
+use super::running_stack::StackOptions;
 use crate::gateway::{Gateway, Paging};
+use crate::progress::Progress;
 use crate::table;
 
 /// Messages that no service could handle: look at them, have them handled again, or give them up.
@@ -79,7 +80,7 @@ struct List {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +88,7 @@ struct Show {
     /// The failed message's id
     id: Uuid,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Debug, Args)]
@@ -107,7 +108,7 @@ struct Replay {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Debug, Args)]
@@ -118,7 +119,7 @@ struct Discard {
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -162,7 +163,7 @@ impl Failed {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let gateway = self.stack.connect(&Progress::new())?;
         let filter = FailedMessageFilter { status: self.status.into(), ..self.which.filter() };
         let paging = Paging { page: self.page, limit: self.limit };
         let (mut listed, mut total) = (Vec::new(), 0);
@@ -188,7 +189,7 @@ impl List {
 
 impl Show {
     async fn run(self) -> anyhow::Result<()> {
-        let (_, details) = find(&self.gateway.client()?, self.id).await?;
+        let (_, details) = find(&self.stack.connect(&Progress::new())?, self.id).await?;
         let mut output = stdout().lock();
         serde_json::to_writer_pretty(&mut output, &details)?;
         writeln!(output)?;
@@ -198,7 +199,7 @@ impl Show {
 
 impl Replay {
     async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let gateway = self.stack.connect(&Progress::new())?;
         let Some(id) = self.id else { return self.run_all(&gateway).await };
         let (service, _) = find(&gateway, id).await?;
         gateway.replay(service, id).await?;
@@ -223,7 +224,7 @@ impl Replay {
 
 impl Discard {
     async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let gateway = self.stack.connect(&Progress::new())?;
         let (service, _) = find(&gateway, self.id).await?;
         gateway.discard(service, self.id, self.reason).await?;
         writeln!(stdout(), "{} is given up", self.id)?;

@@ -5,9 +5,9 @@ mod check;
 mod data_directory;
 mod demo;
 mod failed;
-mod gateway;
-mod given;
 mod infra;
+mod infrastructure_urls;
+mod running_stack;
 mod up;
 
 use clap::{Parser, Subcommand};

@@ -13,7 +13,7 @@ use local_stack::stack::plan::Plan;
 use local_stack::{Installation, Stack, jaeger};
 
 use super::data_directory::DataDirectory;
-use super::given::GivenInfrastructure;
+use super::infrastructure_urls::InfrastructureOptions;
 use crate::interrupts::Interrupts;
 use crate::progress::Progress;
 
@@ -43,8 +43,8 @@ pub(super) struct Up {
     #[arg(long, value_name = "FOLDER")]
     bin_dir: Option<PathBuf>,
     // Last: the heading it brings holds for everything after it.
-    #[command(flatten, next_help_heading = "Infrastructure that is there already, instead of a private one")]
-    given: GivenInfrastructure,
+    #[command(flatten, next_help_heading = "Existing infrastructure, used instead of a private one")]
+    existing: InfrastructureOptions,
 }
 
 impl Up {
@@ -81,7 +81,7 @@ impl Up {
         Ok(Plan {
             programs: self.bin_dir.map_or_else(home_of_programs, Ok)?,
             ports: Ports { gateway: self.gateway_port, order: self.order_port, payment: self.payment_port },
-            given: self.given.read()?,
+            existing: self.existing.read()?,
             jaeger: self
                 .jaeger
                 .filter(|program| !program.as_os_str().is_empty())

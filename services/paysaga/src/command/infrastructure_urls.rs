@@ -1,15 +1,15 @@
-//! The options that name infrastructure that is there already.
+//! The options that name a broker and databases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use local_stack::stack::plan::Given;
+use local_stack::stack::plan::InfrastructureUrls;
 
-/// Infrastructure that is there already.
+/// A broker and databases.
 #[derive(Args)]
-pub(super) struct GivenInfrastructure {
+pub(super) struct InfrastructureOptions {
     /// RabbitMQ: amqp://…, or one for each node with commas between them (other users see command lines; prefer the variable or the file)
     #[arg(long, value_name = "URL", env = "RABBITMQ_URL", hide_env_values = true)]
     rabbitmq_url: Option<String>,
@@ -35,31 +35,38 @@ pub(super) struct GivenInfrastructure {
     payment_database_url_file: Option<PathBuf>,
 }
 
-impl GivenInfrastructure {
+impl InfrastructureOptions {
     /// Reads the files.
-    pub(super) fn read(self) -> anyhow::Result<Given> {
-        Ok(Given {
-            rabbitmq_url: value(self.rabbitmq_url, self.rabbitmq_url_file.as_deref())?,
-            order_database_url: value(self.order_database_url, self.order_database_url_file.as_deref())?,
+    pub(super) fn read(&self) -> anyhow::Result<InfrastructureUrls> {
+        Ok(InfrastructureUrls {
+            rabbitmq_url: value(self.rabbitmq_url.as_deref(), self.rabbitmq_url_file.as_deref())?,
+            order_database_url: value(
+                self.order_database_url.as_deref(),
+                self.order_database_url_file.as_deref(),
+            )?,
             payment_database_url: value(
-                self.payment_database_url,
+                self.payment_database_url.as_deref(),
                 self.payment_database_url_file.as_deref(),
             )?,
         })
     }
 }
 
-/// The value itself, or what the file holds; an empty one is none, as in the services.
-fn value(direct: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
-    let read =
-        |file: &Path| fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
-    let value = direct.map_or_else(|| file.map(read).transpose(), |direct| Ok(Some(direct)))?;
-    Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
+/// The value itself, or the content of the file; an empty one is none, as in the services.
+fn value(direct: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let value = match (direct, file) {
+        (Some(direct), _) => direct.to_owned(),
+        (None, Some(file)) => {
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
 }
 
-impl std::fmt::Debug for GivenInfrastructure {
+impl std::fmt::Debug for InfrastructureOptions {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("GivenInfrastructure(…)")
+        formatter.write_str("InfrastructureOptions(…)")
     }
 }
 
@@ -73,8 +80,8 @@ mod tests {
         let file = folder.path().join("url");
         fs::write(&file, "amqp://broker\n").unwrap();
         assert_eq!(value(None, Some(&file)).unwrap().unwrap(), "amqp://broker");
-        assert_eq!(value(Some("amqp://other".to_owned()), None).unwrap().unwrap(), "amqp://other");
-        assert_eq!(value(Some(String::new()), None).unwrap(), None);
+        assert_eq!(value(Some("amqp://other"), None).unwrap().unwrap(), "amqp://other");
+        assert_eq!(value(Some(""), None).unwrap(), None);
         assert!(value(None, Some(Path::new("/nowhere"))).is_err());
     }
 }
