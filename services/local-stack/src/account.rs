@@ -21,7 +21,7 @@ impl Account {
     }
 
     /// Makes this account the owner of a file or directory.
-    pub(crate) fn own(self, path: &Path) -> io::Result<()> {
+    pub(crate) fn make_owner_of(self, path: &Path) -> io::Result<()> {
         chown(path, Some(self.user), Some(self.group))
     }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_found_by_name_and_has_a_default() {
+    fn the_account_is_found_by_name_and_has_default_ids() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nnobody:x:99:98:nobody:/:/sbin/nologin\n";
         assert_eq!(Account::nobody_in(passwd), Account { user: 99, group: 98 });
         assert_eq!(Account::nobody_in("root:x:0:0::/root:/bin/sh"), Account { user: 65_534, group: 65_534 });

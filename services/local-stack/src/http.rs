@@ -17,13 +17,13 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// A client for plain HTTP on the loopback address, past every proxy, with a deadline of 5 s for an answer.
+/// A client for plain HTTP on the loopback address, without a proxy, with a deadline of 5 s for an answer.
 pub fn client() -> Result<Client, ClientError> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    Ok(plain_builder()?.timeout(PATIENCE).build()?)
+    const TIMEOUT: Duration = Duration::from_secs(5);
+    Ok(plain_builder()?.timeout(TIMEOUT).build()?)
 }
 
-/// Makes clients for plain HTTP, past every proxy. They need no certificates on this machine.
+/// Makes clients for plain HTTP, without a proxy. They need no certificates on this machine.
 pub fn plain_builder() -> Result<ClientBuilder, ClientError> {
     // reqwest wants a TLS set-up even for plain HTTP, and takes the process-wide one unless it is given its own.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

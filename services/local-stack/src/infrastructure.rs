@@ -13,7 +13,7 @@ use crate::rabbitmq::{self, RabbitMq, RabbitMqError};
 /// Both servers in one data directory.
 #[derive(Debug)]
 pub struct Infrastructure {
-    // Dropped in this order: the servers end before their directory goes.
+    // Dropped in this order: the servers end before their directory is removed.
     /// The database server.
     pub postgres: Postgres,
     /// The broker.
@@ -22,7 +22,7 @@ pub struct Infrastructure {
     pub directory: Directory,
 }
 
-/// Everything somebody in another process needs to use the servers. Holds passwords.
+/// Everything that another process needs to use the servers. Holds passwords.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Description {
     /// The data directory.
@@ -63,7 +63,7 @@ pub struct RabbitMqDescription {
     pub pid_file: PathBuf,
 }
 
-/// The servers can't be set up or do not do what they should.
+/// The servers can't be set up, started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum InfrastructureError {
     /// The data directory.
@@ -103,8 +103,8 @@ impl Infrastructure {
         Ok(())
     }
 
-    /// Stops both, and whatever else still runs in the directory: in order if the directory is kept, at once if it
-    /// goes. May be dropped half-way and followed by [`Infrastructure::kill`].
+    /// Stops both, and what else still runs in the directory: in order if the directory is kept, at once if it is
+    /// ephemeral. May be dropped half-way and followed by [`Infrastructure::kill`].
     pub async fn stop(&mut self) -> Result<(), InfrastructureError> {
         let Self { postgres, rabbitmq, directory } = self;
         let ephemeral = directory.is_ephemeral();
@@ -124,7 +124,7 @@ impl Infrastructure {
         Ok(rabbitmq?)
     }
 
-    /// Waits until one of them ends without having been asked to.
+    /// Waits until one of them ends without having been stopped.
     pub async fn ended(&mut self) -> ProcessError {
         tokio::select! {
             ended = self.postgres.ended() => ended,
@@ -132,7 +132,7 @@ impl Infrastructure {
         }
     }
 
-    /// What somebody else needs to use them.
+    /// What another process needs to use them.
     #[must_use]
     pub fn description(&self) -> Description {
         let Self { postgres, rabbitmq, directory } = self;

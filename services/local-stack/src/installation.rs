@@ -59,19 +59,19 @@ pub struct RabbitMqPrograms {
 
 /// The command that every program is started through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entrance {
+pub(crate) struct Wrapper {
     /// Its program.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Its first arguments. The options of `setpriv` come next.
-    pub arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
-/// A program that is needed and not there.
+/// A program that is needed and not installed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{what} is not installed (looked for {program} in {places}); on Debian: apt-get install --no-install-recommends {package}"
 )]
-pub struct Missing {
+pub struct NotInstalled {
     what: &'static str,
     program: &'static str,
     places: &'static str,
@@ -112,7 +112,7 @@ impl Installation {
 
     /// PostgreSQL from `PATH`, else the newest of Debian's `/usr/lib/postgresql/*/bin`: Debian keeps the server
     /// off `PATH` because several generations may be installed side by side.
-    pub fn postgres(&self) -> Result<PostgresPrograms, Missing> {
+    pub fn postgres(&self) -> Result<PostgresPrograms, NotInstalled> {
         let mut folders = self.search_path.clone();
         folders.extend(self.debian_postgres_folders());
         folders
@@ -121,8 +121,8 @@ impl Installation {
                 initdb: folder.join("initdb"),
                 postgres: folder.join("postgres"),
             })
-            .find(|programs| self.has(&programs.initdb) && self.has(&programs.postgres))
-            .ok_or(Missing {
+            .find(|programs| self.has_program(&programs.initdb) && self.has_program(&programs.postgres))
+            .ok_or(NotInstalled {
                 what: "PostgreSQL",
                 program: "initdb and postgres",
                 places: "PATH and /usr/lib/postgresql/*/bin",
@@ -130,44 +130,44 @@ impl Installation {
             })
     }
 
-    /// RabbitMQ from a folder that somebody put on `PATH` (Nix, an installation of their own), else from Debian's own
-    /// folder, else from wherever it is on `PATH`. The order matters twice. What Debian has on `PATH` is a wrapper that
-    /// refuses ordinary users and, as root, changes to the system's `rabbitmq` account. And the server takes Erlang from
-    /// `PATH`: Debian's server must not meet Nix's Erlang.
-    pub fn rabbitmq(&self) -> Result<RabbitMqPrograms, Missing> {
-        let missing = |program| Missing {
+    /// RabbitMQ from a folder that was added to `PATH` (by Nix, by hand), else from Debian's own folder, else from any
+    /// folder on `PATH`. The order matters twice. What Debian has on `PATH` is a script that refuses ordinary users and,
+    /// as root, changes to the system's `rabbitmq` account. And the server takes Erlang from `PATH`: Debian's server must
+    /// not run on Nix's Erlang.
+    pub fn rabbitmq(&self) -> Result<RabbitMqPrograms, NotInstalled> {
+        let missing = |program| NotInstalled {
             what: "RabbitMQ",
             program,
             places: "/usr/lib/rabbitmq/bin and PATH",
             package: "rabbitmq-server",
         };
         let of_the_system = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
-        let put_there = self.search_path.iter().filter(|folder| !of_the_system.contains(folder));
-        let mut folders: Vec<PathBuf> = put_there.cloned().collect();
+        let added = self.search_path.iter().filter(|folder| !of_the_system.contains(folder));
+        let mut folders: Vec<PathBuf> = added.cloned().collect();
         folders.push(PathBuf::from("/usr/lib/rabbitmq/bin"));
         folders.extend(self.search_path.clone());
         let (server, ctl) = folders
             .iter()
             .map(|folder| (folder.join("rabbitmq-server"), folder.join("rabbitmqctl")))
-            .find(|(server, ctl)| self.has(server) && self.has(ctl))
+            .find(|(server, ctl)| self.has_program(server) && self.has_program(ctl))
             .ok_or_else(|| missing("rabbitmq-server and rabbitmqctl"))?;
         let epmd = self
             .on_path("epmd")
-            .or_else(|| Some(PathBuf::from("/usr/lib/erlang/bin/epmd")).filter(|epmd| self.has(epmd)))
+            .or_else(|| Some(PathBuf::from("/usr/lib/erlang/bin/epmd")).filter(|epmd| self.has_program(epmd)))
             .ok_or_else(|| missing("Erlang's epmd"))?;
         Ok(RabbitMqPrograms { server, ctl, epmd })
     }
 
-    /// The way in: `setpriv` of util-linux, which ties a child's life to ours and drops privileges without unsafe
-    /// code; what a program of another system needs first is done before it.
-    pub fn entrance(&self) -> Result<Entrance, Missing> {
+    /// `setpriv` of util-linux, which has the kernel end a child with us and drops privileges without unsafe code;
+    /// before it what a program of another system needs.
+    pub(crate) fn wrapper(&self) -> Result<Wrapper, NotInstalled> {
         let setpriv = self.util_linux("setpriv")?;
         if self.root == Path::new("/") {
-            return Ok(Entrance { program: setpriv, arguments: Vec::new() });
+            return Ok(Wrapper { program: setpriv, arguments: Vec::new() });
         }
         let shell = ["--mount", "--", "/bin/sh", "-c", WITH_OTHER_USR].map(OsString::from);
         let paths = [self.root.join("usr"), setpriv].map(OsString::from);
-        Ok(Entrance {
+        Ok(Wrapper {
             program: Self::of_this_machine().util_linux("unshare")?,
             arguments: shell.into_iter().chain(paths).collect(),
         })
@@ -180,32 +180,35 @@ impl Installation {
         env::join_paths(&self.search_path).unwrap_or_default()
     }
 
-    fn util_linux(&self, program: &'static str) -> Result<PathBuf, Missing> {
-        let missing = Missing { what: program, program, places: "PATH", package: "util-linux" };
+    fn util_linux(&self, program: &'static str) -> Result<PathBuf, NotInstalled> {
+        let missing = NotInstalled { what: program, program, places: "PATH", package: "util-linux" };
         self.on_path(program).ok_or(missing)
     }
 
     /// The first executable of that name on the search path.
     #[must_use]
     pub fn on_path(&self, program: &str) -> Option<PathBuf> {
-        self.search_path.iter().map(|folder| folder.join(program)).find(|candidate| self.has(candidate))
+        self.search_path
+            .iter()
+            .map(|folder| folder.join(program))
+            .find(|candidate| self.has_program(candidate))
     }
 
     /// Whether there is such a program.
-    fn has(&self, program: &Path) -> bool {
-        fs::metadata(self.place_of(program))
+    fn has_program(&self, program: &Path) -> bool {
+        fs::metadata(self.path_on_this_machine(program))
             .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     }
 
     /// Where on this machine a path of the installation is.
-    fn place_of(&self, path: &Path) -> PathBuf {
+    fn path_on_this_machine(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// `/usr/lib/postgresql/<generation>/bin`, newest first.
     fn debian_postgres_folders(&self) -> Vec<PathBuf> {
         let folder = Path::new("/usr/lib/postgresql");
-        let Ok(entries) = fs::read_dir(self.place_of(folder)) else {
+        let Ok(entries) = fs::read_dir(self.path_on_this_machine(folder)) else {
             return Vec::new();
         };
         let mut generations: Vec<(u32, PathBuf)> = entries
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn debians_wrapper_on_path_is_never_taken_for_the_server() {
+    fn debians_script_on_path_is_never_taken_for_the_server() {
         let (_root, machine) = machine(
             &[
                 "usr/sbin/rabbitmq-server",
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rabbitmq_that_was_put_on_path_comes_before_debians() {
+    fn a_rabbitmq_that_was_added_to_path_comes_before_debians() {
         let (_root, machine) = machine(
             &[
                 "nix/bin/rabbitmq-server",
@@ -331,10 +334,10 @@ mod tests {
     #[test]
     fn programs_of_another_system_see_its_usr_and_start_through_its_setpriv() {
         let (root, machine) = machine(&["usr/bin/setpriv"], &["/usr/bin"]);
-        let Entrance { program, arguments } = machine.entrance().unwrap();
+        let Wrapper { program, arguments } = machine.wrapper().unwrap();
         assert!(program.ends_with("unshare"));
         assert_eq!(arguments[5..], [root.path().join("usr"), PathBuf::from("/usr/bin/setpriv")]);
-        let own = Installation::of_this_machine().entrance().unwrap();
+        let own = Installation::of_this_machine().wrapper().unwrap();
         assert!(own.program.ends_with("setpriv") && own.arguments.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Jaeger, if there is one. Nothing depends on it.
+//! A private Jaeger, if one is installed. Nothing depends on it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use crate::directory::Directory;
 use crate::http;
 use crate::installation::Installation;
 use crate::ports::{Port, PortError};
-use crate::process::{Ending, Process, ProcessError, StopSignal, Stopped};
+use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
 use crate::secret::write_private;
 
 const NAME: &str = "Jaeger";
-const ENDING: Ending = Ending {
+const STOP_POLICY: StopPolicy = StopPolicy {
     signal: StopSignal::Terminate,
-    patience: Duration::from_secs(10),
-    orphaned: StopSignal::Terminate,
+    timeout: Duration::from_secs(10),
+    parent_death_signal: StopSignal::Terminate,
 };
 /// Jaeger's usual ports, taken when they are free so that its address is the one in every tutorial.
 const USUAL_UI: u16 = 16_686;
@@ -63,7 +63,7 @@ impl Jaeger {
     /// Starts Jaeger and waits until it answers. If pages were built next to the program (`jaeger-ui/`), they are
     /// served instead of the placeholder in it.
     pub async fn start(program: &Path, directory: &Directory) -> Result<Self, JaegerError> {
-        const PATIENCE: Duration = Duration::from_secs(30);
+        const TIMEOUT: Duration = Duration::from_secs(30);
         let usual_or_free = |usual| Port::claim_number(usual).map_or_else(Port::claim, Ok);
         let (ui, otlp, grpc) = (usual_or_free(USUAL_UI)?, usual_or_free(USUAL_OTLP)?, Port::claim()?);
         let pages = program.parent().map(|folder| folder.join("jaeger-ui")).filter(|pages| pages.is_dir());
@@ -73,7 +73,7 @@ impl Jaeger {
             .map_err(|source| JaegerError::Configuration { path: path.clone(), source })?;
         let process = directory
             .launcher()
-            .program(NAME, program, ENDING, None)
+            .program(NAME, program, STOP_POLICY, None)
             .env("HOME", directory.jaeger())
             // It would trace itself too, to a gRPC port that is closed here, and try for 10 s when it stops.
             .env("OTEL_TRACES_SAMPLER", "always_off")
@@ -87,7 +87,7 @@ impl Jaeger {
             let answer = http.get(&services).send().await.and_then(reqwest::Response::error_for_status);
             answer.map(drop).map_err(|error| error.to_string())
         };
-        jaeger.process.ready(PATIENCE, answers).await?;
+        jaeger.process.ready(TIMEOUT, answers).await?;
         Ok(jaeger)
     }
 
@@ -103,7 +103,7 @@ impl Jaeger {
         format!("http://127.0.0.1:{}", self.otlp.number())
     }
 
-    /// Waits until it ends without having been asked to.
+    /// Waits until it ends without having been stopped.
     pub async fn ended(&mut self) -> ProcessError {
         self.process.ended().await
     }

@@ -9,7 +9,7 @@
 //! - [`postgres`], [`rabbitmq`], [`jaeger`], [`services`]: how each of them is started.
 //! - [`directory`]: the data directory. [`installation`]: where the servers' programs are.
 //! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs.
-//! - [`progress`]: what the caller is told meanwhile.
+//! - [`progress`]: what is reported to the caller meanwhile.
 
 mod account;
 pub mod directory;

@@ -1,4 +1,4 @@
-//! What happens while a stack starts, runs and stops, as its caller is told.
+//! How what happens while a stack starts, runs and stops is reported to the caller.
 
 /// Shows progress to the person who waits.
 pub trait Progress {
@@ -12,7 +12,7 @@ pub trait Progress {
     fn message(&self, line: &str);
 }
 
-/// A step under way. One that is dropped instead of ended has failed; the error that follows tells why.
+/// A step under way. One that is dropped instead of ended has failed; the error that is returned has the reason.
 pub trait Step {
     /// Shows what the step waits for.
     fn waits_for(&self, what: &str);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A password. It never shows in debug output; [`Password::expose`] is where it gets out.
+/// A password. It never shows in debug output; only [`Password::expose`] gives it away.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(String);

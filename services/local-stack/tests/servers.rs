@@ -1,4 +1,4 @@
-//! The private servers in the hands of a test: crashes, restarts, roles.
+//! The private servers, as a test uses them: crashes, restarts, roles.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -75,7 +75,7 @@ async fn a_cluster_goes_on_without_each_of_its_nodes_in_turn() {
         let name = format!("made without node {killed}");
         endpoints[(killed + 1) % SIZE].create_vhost(&name).await.unwrap();
         node.start().await.unwrap();
-        node.sees(SIZE).await.unwrap();
+        node.wait_for_cluster_of(SIZE).await.unwrap();
         endpoints[killed].delete_vhost(&name).await.unwrap();
     }
     rabbitmq.discard().await.unwrap();
@@ -127,17 +127,17 @@ async fn a_role_gets_into_its_own_database_only_and_is_no_superuser() {
 
 #[tokio::test]
 async fn a_panic_leaves_no_server_and_no_directory() {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     let mut task = tokio::task::JoinSet::new();
     task.spawn(async move {
         let installation = Installation::of_this_machine();
         let directory = Directory::ephemeral(&installation).await.unwrap();
         let mut postgres = Postgres::prepare(&installation, &directory).unwrap();
         postgres.start().await.unwrap();
-        tell.send((directory.path().to_owned(), postgres.data())).unwrap();
+        sender.send((directory.path().to_owned(), postgres.data())).unwrap();
         panic!("on purpose");
     });
-    let (directory, data) = told.await.unwrap();
+    let (directory, data) = receiver.await.unwrap();
     assert!(task.join_next().await.unwrap().unwrap_err().is_panic());
     wait_until_no_process_of(&[&directory, &data]);
     assert!(!directory.exists() && !data.exists());

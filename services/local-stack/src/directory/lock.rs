@@ -1,4 +1,4 @@
-//! One `paysaga` at a time in a data directory.
+//! One process at a time uses a data directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -18,7 +18,7 @@ pub enum LockError {
     InUse {
         /// The directory.
         directory: PathBuf,
-        /// The other's process id.
+        /// The process id of the other.
         holder: String,
     },
     /// The lock file can't be used.
@@ -37,14 +37,14 @@ impl Lock {
         directory.join(NAME).exists()
     }
 
-    /// Takes the lock of a directory, or learns who holds it.
+    /// Takes the lock of a directory; the error names the process that holds it.
     pub(super) fn take(directory: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { directory: directory.to_owned(), source };
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(directory.join(NAME));
         let mut file = file.map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Self::sign(file).map_err(failed),
+            Ok(()) => Self::write_process_id(file).map_err(failed),
             Err(TryLockError::Error(source)) => Err(failed(source)),
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -54,16 +54,16 @@ impl Lock {
         }
     }
 
-    /// Takes the lock of a directory that has one which nobody holds. Makes none: a directory without its lock is just
-    /// being removed by somebody else.
+    /// Takes a lock that exists and is not held. Creates none: a directory without its lock is being removed by another
+    /// process.
     pub(super) fn take_abandoned(directory: &Path) -> Option<Self> {
         let file = OpenOptions::new().read(true).write(true).open(directory.join(NAME)).ok()?;
         file.try_lock().ok()?;
-        Self::sign(file).ok()
+        Self::write_process_id(file).ok()
     }
 
-    /// Writes our process id into the file, for whoever finds it locked.
-    fn sign(mut file: File) -> io::Result<Self> {
+    /// Writes our process id into the file, for the error message of a process that finds it locked.
+    fn write_process_id(mut file: File) -> io::Result<Self> {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
@@ -73,8 +73,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // In so many words: closing the file would leave it locked for as long as a child that another thread is just
-        // starting still has a copy of it.
+        // Explicitly: closing the file would leave it locked while a child that another thread is just starting still
+        // has a copy of it.
         let _ = self.0.set_len(0);
         let _ = self.0.unlock();
     }

@@ -1,4 +1,4 @@
-//! The data directory: everything the private servers write, held by one `paysaga` at a time.
+//! The data directory: everything the private servers write, used by one process at a time.
 //!
 //! ```text
 //! .paysaga/
@@ -23,10 +23,10 @@ use rustix::process::geteuid;
 use uuid::Uuid;
 
 use crate::account::{self, Account};
-use crate::installation::{Installation, Missing};
+use crate::installation::{Installation, NotInstalled};
 use crate::process::launcher::Launcher;
 use crate::process::leftovers::{self, DataPaths};
-use crate::process::{Ending, StopSignal};
+use crate::process::{StopPolicy, StopSignal};
 use lock::Lock;
 
 pub use lock::LockError;
@@ -40,7 +40,7 @@ pub struct Directory {
     postgres: PathBuf,
     launcher: Launcher,
     ephemeral: bool,
-    // Last, so that it is given back when everything else of the directory is done with.
+    // Last, so that it is released when everything else of the directory is done with.
     _lock: Lock,
 }
 
@@ -53,7 +53,7 @@ pub enum DirectoryError {
     /// It exists and holds something else.
     #[error("{0} is neither empty nor a data directory of paysaga; choose another with --directory")]
     NotOurs(PathBuf),
-    /// A directory that we would have to trust belongs to somebody else.
+    /// A directory that we would have to trust belongs to another user.
     #[error("{0} belongs to another user; remove it first")]
     Foreign(PathBuf),
     /// A file operation failed.
@@ -68,12 +68,12 @@ pub enum DirectoryError {
     },
     /// A program that everything needs is missing.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    NotInstalled(#[from] NotInstalled),
 }
 
 impl Directory {
-    /// Opens a directory that stays, making it if need be. Processes that a killed run left in it are ended first.
-    pub async fn keep(path: &Path, installation: &Installation) -> Result<Self, DirectoryError> {
+    /// Opens a directory that is kept, creating it if need be. Processes that a killed run left in it are ended first.
+    pub async fn persistent(path: &Path, installation: &Installation) -> Result<Self, DirectoryError> {
         let known = Lock::is_in(path);
         let occupied = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
         if occupied && !known {
@@ -83,19 +83,19 @@ impl Directory {
         let path = path.canonicalize().map_err(failed("find", path))?;
         let lock = Lock::take(&path)?;
         if !known {
-            // What a directory of the same name left elsewhere went with it.
-            remove(&elsewhere(&path))?;
+            // A directory of this name that was deleted may have left its PostgreSQL data outside.
+            remove(&external_postgres(&path))?;
         }
         Self::open(path, lock, installation, false).await
     }
 
-    /// Makes a directory below the system's temporary one that goes when this value is dropped. Those that killed
-    /// runs left there are removed on the way.
+    /// Creates a directory below the system's temporary one that is removed when this value is dropped. Those that killed
+    /// runs left there are removed first.
     pub async fn ephemeral(installation: &Installation) -> Result<Self, DirectoryError> {
         let parent = env::temp_dir();
         let parent = parent.canonicalize().map_err(failed("find", &parent))?;
         remove_abandoned(&parent).await?;
-        // Locked under a name that nobody looks for, then renamed: it is never seen without its lock.
+        // Locked under a hidden name, then renamed: it is never visible without its lock.
         let id = Uuid::new_v4().simple().to_string();
         let hidden = parent.join(format!(".{EPHEMERAL_PREFIX}{id}"));
         let path = parent.join(format!("{EPHEMERAL_PREFIX}{id}"));
@@ -113,14 +113,14 @@ impl Directory {
     ) -> Result<Self, DirectoryError> {
         let launcher = Launcher::new(installation, &path)?;
         let postgres = match Account::without_privileges() {
-            Some(account) if !can_reach(account, &launcher, &path).await => elsewhere(&path),
+            Some(account) if !can_reach(account, &launcher, &path).await => external_postgres(&path),
             _ => path.join("postgres"),
         };
         let directory = Self { path, postgres, launcher, ephemeral, _lock: lock };
         directory.stop_leftovers().await?;
         create_passable(&directory.postgres)?;
-        if directory.postgres_is_elsewhere() {
-            made_by_us(&directory.postgres)?;
+        if directory.postgres_is_external() {
+            ensure_ours(&directory.postgres)?;
         }
         directory.begin_logs()?;
         for folder in [directory.rabbitmq(), directory.jaeger()] {
@@ -135,7 +135,7 @@ impl Directory {
         &self.path
     }
 
-    /// Whether everything in it goes when this value is dropped.
+    /// Whether everything in it is removed when this value is dropped.
     #[must_use]
     pub fn is_ephemeral(&self) -> bool {
         self.ephemeral
@@ -166,9 +166,9 @@ impl Directory {
         self.postgres.join("data")
     }
 
-    /// Whether PostgreSQL's part had to go elsewhere.
+    /// Whether PostgreSQL's part is outside the directory.
     #[must_use]
-    pub fn postgres_is_elsewhere(&self) -> bool {
+    pub fn postgres_is_external(&self) -> bool {
         !self.postgres.starts_with(&self.path)
     }
 
@@ -219,14 +219,19 @@ impl Drop for Directory {
     }
 }
 
-/// Asked of the kernel rather than worked out from modes, so that it holds with ACLs and mounts too.
+/// The kernel decides, not a comparison of modes, so that ACLs and mounts count too.
 async fn can_reach(account: Account, launcher: &Launcher, directory: &Path) -> bool {
-    let ending = Ending { signal: StopSignal::Kill, patience: Duration::ZERO, orphaned: StopSignal::Kill };
-    let test = launcher.program("test", Path::new("test"), ending, Some(account));
+    let stop_policy = StopPolicy {
+        signal: StopSignal::Kill,
+        timeout: Duration::ZERO,
+        parent_death_signal: StopSignal::Kill,
+    };
+    let test = launcher.program("test", Path::new("test"), stop_policy, Some(account));
     test.arg("-x").arg(directory).run().await.is_ok()
 }
 
-fn elsewhere(directory: &Path) -> PathBuf {
+/// PostgreSQL's part outside the directory.
+fn external_postgres(directory: &Path) -> PathBuf {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, directory.as_os_str().as_encoded_bytes());
     Path::new("/var/tmp").join(format!("paysaga-postgres-{}", name.simple()))
 }
@@ -246,14 +251,14 @@ fn create(path: &Path, mode: u32) -> Result<(), DirectoryError> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(failed("create", path))
 }
 
-/// In /var/tmp somebody else may have made it first, to read or change what we put there.
-fn made_by_us(path: &Path) -> Result<(), DirectoryError> {
-    let made = fs::symlink_metadata(path).map_err(failed("look at", path))?;
-    let ours = made.is_dir() && made.uid() == geteuid().as_raw();
+/// In /var/tmp another user may have created it first, to read or change what we put there.
+fn ensure_ours(path: &Path) -> Result<(), DirectoryError> {
+    let metadata = fs::symlink_metadata(path).map_err(failed("inspect", path))?;
+    let ours = metadata.is_dir() && metadata.uid() == geteuid().as_raw();
     if ours { Ok(()) } else { Err(DirectoryError::Foreign(path.to_owned())) }
 }
 
-/// Removes the ephemeral directories of runs that were killed: ours, and locked by nobody.
+/// Removes the ephemeral directories of runs that were killed: those of our user that are not locked.
 async fn remove_abandoned(parent: &Path) -> Result<(), DirectoryError> {
     let entries = fs::read_dir(parent).map_err(failed("list", parent))?;
     for entry in entries.filter_map(Result::ok) {
@@ -264,7 +269,7 @@ async fn remove_abandoned(parent: &Path) -> Result<(), DirectoryError> {
             continue;
         }
         let Some(_lock) = Lock::take_abandoned(&path) else { continue };
-        let postgres = elsewhere(&path);
+        let postgres = external_postgres(&path);
         for data in [path.join("postgres/data"), postgres.join("data")] {
             let paths = DataPaths { directory: &path, postgres_data: &data };
             leftovers::stop(paths).await.map_err(failed("look for processes of", &path))?;
@@ -291,26 +296,26 @@ pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 mod tests {
     use super::*;
 
-    async fn keep(path: &Path) -> Result<Directory, DirectoryError> {
-        Directory::keep(path, &Installation::of_this_machine()).await
+    async fn open(path: &Path) -> Result<Directory, DirectoryError> {
+        Directory::persistent(path, &Installation::of_this_machine()).await
     }
 
     #[tokio::test]
-    async fn a_directory_has_one_user_at_a_time_and_the_second_learns_who() {
+    async fn a_directory_is_used_by_one_process_at_a_time_and_the_error_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
-        let first = keep(&path).await.unwrap();
-        let refusal = keep(&path).await.unwrap_err().to_string();
+        let first = open(&path).await.unwrap();
+        let refusal = open(&path).await.unwrap_err().to_string();
         assert!(refusal.ends_with(&format!("(process {})", std::process::id())), "{refusal}");
         drop(first);
-        keep(&path).await.unwrap();
+        open(&path).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_directory_with_somebody_elses_files_is_left_alone() {
+    async fn a_directory_with_other_files_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "").unwrap();
-        assert!(matches!(keep(folder.path()).await, Err(DirectoryError::NotOurs(_))));
+        assert!(matches!(open(folder.path()).await, Err(DirectoryError::NotOurs(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -319,16 +324,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data");
         for run in ["one", "two", "three"] {
-            let directory = keep(&path).await.unwrap();
+            let directory = open(&path).await.unwrap();
             fs::write(directory.log("order"), run).unwrap();
         }
-        let last = keep(&path).await.unwrap();
+        let last = open(&path).await.unwrap();
         assert!(!last.log("order").exists());
         assert_eq!(fs::read_to_string(path.join("log.previous/order.log")).unwrap(), "three");
     }
 
     #[tokio::test]
-    async fn an_ephemeral_directory_goes_with_its_value() {
+    async fn an_ephemeral_directory_is_removed_when_its_value_is_dropped() {
         let directory = Directory::ephemeral(&Installation::of_this_machine()).await.unwrap();
         let path = directory.path().to_owned();
         assert!(path.is_dir());
@@ -337,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_ephemeral_directories_that_nobody_holds_are_removed() {
+    async fn only_ephemeral_directories_that_are_not_locked_are_removed() {
         let parent = tempfile::tempdir().unwrap();
         let folder = |name: &str| {
             let path = parent.path().join(name);

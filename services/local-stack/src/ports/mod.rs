@@ -21,7 +21,7 @@ pub struct Port {
     _claim: UnixListener,
 }
 
-/// No port could be had.
+/// No port could be claimed.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// Every port tried was in use.
@@ -80,8 +80,7 @@ impl Port {
 }
 
 /// Whether nothing listens on this port of 127.0.0.1 (or on all addresses).
-#[must_use]
-pub fn is_free(port: u16) -> bool {
+fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 

@@ -48,13 +48,13 @@ impl Endpoint {
             .await
     }
 
-    /// Removes a database, disconnecting whoever uses it.
+    /// Removes a database, closing every connection to it.
     pub async fn drop_database(&self, name: &str) -> Result<(), DatabaseError> {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(name));
         self.execute(format!("remove the database {name}"), statement).await
     }
 
-    /// Sees to it that there is a role `name` with this password, and a database `name` that it owns and that no
+    /// Ensures that there is a role `name` with this password, and a database `name` that it owns and that no
     /// other role may connect to.
     pub async fn ensure_owned_database(&self, name: &str, password: &Password) -> Result<(), DatabaseError> {
         let action = || format!("set up the database {name} and its role");
@@ -94,11 +94,11 @@ impl Endpoint {
 
     /// Succeeds when the server answers a query.
     pub(super) async fn ping(&self) -> Result<(), DatabaseError> {
-        const PATIENCE: Duration = Duration::from_secs(5);
+        const TIMEOUT: Duration = Duration::from_secs(5);
         let asked = async { self.execute("ask PostgreSQL".to_owned(), "SELECT 1".to_owned()).await };
         let late =
             |_| DatabaseError { action: "ask PostgreSQL".to_owned(), source: sqlx::Error::PoolTimedOut };
-        tokio::time::timeout(PATIENCE, asked).await.map_err(late)?
+        tokio::time::timeout(TIMEOUT, asked).await.map_err(late)?
     }
 
     async fn execute(&self, action: String, statement: String) -> Result<(), DatabaseError> {
@@ -127,7 +127,7 @@ fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A quoted string, whatever `standard_conforming_strings` says as long as there is no backslash in it.
+/// A quoted string, with any `standard_conforming_strings` as long as there is no backslash in it.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -9,21 +9,21 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::directory::Directory;
-use crate::installation::{Installation, Missing, PostgresPrograms};
+use crate::installation::{Installation, NotInstalled, PostgresPrograms};
 use crate::ports::{Port, PortError};
 use crate::process::launcher::{Launcher, Program};
 use crate::process::leftovers;
-use crate::process::{Ending, Process, ProcessError, StopSignal, Stopped};
+use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
 use crate::secret::{Password, PasswordError};
 
 pub use databases::{DatabaseError, Endpoint};
 
 const NAME: &str = "PostgreSQL";
 const SUPERUSER: &str = "admin";
-const ENDING: Ending = Ending {
+const STOP_POLICY: StopPolicy = StopPolicy {
     signal: StopSignal::Interrupt,
-    patience: Duration::from_secs(15),
-    orphaned: StopSignal::Interrupt,
+    timeout: Duration::from_secs(15),
+    parent_death_signal: StopSignal::Interrupt,
 };
 
 /// A PostgreSQL server with its own data, port and passwords. It listens on 127.0.0.1 only.
@@ -39,12 +39,12 @@ pub struct Postgres {
     _port: Port,
 }
 
-/// The server can't be set up or does not do what it should.
+/// The server can't be set up, started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// It is not installed.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    NotInstalled(#[from] NotInstalled),
     /// No port for it.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -86,7 +86,7 @@ impl Postgres {
     /// Starts the server, making its data directory the first time, and waits until it answers queries. If this
     /// is dropped half-way, [`Postgres::stop`] still stops what was started.
     pub async fn start(&mut self) -> Result<(), PostgresError> {
-        const PATIENCE: Duration = Duration::from_mins(1);
+        const TIMEOUT: Duration = Duration::from_mins(1);
         if !self.data().exists() {
             self.make_data_directory().await?;
         }
@@ -96,15 +96,13 @@ impl Postgres {
             .arg(self.data())
             .args(["-p", &self.endpoint.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1"])
-            // Nobody uses a socket file, and its path would have to stay below 107 bytes.
+            // No client uses a socket file, and its path would have to stay below 107 bytes.
             .args(["-c", "unix_socket_directories="])
             // Room for a pool of every service of every test that runs at the same time.
             .args(["-c", "max_connections=300"]);
         let process = self.process.insert(server.spawn(&self.log)?);
         let endpoint = &self.endpoint;
-        process
-            .ready(PATIENCE, || async { endpoint.ping().await.map_err(|error| error.to_string()) })
-            .await?;
+        process.ready(TIMEOUT, || async { endpoint.ping().await.map_err(|error| error.to_string()) }).await?;
         Ok(())
     }
 
@@ -135,7 +133,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Waits until the server ends without having been asked to. Never comes back while it is stopped.
+    /// Waits until the server ends without having been stopped. Pending while it is stopped.
     pub async fn ended(&mut self) -> ProcessError {
         match &mut self.process {
             Some(process) => process.ended().await,
@@ -143,7 +141,7 @@ impl Postgres {
         }
     }
 
-    /// Where and as whom to connect.
+    /// Address and superuser.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -168,7 +166,7 @@ impl Postgres {
     }
 
     fn program(&self, path: &Path) -> Program {
-        self.launcher.program(NAME, path, ENDING, self.account).env("LC_ALL", "C.UTF-8")
+        self.launcher.program(NAME, path, STOP_POLICY, self.account).env("LC_ALL", "C.UTF-8")
     }
 
     /// Made under another name and renamed when it is complete: an interrupted `initdb` is simply done again.
@@ -198,8 +196,8 @@ impl Postgres {
         fs::create_dir(unfinished)?;
         crate::secret::write_private(password_file, self.endpoint.password.expose())?;
         if let Some(account) = self.account {
-            account.own(unfinished)?;
-            account.own(password_file)?;
+            account.make_owner_of(unfinished)?;
+            account.make_owner_of(password_file)?;
         }
         Ok(())
     }

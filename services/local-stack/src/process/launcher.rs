@@ -7,16 +7,16 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::leftovers::MARK;
-use super::{Ending, Process, ProcessError, log, spawner};
+use super::{Process, ProcessError, StopPolicy, log, spawner};
 use crate::account::Account;
-use crate::installation::{Entrance, Installation, Missing};
+use crate::installation::{Installation, NotInstalled, Wrapper};
 
-/// Starts programs for one data directory, all in the same way: nothing but named variables in their
+/// Starts programs for one data directory, all in the same way: only the variables that they are given in their
 /// environment, no terminal, their own process group (so that Ctrl-C reaches us alone and we choose the order),
 /// and the mark of the directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Launcher {
-    entrance: Entrance,
+    wrapper: Wrapper,
     mark: PathBuf,
     search_path: OsString,
 }
@@ -26,15 +26,15 @@ pub(crate) struct Launcher {
 pub(crate) struct Program {
     name: &'static str,
     path: PathBuf,
-    ending: Ending,
+    stop_policy: StopPolicy,
     command: Command,
 }
 
 impl Launcher {
     /// Starts programs of `installation`, which carry `mark`, the data directory they belong to.
-    pub(crate) fn new(installation: &Installation, mark: &Path) -> Result<Self, Missing> {
-        let (entrance, search_path) = (installation.entrance()?, installation.search_path());
-        Ok(Self { entrance, mark: mark.to_owned(), search_path })
+    pub(crate) fn new(installation: &Installation, mark: &Path) -> Result<Self, NotInstalled> {
+        let (wrapper, search_path) = (installation.wrapper()?, installation.search_path());
+        Ok(Self { wrapper, mark: mark.to_owned(), search_path })
     }
 
     /// A program that runs as `account`, or as we do.
@@ -42,11 +42,13 @@ impl Launcher {
         &self,
         name: &'static str,
         path: &Path,
-        ending: Ending,
+        stop_policy: StopPolicy,
         account: Option<Account>,
     ) -> Program {
-        let mut command = Command::new(&self.entrance.program);
-        command.args(&self.entrance.arguments).arg(format!("--pdeathsig={}", ending.orphaned.name()));
+        let mut command = Command::new(&self.wrapper.program);
+        command
+            .args(&self.wrapper.arguments)
+            .arg(format!("--pdeathsig={}", stop_policy.parent_death_signal.name()));
         if let Some(Account { user, group }) = account {
             command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
         }
@@ -59,7 +61,7 @@ impl Launcher {
             .current_dir("/")
             .stdin(Stdio::null())
             .process_group(0);
-        Program { name, path: path.to_owned(), ending, command }
+        Program { name, path: path.to_owned(), stop_policy, command }
     }
 }
 
@@ -96,10 +98,10 @@ impl Program {
         let failed = |source| ProcessError::Log { log: log.to_owned(), source };
         let output = log::open(log).map_err(failed)?;
         self.command.stderr(output.try_clone().map_err(failed)?).stdout(output);
-        let Self { name, path, ending, command } = self;
+        let Self { name, path, stop_policy, command } = self;
         let child =
             spawner::spawn(command).map_err(|source| ProcessError::Start { name, program: path, source })?;
-        Ok(Process::new(name, ending, log.to_owned(), child))
+        Ok(Process::new(name, stop_policy, log.to_owned(), child))
     }
 
     /// Runs it to its end and returns what it printed; its failure is an error that holds its output.
@@ -108,7 +110,7 @@ impl Program {
         let Self { name, path, command, .. } = self;
         let child =
             spawner::spawn(command).map_err(|source| ProcessError::Start { name, program: path, source })?;
-        let output = child.wait_with_output().await.map_err(|source| ProcessError::Lost { name, source })?;
+        let output = child.wait_with_output().await.map_err(|source| ProcessError::Wait { name, source })?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
             return Ok(printed);
@@ -131,9 +133,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("env.log");
         let launcher = Launcher::new(&Installation::of_this_machine(), folder.path()).unwrap();
-        let patience = Duration::from_secs(10);
-        let ending = Ending { signal: StopSignal::Terminate, patience, orphaned: StopSignal::Terminate };
-        launcher.program("env", Path::new("env"), ending, None).spawn(&log).unwrap().ended().await;
+        let timeout = Duration::from_secs(10);
+        let stop_policy =
+            StopPolicy { signal: StopSignal::Terminate, timeout, parent_death_signal: StopSignal::Terminate };
+        launcher.program("env", Path::new("env"), stop_policy, None).spawn(&log).unwrap().ended().await;
         let printed = fs::read_to_string(&log).unwrap();
         let mut names: Vec<&str> = printed.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         names.sort_unstable();

@@ -29,7 +29,7 @@ pub(crate) struct DataPaths<'a> {
     pub(crate) postgres_data: &'a Path,
 }
 
-/// A process that was found. Held by a file descriptor, so that its id can't come to mean another process.
+/// A process that was found. Held by a file descriptor, so that a new process with its id is not taken for it.
 #[derive(Debug)]
 struct Leftover {
     name: String,
@@ -45,13 +45,13 @@ struct ProcessInfo {
 
 /// Ends every process that belongs to the data directory, and waits until it is gone. Returns their names.
 pub(crate) async fn stop(paths: DataPaths<'_>) -> io::Result<Vec<String>> {
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
     let found = find(|info| info.carries_mark(paths.directory) || info.is_postgres_in(paths.postgres_data))?;
     for leftover in &found {
         // PostgreSQL ends fast on SIGINT; on SIGTERM it would wait for its clients.
         leftover.signal(if leftover.name == POSTGRES { Signal::INT } else { Signal::TERM });
     }
-    if tokio::time::timeout(PATIENCE, gone(&found)).await.is_err() {
+    if tokio::time::timeout(TIMEOUT, gone(&found)).await.is_err() {
         for leftover in &found {
             leftover.signal(Signal::KILL);
         }
@@ -112,10 +112,10 @@ impl Leftover {
 
     /// A pidfd becomes readable when its process ends (`pidfd_open(2)`).
     async fn gone(&self) {
-        const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+        const POLL_INTERVAL: Duration = Duration::from_millis(20);
         const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
         while poll(&mut [PollFd::new(&self.process, PollFlags::IN)], Some(&AT_ONCE)) == Ok(0) {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

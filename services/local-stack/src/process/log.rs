@@ -9,7 +9,7 @@ pub(super) fn open(log: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(log)
 }
 
-/// The last lines of a log, indented, for an error message. Never fails: it tells of another failure.
+/// The last lines of a log, indented, for an error message. Never fails: it belongs to the report of another failure.
 pub(super) fn tail(log: &Path) -> String {
     const LINES: usize = 15;
     let text = match read_end(log) {
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_log_is_told_rather_than_hiding_the_failure_it_belongs_to() {
+    fn a_missing_log_does_not_hide_the_failure_that_it_belongs_to() {
         assert!(tail(Path::new("/nowhere/x.log")).contains("cannot be read"));
     }
 }

@@ -1,36 +1,37 @@
 //! A child process that cannot outlive us.
 //!
-//! Three nets, one below the other:
-//! 1. [`Process::stop`] asks politely, waits, and kills what doesn't listen: the ordinary way.
+//! It is ended in one of three ways:
+//! 1. [`Process::stop`] sends the stop signal, waits, and kills the process if it does not end in time: the ordinary way.
 //! 2. Dropping a [`Process`] does the same, blocking: an error half-way, a panic.
 //! 3. `setpriv --pdeathsig` has the kernel send a signal when we are killed ourselves.
 //!
-//! What slips through even so (a grandchild, a kill between fork and `setpriv`) is found by the mark in its
+//! What is left even so (a grandchild, a kill between fork and `setpriv`) is found by the mark in its
 //! environment when its directory is used again, see `leftovers`.
 
+mod error;
 pub(crate) mod launcher;
 pub(crate) mod leftovers;
 mod log;
 mod spawner;
 
-use std::io;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
-/// How a program is asked to end, and how long it may take.
+pub use error::ProcessError;
+
+/// How a program is stopped, and how long that may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Ending {
-    /// The polite signal.
+pub struct StopPolicy {
+    /// The signal that makes it end in good order.
     pub signal: StopSignal,
     /// How long to wait after it before SIGKILL.
-    pub patience: Duration,
-    /// What the kernel sends it if we are killed. Usually the polite signal too.
-    pub orphaned: StopSignal,
+    pub timeout: Duration,
+    /// The signal that the kernel sends it when we are killed (`PR_SET_PDEATHSIG`).
+    pub parent_death_signal: StopSignal,
 }
 
 /// The signals that mean "end in good order" to the programs we start.
@@ -40,101 +41,34 @@ pub enum StopSignal {
     Interrupt,
     /// SIGTERM: what everything else understands.
     Terminate,
-    /// SIGKILL: for what may miss a polite signal.
+    /// SIGKILL: for a program that may miss another signal.
     Kill,
 }
 
-/// How a process ended that was asked to.
+/// How a process ended that was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// By itself, within its time.
+    /// In good order, in time.
     InOrder,
-    /// By SIGKILL, because its time was up.
+    /// By SIGKILL, because it took too long.
     Killed,
-}
-
-/// A child process could not be started, or ended when it should not have.
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
-    /// The program could not be executed.
-    #[error("cannot start {name} ({program}): {source}")]
-    Start {
-        /// What it is to us.
-        name: &'static str,
-        /// The file.
-        program: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Its log file could not be opened.
-    #[error("cannot open the log {log}: {source}")]
-    Log {
-        /// The file.
-        log: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// It ended by itself.
-    #[error("{name} ended by itself ({status}); the end of its log {log}:\n{tail}")]
-    Ended {
-        /// What it is to us.
-        name: &'static str,
-        /// Exit code or signal.
-        status: ExitStatus,
-        /// Its log file.
-        log: PathBuf,
-        /// The last lines of the log.
-        tail: String,
-    },
-    /// It was run to do one thing, and failed.
-    #[error("{name} failed ({status}):\n{output}")]
-    Failed {
-        /// What it is to us.
-        name: &'static str,
-        /// Exit code or signal.
-        status: ExitStatus,
-        /// What it printed.
-        output: String,
-    },
-    /// It runs, but was not ready in time.
-    #[error("{name} was not ready after {} s: {reason}; the end of its log {log}:\n{tail}", .after.as_secs())]
-    NotReady {
-        /// What it is to us.
-        name: &'static str,
-        /// How long we waited.
-        after: Duration,
-        /// What the last look at it said.
-        reason: String,
-        /// Its log file.
-        log: PathBuf,
-        /// The last lines of the log.
-        tail: String,
-    },
-    /// It can't be waited for or signalled.
-    #[error("lost hold of {name}: {source}")]
-    Lost {
-        /// What it is to us.
-        name: &'static str,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 /// A running child process.
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
-    ending: Ending,
+    stop_policy: StopPolicy,
     log: PathBuf,
     child: Child,
 }
 
 impl Process {
-    fn new(name: &'static str, ending: Ending, log: PathBuf, child: Child) -> Self {
-        Self { name, ending, log, child }
+    fn new(name: &'static str, stop_policy: StopPolicy, log: PathBuf, child: Child) -> Self {
+        Self { name, stop_policy, log, child }
     }
 
-    /// What it is to us.
+    /// The program's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -146,7 +80,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until it ends by itself and says so as the error that this is. May be dropped and called again.
+    /// Waits until it ends by itself, which is an error. May be dropped and called again.
     pub async fn ended(&mut self) -> ProcessError {
         match self.child.wait().await {
             Ok(status) => ProcessError::Ended {
@@ -155,55 +89,55 @@ impl Process {
                 log: self.log.clone(),
                 tail: log::tail(&self.log),
             },
-            Err(source) => ProcessError::Lost { name: self.name, source },
+            Err(source) => ProcessError::Wait { name: self.name, source },
         }
     }
 
-    /// Waits until `probe` succeeds. Fails at once when the process ends first, and after `patience` with the
+    /// Waits until `probe` succeeds. Fails at once when the process ends first, and after `timeout` with the
     /// reason that the last probe gave.
-    pub async fn ready<Probe, Look>(
+    pub async fn ready<Probe, Answer>(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         mut probe: Probe,
     ) -> Result<(), ProcessError>
     where
-        Probe: FnMut() -> Look,
-        Look: Future<Output = Result<(), String>>,
+        Probe: FnMut() -> Answer,
+        Answer: Future<Output = Result<(), String>>,
     {
-        const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+        const POLL_INTERVAL: Duration = Duration::from_millis(50);
         let mut reason = "no answer".to_owned();
         let answered = async {
             while let Err(why) = probe().await {
                 reason = why;
-                tokio::time::sleep(BETWEEN_LOOKS).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let ready = tokio::select! {
-            // First: what answers after our process has ended is not our process.
+            // First: what answers after our process has ended is another process.
             biased;
             ended = self.ended() => return Err(ended),
-            answered = tokio::time::timeout(patience, answered) => answered,
+            answered = tokio::time::timeout(timeout, answered) => answered,
         };
         ready.map_err(|_| ProcessError::NotReady {
             name: self.name,
-            after: patience,
+            after: timeout,
             reason,
             log: self.log.clone(),
             tail: log::tail(&self.log),
         })
     }
 
-    /// Asks it to end, waits its time, kills it if need be. May be dropped half-way and called again.
+    /// Sends the stop signal, waits, and kills it when its time is up. May be dropped half-way and called again.
     pub async fn stop(&mut self) -> Result<Stopped, ProcessError> {
-        self.stop_within(self.ending.patience).await
+        self.stop_within(self.stop_policy.timeout).await
     }
 
-    /// Like [`Process::stop`], with another patience than its own.
-    pub async fn stop_within(&mut self, patience: Duration) -> Result<Stopped, ProcessError> {
-        self.signal(self.ending.signal.signal());
-        match tokio::time::timeout(patience, self.child.wait()).await {
+    /// Like [`Process::stop`], with another timeout than its own.
+    pub async fn stop_within(&mut self, timeout: Duration) -> Result<Stopped, ProcessError> {
+        self.signal(self.stop_policy.signal.signal());
+        match tokio::time::timeout(timeout, self.child.wait()).await {
             Ok(Ok(_)) => Ok(Stopped::InOrder),
-            Ok(Err(source)) => Err(ProcessError::Lost { name: self.name, source }),
+            Ok(Err(source)) => Err(ProcessError::Wait { name: self.name, source }),
             Err(_) => self.kill().await.map(|()| Stopped::Killed),
         }
     }
@@ -212,7 +146,7 @@ impl Process {
     pub async fn kill(&mut self) -> Result<(), ProcessError> {
         self.signal(Signal::KILL);
         let ended = self.child.wait().await;
-        ended.map(drop).map_err(|source| ProcessError::Lost { name: self.name, source })
+        ended.map(drop).map_err(|source| ProcessError::Wait { name: self.name, source })
     }
 
     fn signal(&self, signal: Signal) {
@@ -226,14 +160,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
-        self.signal(self.ending.signal.signal());
-        let deadline = Instant::now() + self.ending.patience;
+        const POLL_INTERVAL: Duration = Duration::from_millis(10);
+        self.signal(self.stop_policy.signal.signal());
+        let deadline = Instant::now() + self.stop_policy.timeout;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 self.signal(Signal::KILL);
             }
-            thread::sleep(BETWEEN_LOOKS);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -265,30 +199,31 @@ mod tests {
     use super::*;
     use crate::installation::Installation;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
-    fn shell(folder: &Path, script: &str, patience: Duration) -> Process {
+    fn shell(folder: &Path, script: &str, timeout: Duration) -> Process {
         let launcher = Launcher::new(&Installation::of_this_machine(), folder).unwrap();
-        let ending = Ending { signal: StopSignal::Terminate, patience, orphaned: StopSignal::Terminate };
+        let stop_policy =
+            StopPolicy { signal: StopSignal::Terminate, timeout, parent_death_signal: StopSignal::Terminate };
         launcher
-            .program("shell", Path::new("/bin/sh"), ending, None)
+            .program("shell", Path::new("/bin/sh"), stop_policy, None)
             .arg("-c")
             .arg(script)
             .spawn(&folder.join("shell.log"))
             .unwrap()
     }
 
-    async fn says(process: &mut Process, folder: &Path, word: &str) {
+    async fn prints(process: &mut Process, folder: &Path, word: &str) {
         let log = folder.join("shell.log");
-        let look =
+        let probe =
             || async { if log::tail(&log).contains(word) { Ok(()) } else { Err("nothing".to_owned()) } };
-        process.ready(PATIENCE, look).await.unwrap();
+        process.ready(TIMEOUT, probe).await.unwrap();
     }
 
     #[tokio::test]
-    async fn the_end_of_a_process_is_told_with_its_status_and_its_last_words() {
+    async fn the_error_about_a_process_that_ended_has_its_status_and_the_end_of_its_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = shell(folder.path(), "echo out of ink; exit 3", PATIENCE);
+        let mut process = shell(folder.path(), "echo out of ink; exit 3", TIMEOUT);
         let message = process.ended().await.to_string();
         assert!(message.contains("exit status: 3") && message.contains("out of ink"), "{message}");
     }
@@ -296,36 +231,36 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_is_not_waited_for_until_the_deadline() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = shell(folder.path(), "exit 4", PATIENCE);
+        let mut process = shell(folder.path(), "exit 4", TIMEOUT);
         let never = || async { Err("not yet".to_owned()) };
-        assert!(matches!(process.ready(PATIENCE, never).await, Err(ProcessError::Ended { .. })));
+        assert!(matches!(process.ready(TIMEOUT, never).await, Err(ProcessError::Ended { .. })));
     }
 
     #[tokio::test]
-    async fn a_process_that_is_never_ready_is_told_with_the_last_reason() {
+    async fn the_error_about_a_process_that_is_never_ready_has_the_last_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = shell(folder.path(), "exec sleep 60", PATIENCE);
+        let mut process = shell(folder.path(), "exec sleep 60", TIMEOUT);
         let never = || async { Err("still asleep".to_owned()) };
         let message = process.ready(Duration::from_millis(120), never).await.unwrap_err().to_string();
         assert!(message.contains("still asleep"), "{message}");
     }
 
     #[tokio::test]
-    async fn a_process_that_ignores_the_polite_signal_is_killed_when_its_time_is_up() {
+    async fn a_process_that_ignores_the_stop_signal_is_killed_when_its_time_is_up() {
         let folder = tempfile::tempdir().unwrap();
-        let script = "trap '' TERM; echo deaf; while :; do sleep 0.05; done";
+        let script = "trap '' TERM; echo ignoring; while :; do sleep 0.05; done";
         let mut process = shell(folder.path(), script, Duration::from_millis(200));
-        says(&mut process, folder.path(), "deaf").await;
+        prints(&mut process, folder.path(), "ignoring").await;
         assert_eq!(process.stop().await.unwrap(), Stopped::Killed);
     }
 
     #[tokio::test]
     async fn dropping_a_process_ends_it_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        let script = "trap 'echo good bye; exit' TERM; echo here; while :; do sleep 0.05; done";
-        let mut process = shell(folder.path(), script, PATIENCE);
-        says(&mut process, folder.path(), "here").await;
+        let script = "trap 'echo stopped; exit' TERM; echo here; while :; do sleep 0.05; done";
+        let mut process = shell(folder.path(), script, TIMEOUT);
+        prints(&mut process, folder.path(), "here").await;
         drop(process);
-        assert!(log::tail(&folder.path().join("shell.log")).contains("good bye"));
+        assert!(log::tail(&folder.path().join("shell.log")).contains("stopped"));
     }
 }

@@ -21,10 +21,10 @@ pub(super) fn spawn(mut command: Command) -> io::Result<Child> {
     let (answer, child) = mpsc::sync_channel(1);
     let fork: Fork = Box::new(move || {
         let _entered = runtime.enter();
-        // The caller waits right below; if it is gone all the same, dropping the child is right.
+        // Never fails: the caller waits right below.
         let _ = answer.send(command.spawn());
     });
-    let gone = || io::Error::other("the thread that starts processes is gone");
+    let gone = || io::Error::other("the thread that starts processes has ended");
     SPAWNER.get_or_init(start).send(fork).map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
 }

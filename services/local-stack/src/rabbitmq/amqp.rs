@@ -1,4 +1,4 @@
-//! The first words of AMQP 0-9-1, to tell a broker that serves from a port that is merely open.
+//! The first frames of AMQP 0-9-1, to tell a broker that is ready from a port that is merely open.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 /// Succeeds when a broker at `address` answers the protocol header with `connection.start`
 /// (AMQP 0-9-1 §4.2.2 and §2.2.4).
 pub(super) async fn greeting(address: SocketAddr) -> io::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    timeout(PATIENCE, exchange(address)).await?
+    const TIMEOUT: Duration = Duration::from_secs(5);
+    timeout(TIMEOUT, exchange(address)).await?
 }
 
 async fn exchange(address: SocketAddr) -> io::Result<()> {

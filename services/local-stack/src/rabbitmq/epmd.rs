@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use crate::directory::Directory;
 use crate::ports::Port;
 use crate::process::launcher::Launcher;
-use crate::process::{Ending, Process, ProcessError, StopSignal};
+use crate::process::{Process, ProcessError, StopPolicy, StopSignal};
 
-const ENDING: Ending = Ending {
+const STOP_POLICY: StopPolicy = StopPolicy {
     signal: StopSignal::Terminate,
-    patience: Duration::from_secs(5),
-    orphaned: StopSignal::Terminate,
+    timeout: Duration::from_secs(5),
+    parent_death_signal: StopSignal::Terminate,
 };
 
 #[derive(Debug)]
@@ -43,20 +43,20 @@ impl Epmd {
 
     /// Starts it unless it runs, and waits until it accepts connections.
     pub(super) async fn start(&mut self) -> Result<(), ProcessError> {
-        const PATIENCE: Duration = Duration::from_secs(10);
+        const TIMEOUT: Duration = Duration::from_secs(10);
         if self.process.as_ref().is_some_and(|process| process.id().is_some()) {
             return Ok(());
         }
         let address = (Ipv4Addr::LOCALHOST, self.port.number());
         let program = self
             .launcher
-            .program("epmd", &self.program, ENDING, None)
+            .program("epmd", &self.program, STOP_POLICY, None)
             .env("ERL_EPMD_PORT", self.port.number().to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1");
         let process = self.process.insert(program.spawn(&self.log)?);
         let connects =
             || async { TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string()) };
-        process.ready(PATIENCE, connects).await
+        process.ready(TIMEOUT, connects).await
     }
 
     pub(super) async fn stop(&mut self) -> Result<(), ProcessError> {

@@ -22,7 +22,7 @@ pub struct Endpoint {
     pub password: Password,
 }
 
-/// The HTTP API did not do what it was asked to.
+/// A request to the HTTP API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagementError {
     /// No answer.
@@ -82,7 +82,7 @@ impl Endpoint {
         self.ask(&http::client()?, Method::DELETE, path, None).await.map(drop)
     }
 
-    /// Succeeds when the HTTP API knows the administrator.
+    /// Succeeds when the HTTP API accepts the administrator.
     pub(super) async fn who_am_i(&self, http: &Client) -> Result<(), ManagementError> {
         self.ask(http, Method::GET, "/api/whoami".to_owned(), None).await.map(drop)
     }
@@ -94,7 +94,7 @@ impl Endpoint {
             running: bool,
         }
         let answer = self.ask(http, Method::GET, "/api/nodes?columns=running".to_owned(), None).await?;
-        // Another answer than a list of nodes tells of none.
+        // Another answer than a list of nodes counts as none.
         let members: Vec<Member> = serde_json::from_str(&answer).unwrap_or_default();
         Ok(members.into_iter().filter(|member| member.running).count())
     }

@@ -14,7 +14,7 @@ use futures_util::future::{join_all, select_all, try_join_all};
 
 use crate::directory::Directory;
 use crate::http;
-use crate::installation::{Installation, Missing};
+use crate::installation::{Installation, NotInstalled};
 use crate::ports::{Port, PortError};
 use crate::process::{ProcessError, Stopped};
 use crate::secret::{Password, PasswordError};
@@ -27,18 +27,18 @@ pub use node::Node;
 /// RabbitMQ with its own data, cookie, port mapper and ports. It listens on 127.0.0.1 only.
 #[derive(Debug)]
 pub struct RabbitMq {
-    // Stopped in this order when dropped: the nodes sign off at epmd.
+    // Stopped in this order when dropped: the nodes deregister from epmd.
     first: Node,
     others: Vec<Node>,
     epmd: Epmd,
 }
 
-/// The node can't be set up or does not do what it should.
+/// The nodes can't be set up, started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RabbitMqError {
     /// It is not installed.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    NotInstalled(#[from] NotInstalled),
     /// No port for it.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -99,7 +99,7 @@ impl RabbitMq {
     pub async fn start(&mut self) -> Result<(), RabbitMqError> {
         self.epmd.start().await?;
         let count = try_join_all(self.nodes_mut().map(Node::start)).await?.len();
-        self.first.sees(count).await
+        self.first.wait_for_cluster_of(count).await
     }
 
     /// Stops the nodes in order, and the port mapper.
@@ -120,13 +120,13 @@ impl RabbitMq {
         join_all(self.nodes_mut().map(Node::kill)).await.into_iter().collect()
     }
 
-    /// Ends nodes and port mapper at once, when nobody will read the data again.
+    /// Kills the nodes and stops the port mapper, when the data will not be read again.
     pub async fn discard(&mut self) -> Result<(), RabbitMqError> {
         self.kill().await?;
         Ok(self.epmd.stop().await?)
     }
 
-    /// Waits until a node ends without having been asked to. Never comes back while they are stopped.
+    /// Waits until a node ends without having been stopped. Pending while they are stopped.
     pub async fn ended(&mut self) -> ProcessError {
         let (ended, ..) = select_all(self.nodes_mut().map(|node| Box::pin(node.ended()))).await;
         ended
@@ -154,7 +154,7 @@ impl RabbitMq {
         self.first.ctl(arguments).await
     }
 
-    /// Where and as whom to connect to the first node.
+    /// Addresses and administrator of the first node.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.first.endpoint()

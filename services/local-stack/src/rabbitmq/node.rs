@@ -16,16 +16,19 @@ use crate::http;
 use crate::installation::{Installation, RabbitMqPrograms};
 use crate::ports::Port;
 use crate::process::launcher::{Launcher, Program};
-use crate::process::{Ending, Process, ProcessError, StopSignal, Stopped};
+use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
 use crate::secret::{Password, write_private};
 
 const NAME: &str = "RabbitMQ";
 const USER: &str = "paysaga";
-/// How long a node may take until it serves.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a node may take until it is ready.
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// A node that is just starting may miss SIGTERM; it is built to survive SIGKILL.
-const ENDING: Ending =
-    Ending { signal: StopSignal::Terminate, patience: Duration::from_secs(20), orphaned: StopSignal::Kill };
+const STOP_POLICY: StopPolicy = StopPolicy {
+    signal: StopSignal::Terminate,
+    timeout: Duration::from_secs(20),
+    parent_death_signal: StopSignal::Kill,
+};
 
 /// A RabbitMQ node, alone or in a cluster.
 #[derive(Debug)]
@@ -98,7 +101,7 @@ impl Node {
         })
     }
 
-    /// Starts the node unless it runs, and waits until it greets AMQP clients and its HTTP API knows our user. If this
+    /// Starts the node unless it runs, and waits until it answers AMQP clients and its HTTP API accepts our user. If this
     /// is dropped half-way, [`Node::stop`] still stops what was started.
     ///
     /// The first time, [`RabbitMq::start`](super::RabbitMq::start) is what to call: it starts the port mapper too.
@@ -112,7 +115,7 @@ impl Node {
         let process = self.process.insert(process);
         let endpoint = &self.endpoint;
         process
-            .ready(PATIENCE, || async {
+            .ready(TIMEOUT, || async {
                 // The AMQP listener is opened last, after plugins and recovery.
                 amqp::greeting(address).await.map_err(|error| format!("AMQP: {error}"))?;
                 endpoint.who_am_i(&http).await.map_err(|error| error.to_string())
@@ -122,28 +125,28 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until this node, which runs, sees that many nodes run in its cluster, itself included.
-    pub async fn sees(&mut self, count: usize) -> Result<(), RabbitMqError> {
+    /// Waits until that many nodes run in the cluster, as this node, which must run, sees it.
+    pub async fn wait_for_cluster_of(&mut self, count: usize) -> Result<(), RabbitMqError> {
         let http = http::client()?;
         let (endpoint, Some(process)) = (&self.endpoint, &mut self.process) else { return Ok(()) };
-        let look = || async {
+        let probe = || async {
             match endpoint.running_nodes(&http).await.map_err(|error| error.to_string())? {
-                seen if seen == count => Ok(()),
-                seen => Err(format!("{seen} of {count} nodes run in its cluster")),
+                running if running == count => Ok(()),
+                running => Err(format!("{running} of {count} nodes run in its cluster")),
             }
         };
-        Ok(process.ready(PATIENCE, look).await?)
+        Ok(process.ready(TIMEOUT, probe).await?)
     }
 
     /// Stops the node in order.
     pub async fn stop(&mut self) -> Result<Stopped, RabbitMqError> {
-        const PATIENCE_BEFORE_IT_SERVES: Duration = Duration::from_secs(3);
-        let patience = if self.serves { ENDING.patience } else { PATIENCE_BEFORE_IT_SERVES };
+        const TIMEOUT_BEFORE_READY: Duration = Duration::from_secs(3);
+        let timeout = if self.serves { STOP_POLICY.timeout } else { TIMEOUT_BEFORE_READY };
         if self.serves {
             self.detach_statistics().await;
         }
         let stopped = match &mut self.process {
-            Some(process) => process.stop_within(patience).await?,
+            Some(process) => process.stop_within(timeout).await?,
             None => Stopped::InOrder,
         };
         self.process = None;
@@ -181,7 +184,7 @@ impl Node {
         Ok(program.run().await?)
     }
 
-    /// Waits until the node ends without having been asked to. Never comes back while it is stopped.
+    /// Waits until the node ends without having been stopped. Pending while it is stopped.
     pub async fn ended(&mut self) -> ProcessError {
         match &mut self.process {
             Some(process) => process.ended().await,
@@ -189,7 +192,7 @@ impl Node {
         }
     }
 
-    /// Where and as whom to connect.
+    /// Addresses and administrator.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -217,14 +220,14 @@ impl Node {
     /// that has ended already (<https://github.com/rabbitmq/rabbitmq-server/pull/11070>). Taken out beforehand, it
     /// asks while that process lives.
     async fn detach_statistics(&self) {
-        const PATIENCE: Duration = Duration::from_secs(3);
+        const TIMEOUT: Duration = Duration::from_secs(3);
         let detach = "gen_event:delete_handler(rabbit_event, rabbit_mgmt_db_handler, []).";
-        // It only saves time: whatever goes wrong here, the node is stopped all the same.
-        let _ = timeout(PATIENCE, self.ctl(&["eval", detach])).await;
+        // It only saves time: if it fails, the node is stopped all the same.
+        let _ = timeout(TIMEOUT, self.ctl(&["eval", detach])).await;
     }
 
     fn program(&self, path: &Path) -> Program {
-        self.launcher.program(NAME, path, ENDING, None).envs(self.configuration.environment())
+        self.launcher.program(NAME, path, STOP_POLICY, None).envs(self.configuration.environment())
     }
 }
 

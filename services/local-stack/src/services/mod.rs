@@ -1,4 +1,4 @@
-//! The three services: their programs, their ports, and how they are told to stop.
+//! The three services: their programs, their ports, and how they are stopped.
 
 pub(crate) mod environment;
 
@@ -8,13 +8,13 @@ use std::time::Duration;
 use contracts::topology::Service;
 
 use crate::installation::Installation;
-use crate::process::{Ending, StopSignal};
+use crate::process::{StopPolicy, StopSignal};
 
-/// A service finishes what it took before it ends; this is the time it has.
-pub(crate) const ENDING: Ending = Ending {
+/// A service finishes what it has begun before it ends; the timeout is the time for that.
+pub(crate) const STOP_POLICY: StopPolicy = StopPolicy {
     signal: StopSignal::Terminate,
-    patience: Duration::from_secs(15),
-    orphaned: StopSignal::Terminate,
+    timeout: Duration::from_secs(15),
+    parent_death_signal: StopSignal::Terminate,
 };
 
 /// The TCP ports of the services.
@@ -28,7 +28,7 @@ pub struct Ports {
     pub payment: u16,
 }
 
-/// The program of a service is neither where it was looked for first nor on `PATH`.
+/// The program of a service is neither in its folder nor on `PATH`.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the service `{service}` is neither in {folder} nor on PATH; build it with: cargo build --workspace --bins"

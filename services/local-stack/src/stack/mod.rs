@@ -5,8 +5,8 @@
 //! RabbitMQ ───────────────────────┼─▶ order, payment, gateway ─▶ ready
 //! Jaeger ─────────────────────────┘
 //! ```
-//! It stops the other way round: the gateway takes no more orders, the services finish what they took, then the
-//! servers go. Given infrastructure takes the place of the private one, piece by piece, and is left alone.
+//! It stops the other way round: the gateway accepts no more orders, the services finish what they have begun, then the
+//! servers stop. Existing infrastructure can be used instead of a private one, piece by piece; it is not stopped.
 
 pub mod plan;
 pub mod running;
@@ -29,14 +29,14 @@ use crate::progress::Progress;
 use crate::rabbitmq::{RabbitMq, RabbitMqError};
 use crate::secret::PasswordError;
 use crate::services::Ports;
-use plan::{Impossible, Plan, Planned};
+use plan::{Obstacles, Plan, Planned};
 use running::Published;
 
 /// Everything that runs. What was started is in here from the moment it exists, so that a start that fails or is
 /// interrupted can be stopped like any other.
 #[derive(Debug)]
 pub struct Stack {
-    // Dropped in this order: what others find first, services before what they use, the directory last.
+    // Dropped in this order: first what other commands find it by, services before what they use, the directory last.
     published: Option<Published>,
     services: Vec<(Service, Process)>,
     jaeger: Option<Jaeger>,
@@ -65,9 +65,9 @@ pub struct Addresses {
 /// The stack can't be started, or a part of it has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
-    /// It can't be started as it is.
+    /// Something is in the way of a start.
     #[error(transparent)]
-    Impossible(#[from] Impossible),
+    Obstacles(#[from] Obstacles),
     /// The database server.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
@@ -92,7 +92,7 @@ pub enum StackError {
 }
 
 impl Stack {
-    /// Looks whether everything can be started; starts nothing.
+    /// Checks whether everything can be started; starts nothing.
     pub fn prepare(
         installation: &Installation,
         directory: Directory,
@@ -113,7 +113,7 @@ impl Stack {
         })
     }
 
-    /// Waits until a part ends that was not asked to. Jaeger's end is only said: nothing depends on it.
+    /// Waits until a part ends without having been stopped. Jaeger's end is only reported: nothing depends on it.
     pub async fn ended(&mut self, progress: &impl Progress) -> ProcessError {
         loop {
             let Self { services, jaeger, postgres, rabbitmq, .. } = self;
@@ -160,7 +160,7 @@ impl Stack {
     }
 }
 
-/// Waits for what there is; for ever if there is nothing.
+/// Waits for what there is; indefinitely if there is nothing.
 async fn if_any<Wait: Future>(wait: Option<Wait>) -> Wait::Output {
     match wait {
         Some(wait) => wait.await,

@@ -7,14 +7,14 @@ use contracts::topology::Service;
 use strum::VariantArray;
 
 use super::running::RunningStack;
-use crate::installation::{Installation, Missing};
+use crate::installation::{Installation, NotInstalled};
 use crate::ports::{Port, PortError, holder};
 use crate::services::{MissingProgram, Ports, find_program};
 
 /// What is to be started.
 #[derive(Debug)]
 pub struct Plan {
-    /// Where the services' programs are looked for first.
+    /// The folder in which the services' programs are looked for first.
     pub programs: PathBuf,
     /// The ports of the services; 0 is any free one.
     pub ports: Ports,
@@ -46,26 +46,26 @@ pub(super) struct Planned {
 /// Everything that is in the way of a start.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct Impossible(Vec<Obstacle>);
+pub struct Obstacles(Vec<Obstacle>);
 
 /// Something that is in the way of a start.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
     /// A server is not installed.
     #[error(transparent)]
-    Missing(#[from] Missing),
+    NotInstalled(#[from] NotInstalled),
     /// A service is not built.
     #[error(transparent)]
     Program(#[from] MissingProgram),
     /// Any free port would do, and there is none.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// Somebody has a service's port.
+    /// A service's port is taken.
     #[error(transparent)]
     Taken(#[from] TakenPort),
 }
 
-/// Somebody listens on a port that a service should have.
+/// Another process listens on the port of a service.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "port {port}, for the service `{service}`, is taken by {holder}; choose another with --{service}-port"
@@ -77,8 +77,8 @@ pub struct TakenPort {
 }
 
 impl Plan {
-    /// Finds programs and ports for every service, or tells all that is in the way.
-    pub(super) fn check(&self, installation: &Installation) -> Result<Vec<Planned>, Impossible> {
+    /// Finds programs and ports for every service; the error has everything that is in the way.
+    pub(super) fn check(&self, installation: &Installation) -> Result<Vec<Planned>, Obstacles> {
         let mut obstacles: Vec<Obstacle> = Vec::new();
         if self.existing.needs_postgres() {
             obstacles.extend(installation.postgres().err().map(Obstacle::from));
@@ -94,7 +94,7 @@ impl Plan {
                 (program, port) => obstacles.extend(program.err().into_iter().chain(port.err())),
             }
         }
-        if obstacles.is_empty() { Ok(planned) } else { Err(Impossible(obstacles)) }
+        if obstacles.is_empty() { Ok(planned) } else { Err(Obstacles(obstacles)) }
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_in_the_way_is_told_at_once() {
+    fn everything_that_is_in_the_way_is_reported_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = || Some("there".to_owned());
@@ -157,17 +157,17 @@ mod tests {
             },
             jaeger: None,
         };
-        let told = plan.check(&Installation::of_this_machine()).unwrap_err().to_string();
+        let error = plan.check(&Installation::of_this_machine()).unwrap_err().to_string();
         for expected in
             ["`gateway` is neither", "`order` is neither", &format!("port {port}"), "--payment-port"]
         {
-            assert!(told.contains(expected), "{expected}: {told}");
+            assert!(error.contains(expected), "{expected}: {error}");
         }
-        assert!(told.contains(&format!("(process {})", std::process::id())), "{told}");
+        assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
     }
 
     #[test]
-    fn private_servers_are_needed_for_what_does_not_exist() {
+    fn private_servers_are_started_for_what_does_not_exist() {
         let url = || Some("there".to_owned());
         let none = InfrastructureUrls::default();
         assert!(none.needs_postgres() && none.needs_rabbitmq());

@@ -30,7 +30,7 @@ pub struct RunningStack {
     pub jaeger_url: Option<String>,
 }
 
-/// It can't be told what runs in a data directory.
+/// The file of a running stack can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {path}: {source}")]
 pub struct RunningStackError {
@@ -83,7 +83,7 @@ impl fmt::Debug for RunningStack {
     }
 }
 
-/// The file while the stack runs. It goes when this value is dropped.
+/// The file while the stack runs. It is removed when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Published {
     file: File,

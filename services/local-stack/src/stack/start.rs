@@ -73,7 +73,7 @@ impl Stack {
             let process = self
                 .directory
                 .launcher()
-                .program(service.name(), program, services::ENDING, None)
+                .program(service.name(), program, services::STOP_POLICY, None)
                 .envs(environment::passed_through())
                 .envs(environment::configuration(*service, ports, connections))
                 .spawn(&self.directory.log(service.name()))?;
@@ -96,7 +96,7 @@ async fn start_postgres(
     };
     let Some(postgres) = postgres else { return Ok(urls) };
     let step = progress.step("PostgreSQL");
-    if directory.postgres_is_elsewhere() {
+    if directory.postgres_is_external() {
         progress.message(&format!(
             "PostgreSQL cannot run as root; its data is in {}",
             directory.postgres().display()
@@ -130,7 +130,7 @@ async fn start_rabbitmq(
     Ok(endpoint.amqp_url("/"))
 }
 
-/// Starts Jaeger, if there is one. That it doesn't start is said, and stops nothing.
+/// Starts Jaeger, if there is one. If it doesn't start, that is reported and stops nothing.
 async fn start_jaeger(
     jaeger: &mut Option<Jaeger>,
     program: Option<&Path>,
@@ -146,30 +146,30 @@ async fn start_jaeger(
     Ok(())
 }
 
-/// Services wait for their database and broker by themselves; here it is told what they wait for.
+/// Services wait for their database and broker by themselves; here it is shown what they wait for.
 async fn wait_until_ready(
     process: &mut Process,
     port: u16,
     http: &Client,
     progress: &impl Progress,
 ) -> Result<(), ProcessError> {
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const TIMEOUT: Duration = Duration::from_mins(1);
     let step = progress.step(process.name());
     let url = format!("http://127.0.0.1:{port}/health/ready");
-    let look = || async {
-        let ready = ask(http, &url).await;
+    let probe = || async {
+        let ready = readiness(http, &url).await;
         if let Err(reason) = &ready {
             step.waits_for(reason);
         }
         ready
     };
-    process.ready(PATIENCE, look).await?;
+    process.ready(TIMEOUT, probe).await?;
     step.done(&format!("http://127.0.0.1:{port}"));
     Ok(())
 }
 
-/// Asks a service whether it is ready; if not, the error is what it waits for.
-async fn ask(http: &Client, url: &str) -> Result<(), String> {
+/// Whether a service is ready; if not, the error is what it waits for.
+async fn readiness(http: &Client, url: &str) -> Result<(), String> {
     let answer = http.get(url).send().await.map_err(|_| "does not answer yet".to_owned())?;
     let status = answer.status();
     if status.is_success() {

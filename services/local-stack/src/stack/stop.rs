@@ -10,8 +10,8 @@ use crate::progress::{Progress, Step};
 use crate::rabbitmq::{RabbitMq, RabbitMqError};
 
 impl Stack {
-    /// Stops everything: first the gateway, so that no more orders come in, then the services that work on those
-    /// that did, then the servers. Says what had to be killed. May be dropped half-way and followed by
+    /// Stops everything: first the gateway, so that no more orders are accepted, then the services that process those
+    /// that were, then the servers. Reports what had to be killed. May be dropped half-way and followed by
     /// [`Stack::kill`].
     pub async fn stop(&mut self, progress: &impl Progress) -> Result<(), StackError> {
         self.published = None;
@@ -26,7 +26,7 @@ impl Stack {
         if let Some(jaeger) = &mut self.jaeger {
             let step = progress.step("Jaeger");
             match jaeger.stop().await {
-                Ok(stopped) => tell(step, stopped),
+                Ok(stopped) => report(step, stopped),
                 Err(error) => progress.message(&error.to_string()),
             }
         }
@@ -40,7 +40,7 @@ impl Stack {
         Ok(rabbitmq?)
     }
 
-    /// Ends everything at once: for somebody who is in a hurry.
+    /// Kills everything at once, for an operator who does not wait.
     pub async fn kill(&mut self, progress: &impl Progress) -> Result<(), StackError> {
         self.published = None;
         for (_, process) in &mut self.services {
@@ -60,7 +60,7 @@ impl Stack {
     async fn end_leftovers(&self, progress: &impl Progress) -> Result<(), StackError> {
         let leftovers = self.directory.stop_leftovers().await?;
         if !leftovers.is_empty() {
-            progress.message(&format!("also ended what was left over: {}", leftovers.join(", ")));
+            progress.message(&format!("ended processes that were left over: {}", leftovers.join(", ")));
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ async fn stop_service(process: &mut Process, progress: &impl Progress) -> Result
         return Ok(());
     }
     let step = progress.step(process.name());
-    tell(step, process.stop().await?);
+    report(step, process.stop().await?);
     Ok(())
 }
 
@@ -82,7 +82,7 @@ async fn stop_postgres(
 ) -> Result<(), PostgresError> {
     let Some(postgres) = postgres else { return Ok(()) };
     let step = progress.step("PostgreSQL");
-    tell(step, postgres.stop().await?);
+    report(step, postgres.stop().await?);
     Ok(())
 }
 
@@ -97,12 +97,12 @@ async fn stop_rabbitmq(
         rabbitmq.discard().await?;
         step.done("ended");
     } else {
-        tell(step, rabbitmq.stop().await?);
+        report(step, rabbitmq.stop().await?);
     }
     Ok(())
 }
 
-fn tell(step: impl Step, stopped: Stopped) {
+fn report(step: impl Step, stopped: Stopped) {
     match stopped {
         Stopped::InOrder => step.done("stopped"),
         Stopped::Killed => step.warn("did not stop in time and was killed"),

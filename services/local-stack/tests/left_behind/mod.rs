@@ -10,8 +10,8 @@ use procfs::process::{Process, all_processes};
 
 /// Fails unless every process of `directories` goes within the time that the slowest of them may take to stop.
 pub(crate) fn wait_until_no_process_of(directories: &[&Path]) {
-    const PATIENCE: Duration = Duration::from_secs(30);
-    let deadline = Instant::now() + PATIENCE;
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let left = processes_of(directories);
         if left.is_empty() {

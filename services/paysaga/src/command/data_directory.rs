@@ -24,7 +24,7 @@ impl DataDirectory {
         if self.ephemeral {
             Directory::ephemeral(installation).await
         } else {
-            Directory::keep(&self.directory, installation).await
+            Directory::persistent(&self.directory, installation).await
         }
     }
 }

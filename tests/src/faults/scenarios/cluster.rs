@@ -51,7 +51,7 @@ async fn in_turn(
         pauses.push(format!("{:.1}", until_accepted(&load).await.as_secs_f32()));
         load.more(50).await;
         node(rig, number).start().await.expect("it starts");
-        node(rig, number).sees(NODES).await.expect("it finds the others");
+        node(rig, number).wait_for_cluster_of(NODES).await.expect("it finds the others");
     }
     let outcome = rig.recovers(load).await;
     outcome.note(format!("without the node the next order was accepted after {} s", pauses.join(", ")))
@@ -70,7 +70,7 @@ async fn no_majority(rig: &mut Rig<'_>) -> Outcome {
     let during = load.accepted() - accepted;
     let dead = rig.servers.rabbitmq().nodes_mut().take(2);
     try_join_all(dead.map(Node::start)).await.expect("they start");
-    node(rig, 0).sees(NODES).await.expect("it finds the others");
+    node(rig, 0).wait_for_cluster_of(NODES).await.expect("it finds the others");
     let outcome = rig.recovers(load).await;
     outcome.note(format!("{during} orders were accepted without a majority"))
 }
