@@ -2,11 +2,11 @@
 //! and handles its failed messages.
 //!
 //! - [`gateway`]: a client of the gateway.
-//! - [`demo`], [`mod@bench`]: orders of every kind, followed to their ends; orders in numbers, measured.
-//! - [`audit`]: what of the invariants does not hold on live data.
+//! - [`demo`], [`mod@bench`]: orders of every kind, followed until they settle; many orders, measured.
+//! - [`audit`]: checks the invariants on live data.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
-//! - [`command`]: what can be typed, one file a subcommand.
-//! - [`progress`], [`table`], [`interrupts`]: what the person at the terminal sees and presses.
+//! - [`command`]: the command line, one file a subcommand.
+//! - [`progress`], [`table`], [`interrupts`]: the terminal.
 
 pub mod audit;
 pub mod bench;

@@ -121,7 +121,7 @@ fn nothing_is_left_when_the_parent_is_killed() {
 
 #[test]
 fn nothing_is_left_after_sigterm_in_a_place_that_postgresql_cannot_reach_as_root() {
-    // Mode 0700: as root, PostgreSQL's account can't pass, and its data goes elsewhere.
+    // Mode 0700: as root, PostgreSQL's account can't pass, and its data is outside.
     let folder = tempfile::tempdir().unwrap();
     let mut command = Infra::ephemeral();
     command.env("TMPDIR", folder.path());

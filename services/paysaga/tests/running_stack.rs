@@ -26,7 +26,7 @@ struct Stack {
 impl Stack {
     fn start() -> Self {
         build_services();
-        // Everybody may pass: otherwise PostgreSQL's data would be elsewhere when root runs this, and stay there.
+        // Mode 0755: otherwise, as root, PostgreSQL's data would be outside the folder, and stay there.
         let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
         let mut child = Command::new(PAYSAGA)
             .args(["up", "--gateway-port", "0", "--order-port", "0", "--payment-port", "0"])
@@ -110,9 +110,9 @@ fn stderr(output: &Output) -> String {
 fn a_running_stack_is_shown_and_measured() {
     let stack = Stack::start();
     every_kind_of_order_ends_as_it_should(&stack);
-    an_order_that_is_not_at_its_end_in_time_is_a_failure(&stack);
+    an_order_that_does_not_settle_in_time_is_a_failure(&stack);
     every_order_of_the_bench_is_accounted_for(&stack);
-    accepted_orders_that_are_not_final_in_time_are_a_failure(&stack);
+    accepted_orders_that_do_not_settle_in_time_are_a_failure(&stack);
     the_check_looks_at_databases_and_queues(&stack);
     an_address_that_is_given_is_used_instead(&stack);
     stack.stop();
@@ -152,7 +152,7 @@ fn every_kind_of_order_ends_as_it_should(stack: &Stack) {
     assert_eq!(report["traceUrl"], trace.as_str());
 }
 
-fn an_order_that_is_not_at_its_end_in_time_is_a_failure(stack: &Stack) {
+fn an_order_that_does_not_settle_in_time_is_a_failure(stack: &Stack) {
     let output = stack.run(&["demo", "--timeout", "1"]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = stderr(&output);
@@ -183,11 +183,14 @@ fn every_order_of_the_bench_is_accounted_for(stack: &Stack) {
     assert!(report["ratio"]["settled"].as_f64().unwrap() > 0.0);
 }
 
-fn accepted_orders_that_are_not_final_in_time_are_a_failure(stack: &Stack) {
+fn accepted_orders_that_do_not_settle_in_time_are_a_failure(stack: &Stack) {
     let output = stack.run(&["bench", "--single", "1", "--orders", "3", "--kinds", "slow", "--timeout", "1"]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = stderr(&output);
-    assert!(stderr.contains("3 accepted orders are not final 1 s after the last was accepted: "), "{stderr}");
+    assert!(
+        stderr.contains("3 accepted orders have not settled 1 s after the last was accepted: "),
+        "{stderr}"
+    );
     assert!(output.stdout.is_empty(), "there is nothing to show");
 }
 

@@ -172,14 +172,14 @@ fn a_service_that_ends_is_named_with_its_status_and_log_and_the_rest_is_stopped(
 }
 
 #[test]
-fn a_second_signal_hurries_a_service_that_does_not_listen() {
+fn a_second_signal_kills_a_service_that_ignores_the_first() {
     let place = Workplace::new().with("payment", "ignores-sigterm");
     let mut running = place.running();
     running.signal(Signal::INT);
-    // It says so when it has understood; the second signal must not be taken for the first.
+    // The second signal must not arrive before the first was handled.
     let mut errors = BufReader::new(running.0.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.contains("once more to hurry") {
+    while !line.contains("again to stop at once") {
         assert_ne!(errors.read_line(&mut line).unwrap(), 0, "{line}");
     }
     running.signal(Signal::INT);
@@ -225,7 +225,7 @@ fn what_a_killed_command_left_behind_is_not_used() {
     let failed = place.failed_list().output().unwrap();
     assert_eq!(failed.status.code(), Some(1));
     assert!(stderr(&failed).contains("no stack runs in"), "{}", stderr(&failed));
-    // In the directory that is looked at by itself it is not used either; the usual address is asked instead.
+    // In the usual directory it is not used either; the usual address is asked instead.
     wait_until_no_process_of(&[&place.data()]);
     fs::rename(place.data(), place.0.path().join(".paysaga")).unwrap();
     let mut list = Command::new(PAYSAGA);
@@ -235,7 +235,7 @@ fn what_a_killed_command_left_behind_is_not_used() {
 }
 
 #[test]
-fn the_second_command_in_a_directory_is_told_about_the_first() {
+fn the_second_command_in_a_directory_is_refused_with_the_process_of_the_first() {
     let place = Workplace::new();
     let first = place.running();
     let second = place.up().output().unwrap();

@@ -197,7 +197,7 @@ async fn an_operator_gives_one_up_for_a_reason_and_nobody_else_may() {
     assert!(refused.stderr.contains("403 Forbidden"), "{refused:?}");
 
     let discarded = with_key(&stack, SHOP.0, &discard).await;
-    assert_eq!(discarded.stdout, format!("{id} is given up\n"), "{discarded:?}");
+    assert_eq!(discarded.stdout, format!("{id} is discarded\n"), "{discarded:?}");
     let again = with_key(&stack, SHOP.0, &discard).await;
     assert!(again.stderr.contains("409 Conflict") && again.stderr.contains("DISCARDED"), "{again:?}");
     let shown = with_key(&stack, SHOP.0, &["failed", "show", id]).await;

@@ -1,4 +1,4 @@
-//! A report for people.
+//! A report as tables.
 
 use super::report::Report;
 use crate::table;

@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, Paging};
 use crate::progress::Progress;
 use crate::table;
 
-/// Messages that no service could handle: look at them, have them handled again, or give them up.
+/// Messages that no service could handle: show them, have them handled again, or discard them.
 ///
 /// Replaying is harmless: a message keeps its event id, and what was done once is not done again.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ enum Action {
     Show(Show),
     /// Have one, or all that fit, handled again
     Replay(Replay),
-    /// Give one up, for a reason that is kept
+    /// Discard one, for a reason that is kept
     Discard(Discard),
 }
 
@@ -65,7 +65,7 @@ struct Which {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Where they stand
+    /// Their status
     #[arg(long, value_enum, default_value_t = Status::Failed)]
     status: Status,
     /// Most messages of each service, from 1 to 100
@@ -99,7 +99,7 @@ struct Replay {
     /// All that wait for a decision and fit what follows
     #[arg(long)]
     all: bool,
-    /// Only say how many that are
+    /// Only print how many that are
     #[arg(long, requires = "all")]
     dry_run: bool,
     /// Most messages a second and service [default: as fast as it goes]
@@ -115,7 +115,7 @@ struct Replay {
 struct Discard {
     /// The failed message's id
     id: Uuid,
-    /// Why it is given up
+    /// Why it is discarded
     #[arg(long)]
     reason: String,
     #[command(flatten)]
@@ -130,7 +130,7 @@ enum Status {
     Replaying,
     /// Handled after all
     Replayed,
-    /// Given up
+    /// Discarded
     Discarded,
     /// All of these
     Any,
@@ -227,7 +227,7 @@ impl Discard {
         let gateway = self.stack.connect(&Progress::new())?;
         let (service, _) = find(&gateway, self.id).await?;
         gateway.discard(service, self.id, self.reason).await?;
-        writeln!(stdout(), "{} is given up", self.id)?;
+        writeln!(stdout(), "{} is discarded", self.id)?;
         Ok(())
     }
 }
@@ -261,7 +261,7 @@ impl From<Status> for Option<FailedMessageStatus> {
     }
 }
 
-/// The message, and whose it is: an operator knows its id, and need not know more.
+/// The message, and the service that it failed in: an operator needs only its id.
 async fn find(gateway: &Gateway, id: Uuid) -> anyhow::Result<(Service, FailedMessageDetails)> {
     for service in Service::WITH_DATABASE {
         if let Some(details) = gateway.failed_message(service, id).await? {

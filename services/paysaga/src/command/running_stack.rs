@@ -30,8 +30,8 @@ pub(super) struct StackOptions {
 }
 
 impl StackOptions {
-    /// Finds the stack that runs in the data directory, unless the address of a gateway is given, and says so. That none
-    /// runs is an error only in a directory that was named.
+    /// Finds the stack that runs in the data directory, unless the address of a gateway is given, and shows which it is.
+    /// That none runs is an error only in a directory that was named.
     pub(super) fn find(&self, progress: &Progress) -> anyhow::Result<Option<RunningStack>> {
         if self.gateway.is_some() {
             return Ok(None);

@@ -60,8 +60,8 @@ impl Up {
             failure = run_until_a_part_ends(&mut stack, &progress) => Err(failure),
         };
         match &ran {
-            Ok(()) => progress.message("stopping; once more to hurry"),
-            // Said before the rest is stopped: whoever waits should know why.
+            Ok(()) => progress.message("stopping; press Ctrl-C again to stop at once"),
+            // Before the rest is stopped, which takes seconds: the operator should know why.
             Err(failure) => progress.message(&format!("paysaga: {failure:#}\nstopping the rest")),
         }
         let stopped = tokio::select! {
@@ -74,7 +74,7 @@ impl Up {
 
     fn plan(self, installation: &Installation) -> anyhow::Result<Plan> {
         let home_of_programs = || {
-            let own = env::current_exe().context("cannot learn where this program is")?;
+            let own = env::current_exe().context("cannot find the folder of this program")?;
             Ok::<_, anyhow::Error>(own.parent().map(Path::to_owned).unwrap_or_default())
         };
         let cache = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/paysaga"));
@@ -90,7 +90,7 @@ impl Up {
     }
 }
 
-/// Comes back only with what went wrong.
+/// Returns only when something has failed.
 async fn run_until_a_part_ends(stack: &mut Stack, progress: &Progress) -> anyhow::Error {
     let begun = Instant::now();
     if let Err(error) = stack.start(progress).await {

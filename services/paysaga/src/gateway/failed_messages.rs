@@ -1,4 +1,4 @@
-//! What operators ask the gateway about failed messages.
+//! Requests about failed messages, for operators.
 
 use contracts::failed_message::{
     DiscardRequest, FailedMessage, FailedMessageDetails, FailedMessageFilter, ReplayAccepted, ReplayRequest,
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_said_in_the_query() {
+    fn a_filter_becomes_a_query_string() {
         assert_eq!(query(&FailedMessageFilter::default()), "");
         let filter = FailedMessageFilter {
             queue: Some("order.create.queue".to_owned()),

@@ -1,4 +1,4 @@
-//! The gateway, as the operator's commands call it: the contract's requests with the contract's types.
+//! A client of the gateway: the contract's requests with the contract's types.
 
 mod address;
 mod api_key;
@@ -24,10 +24,10 @@ pub use api_key::{ApiKey, ApiKeyError};
 pub use error::{GatewayError, Refusal};
 pub use trace::Trace;
 
-/// How long the gateway may take to answer, beyond what it was asked to wait.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the gateway may take to answer, beyond the wait that was asked for.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where in which trace a request belongs (W3C Trace Context).
+/// The header with the trace and the parent span of a request (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 
 /// A client of one gateway. Nothing is sent twice: a command that got no answer may have been accepted.
@@ -62,7 +62,7 @@ impl fmt::Display for Paging {
     }
 }
 
-/// How an order is placed, beyond what it says.
+/// How an order is placed, beyond its content.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Placing<'a> {
     /// The same key and the same order give one order, however often they are sent.
@@ -71,7 +71,7 @@ pub struct Placing<'a> {
     pub wait: Option<Duration>,
 }
 
-/// An order that the gateway took.
+/// An order that the gateway accepted.
 #[derive(Clone, Debug)]
 pub struct Placed {
     /// The order's id.
@@ -103,7 +103,7 @@ impl Gateway {
         if let Some(wait) = how.wait {
             request = request
                 .header("prefer", format!("wait={}", wait.as_secs()))
-                .timeout(wait.saturating_add(PATIENCE));
+                .timeout(wait.saturating_add(TIMEOUT));
         }
         let response = self.send(request).await?;
         let trace = response.headers().get(TRACEPARENT).and_then(Trace::of_traceparent);
@@ -164,7 +164,7 @@ impl Gateway {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, self.url.of(path)).timeout(PATIENCE);
+        let request = self.client.request(method, self.url.of(path)).timeout(TIMEOUT);
         match &self.api_key {
             Some(key) => request.header(header::AUTHORIZATION, key.bearer()),
             None => request,
@@ -186,7 +186,7 @@ impl Gateway {
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| GatewayError::no_answer(&self.url, error))?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| GatewayError::strange(&self.url, status, &error.to_string()))
+            .map_err(|error| GatewayError::unexpected(&self.url, status, &error.to_string()))
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Progress {
     terminal: Option<MultiProgress>,
 }
 
-/// One step under way. Dropped without [`Step::done`] it just vanishes: the error that follows says why.
+/// One step under way. Dropped without [`Step::done`] it disappears: the error that follows has the reason.
 #[derive(Debug)]
 pub struct Step {
     what: String,
@@ -50,7 +50,7 @@ impl Progress {
     /// Shows a line that belongs to no step.
     pub fn message(&self, line: &str) {
         match &self.terminal {
-            // A terminal that is gone is no reason to fail: whoever watched has left.
+            // A terminal that was closed is no reason to fail.
             Some(terminal) => drop(terminal.println(line)),
             None => write(line),
         }
@@ -130,6 +130,6 @@ impl Drop for Step {
 }
 
 fn write(line: &str) {
-    // As above: nobody may be reading any more.
+    // As above: the other end may have been closed.
     let _ = writeln!(stderr(), "{line}");
 }

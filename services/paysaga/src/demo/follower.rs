@@ -1,4 +1,4 @@
-//! One order from the moment it is sent to its end.
+//! One order from the moment it is sent until it settles.
 
 use std::time::Duration;
 
@@ -8,34 +8,34 @@ use serde::{Serialize, Serializer};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::goal::{Ending, Goal, Judgement, Seen};
+use super::goal::{EndState, Goal, Judgement, Observed};
 use super::kind::Kind;
 use crate::gateway::{Gateway, GatewayError, Placed, Placing, Trace};
 
-/// How often an order and its payment are looked at. Times are that precise.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// How often an order and its payment are read. Times are that precise.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How it went.
+/// An order of the demo, and what became of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Course {
-    /// Which kind of order.
+pub struct FollowedOrder {
+    /// Its kind.
     pub kind: Kind,
-    /// What it cost.
+    /// Its total.
     pub total: Money,
-    /// The order, once it was taken.
+    /// Its id, once it was accepted.
     pub order_id: Option<OrderId>,
-    /// Where the order was seen last.
+    /// Its last known status.
     pub order_status: Option<OrderStatus>,
-    /// Where its payment was seen last.
+    /// Its payment's last known status.
     pub payment_status: Option<PaymentStatus>,
-    /// From the moment it was sent to the moment both were seen at their end, to the next 50 ms.
+    /// The time from sending it until it was seen to have settled, to the next 50 ms.
     #[serde(rename = "settledMs", serialize_with = "milliseconds")]
     pub settled: Option<Duration>,
     /// The trace of the saga.
     #[serde(rename = "traceId")]
     pub trace: Option<Trace>,
-    /// Why it is not as it should be.
+    /// How it differs from what its kind should do.
     pub problem: Option<String>,
 }
 
@@ -44,11 +44,11 @@ pub struct Course {
 pub(super) struct Follower<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) customer: UserId,
-    /// How long an order may take to its end.
-    pub(super) patience: Duration,
+    /// How long an order may take to settle.
+    pub(super) timeout: Duration,
 }
 
-/// An order did not go the way of its kind.
+/// An order did not do what its kind should do.
 #[derive(Debug, thiserror::Error)]
 enum Deviation {
     #[error(transparent)]
@@ -57,14 +57,14 @@ enum Deviation {
     TwoOrders(OrderId, OrderId),
     #[error("should have become {0}")]
     Missed(Goal),
-    #[error("should have become {goal} within {} s{}", .patience.as_secs(), because(.trouble.as_ref()))]
-    TooLate { goal: Goal, patience: Duration, trouble: Option<GatewayError> },
+    #[error("should have become {goal} within {} s{}", .timeout.as_secs(), with_last_error(.last_error.as_ref()))]
+    TimedOut { goal: Goal, timeout: Duration, last_error: Option<GatewayError> },
 }
 
 impl Follower<'_> {
     /// Follows one order of this kind. What goes wrong is in the result.
-    pub(super) async fn follow(self, kind: Kind, total: Money) -> Course {
-        let mut course = Course {
+    pub(super) async fn follow(self, kind: Kind, total: Money) -> FollowedOrder {
+        let mut followed = FollowedOrder {
             kind,
             total,
             order_id: None,
@@ -74,32 +74,32 @@ impl Follower<'_> {
             trace: None,
             problem: None,
         };
-        course.problem = self.run(&mut course).await.err().map(|deviation| deviation.to_string());
-        course
+        followed.problem = self.run(&mut followed).await.err().map(|deviation| deviation.to_string());
+        followed
     }
 
-    async fn run(self, course: &mut Course) -> Result<(), Deviation> {
+    async fn run(self, followed: &mut FollowedOrder) -> Result<(), Deviation> {
         let sent = Instant::now();
-        let deadline = sent + self.patience;
-        let order = CreateOrder { user_id: self.customer, total: course.total };
-        let placed = match course.kind {
+        let deadline = sent + self.timeout;
+        let order = CreateOrder { user_id: self.customer, total: followed.total };
+        let placed = match followed.kind {
             Kind::Duplicate => self.place_twice(&order).await?,
             _ => self.gateway.place(&order, Placing::default()).await?,
         };
         let id = placed.order_id;
-        (course.order_id, course.trace) = (Some(id), placed.trace);
-        let cancel_at = match course.kind {
+        (followed.order_id, followed.trace) = (Some(id), placed.trace);
+        let cancel_at = match followed.kind {
             Kind::CancelledUnderWay => Some(Goal::ChargeUnderWay),
-            Kind::CancelledAfterPaid => Some(Goal::End(Ending::PAID)),
+            Kind::CancelledAfterPaid => Some(Goal::End(EndState::PAID)),
             _ => None,
         };
         if let Some(goal) = cancel_at {
-            self.watch(id, goal, deadline, course).await?;
+            self.watch(id, goal, deadline, followed).await?;
             // In the order's own trace, so that it shows the whole saga.
-            self.gateway.cancel(id, course.trace.as_ref()).await?;
+            self.gateway.cancel(id, followed.trace.as_ref()).await?;
         }
-        self.watch(id, Goal::End(course.kind.ending()), deadline, course).await?;
-        course.settled = Some(sent.elapsed());
+        self.watch(id, Goal::End(followed.kind.end_state()), deadline, followed).await?;
+        followed.settled = Some(sent.elapsed());
         Ok(())
     }
 
@@ -116,41 +116,41 @@ impl Follower<'_> {
         }
     }
 
-    /// Looks until the goal is reached. A look that fails is not the end: services may be restarted while the demo
-    /// runs, and no order is the worse for it.
+    /// Polls until the goal is reached. A request that fails is not the end: services may be restarted while the demo
+    /// runs, and every order settles all the same.
     async fn watch(
         self,
         id: OrderId,
         goal: Goal,
         deadline: Instant,
-        course: &mut Course,
+        followed: &mut FollowedOrder,
     ) -> Result<(), Deviation> {
         loop {
-            let looked = self.look(id).await;
-            if let Ok(seen) = &looked {
-                course.order_status = seen.order.as_ref().map(|order| order.status);
-                course.payment_status = seen.payment.as_ref().map(|payment| payment.status);
-                match goal.judge(seen) {
+            let observed = self.observe(id).await;
+            if let Ok(observed) = &observed {
+                followed.order_status = observed.order.as_ref().map(|order| order.status);
+                followed.payment_status = observed.payment.as_ref().map(|payment| payment.status);
+                match goal.judge(observed) {
                     Judgement::Reached => return Ok(()),
                     Judgement::Missed => return Err(Deviation::Missed(goal)),
                     Judgement::NotYet => {}
                 }
             }
             if Instant::now() >= deadline {
-                return Err(Deviation::TooLate { goal, patience: self.patience, trouble: looked.err() });
+                return Err(Deviation::TimedOut { goal, timeout: self.timeout, last_error: observed.err() });
             }
-            sleep(INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn look(self, id: OrderId) -> Result<Seen, GatewayError> {
+    async fn observe(self, id: OrderId) -> Result<Observed, GatewayError> {
         let (order, payment) = tokio::try_join!(self.gateway.order(id), self.gateway.payment_of(id))?;
-        Ok(Seen { order, payment })
+        Ok(Observed { order, payment })
     }
 }
 
-fn because(trouble: Option<&GatewayError>) -> String {
-    trouble.map_or_else(String::new, |trouble| format!("; at last {trouble}"))
+fn with_last_error(error: Option<&GatewayError>) -> String {
+    error.map_or_else(String::new, |error| format!("; the last request failed: {error}"))
 }
 
 #[expect(clippy::ref_option, reason = "serde's signature")]
