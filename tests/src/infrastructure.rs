@@ -13,11 +13,11 @@ use crate::programs;
 
 struct Servers {
     description: Description,
-    /// Its standard input is the leash: when this process ends, the kernel lets go of it and the servers stop.
+    /// Holds its standard input: when the test ends, the kernel closes the pipe and the servers stop.
     _process: Child,
 }
 
-/// The servers, started by whoever asks first.
+/// The servers, started by the first caller.
 pub async fn servers() -> &'static Description {
     static SERVERS: OnceCell<Servers> = OnceCell::const_new();
     &SERVERS.get_or_init(start).await.description
@@ -27,7 +27,7 @@ pub async fn servers() -> &'static Description {
 pub async fn new_database(name: &str) -> String {
     // One at a time: CREATE DATABASE copies a template that must not be in use.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _lock = ONE_AT_A_TIME.lock().await;
     let endpoint = &servers().await.postgres.endpoint;
     endpoint.create_database(name).await.expect("a database can be made");
     endpoint.url(name)

@@ -51,6 +51,6 @@ impl Management {
 
 /// The name of a connection, if it is one of a service's.
 fn service_connection(connection: &Value) -> Option<String> {
-    let by = connection["user_provided_name"].as_str()?;
-    by.starts_with("paysaga ").then(|| connection["name"].as_str().map(str::to_owned))?
+    let name = connection["user_provided_name"].as_str()?;
+    name.starts_with("paysaga ").then(|| connection["name"].as_str().map(str::to_owned))?
 }

@@ -23,7 +23,7 @@ pub fn environment(variables: &[(&str, &str)]) -> Environment {
 pub async fn run(program: &str, arguments: &[&str], environment: &Environment) -> Output {
     let mut command = command(&directory().join(program), environment);
     let run = command.args(arguments).output();
-    let ended = tokio::time::timeout(crate::PATIENCE, run).await;
+    let ended = tokio::time::timeout(crate::TIMEOUT, run).await;
     ended.unwrap_or_else(|_| panic!("{program} {arguments:?} does not end")).expect("it can be run")
 }
 

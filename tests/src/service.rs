@@ -58,13 +58,13 @@ impl ServiceProcess {
         self.address
     }
 
-    /// Its variables, for a replica of it.
+    /// Its variables.
     #[must_use]
     pub const fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Where it can be asked.
+    /// Its base URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -108,17 +108,17 @@ impl ServiceProcess {
 
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(crate::PATIENCE, self.process.wait());
+        let ended = tokio::time::timeout(crate::TIMEOUT, self.process.wait());
         ended.await.unwrap_or_else(|_| panic!("{} does not end", self.service)).expect("it can be waited for")
     }
 
-    /// Tells it to stop, and waits until it did.
+    /// Stops it (SIGTERM), and waits until it has ended.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
     }
 
-    /// Kills it as a crash would.
+    /// Kills it as a crash would (SIGKILL).
     pub async fn kill(&mut self) {
         self.process.kill().await.expect("it can be killed");
     }

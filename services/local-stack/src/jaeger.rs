@@ -68,7 +68,8 @@ impl Jaeger {
         let (ui, otlp, grpc) = (usual_or_free(USUAL_UI)?, usual_or_free(USUAL_OTLP)?, Port::claim()?);
         let pages = program.parent().map(|folder| folder.join("jaeger-ui")).filter(|pages| pages.is_dir());
         let path = directory.jaeger().join("jaeger.yaml");
-        let configuration = render(ui.number(), grpc.number(), otlp.number(), pages.as_deref());
+        let ports = Ports { ui: ui.number(), grpc: grpc.number(), otlp: otlp.number() };
+        let configuration = render(ports, pages.as_deref());
         write_private(&path, &configuration)
             .map_err(|source| JaegerError::Configuration { path: path.clone(), source })?;
         let process = directory
@@ -114,9 +115,18 @@ impl Jaeger {
     }
 }
 
+/// What Jaeger listens on.
+#[derive(Clone, Copy)]
+struct Ports {
+    ui: u16,
+    grpc: u16,
+    otlp: u16,
+}
+
 /// A configuration for Jaeger 2: an OpenTelemetry collector with a query service. The collector's own metrics
 /// are off, since they would listen on a port of their own.
-fn render(ui: u16, grpc: u16, otlp: u16, pages: Option<&Path>) -> String {
+fn render(ports: Ports, pages: Option<&Path>) -> String {
+    let Ports { ui, grpc, otlp } = ports;
     let pages = pages.map_or_else(String::new, |pages| {
         format!("    ui:\n      assets_path: {}\n", serde_json::Value::from(pages.display().to_string()))
     });
@@ -151,9 +161,11 @@ exporters:
 mod tests {
     use super::*;
 
+    const PORTS: Ports = Ports { ui: 20_001, grpc: 20_002, otlp: 20_003 };
+
     #[test]
     fn everything_listens_on_the_loopback_address() {
-        let configuration = render(20_001, 20_002, 20_003, None);
+        let configuration = render(PORTS, None);
         assert_eq!(
             configuration.matches("endpoint: 127.0.0.1:").count(),
             configuration.matches("endpoint:").count()
@@ -163,7 +175,7 @@ mod tests {
 
     #[test]
     fn pages_that_were_built_are_served() {
-        let configuration = render(1, 2, 3, Some(Path::new("/home/me/jaeger-ui")));
+        let configuration = render(PORTS, Some(Path::new("/home/me/jaeger-ui")));
         assert!(configuration.contains("    ui:\n      assets_path: \"/home/me/jaeger-ui\"\nreceivers:"));
     }
 }

@@ -1,4 +1,4 @@
-//! Starting and stopping what a scenario stands on.
+//! Starting and stopping the services of a scenario.
 
 use contracts::topology::Service;
 use futures_util::future::join_all;
@@ -19,7 +19,7 @@ pub const SETTINGS: [(&str, &str); 4] = [
     ("DATABASE_CONNECTIONS", "5"),
 ];
 
-/// What a scenario wants to be different.
+/// Settings of a scenario that differ from the usual ones.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Replicas of each service beyond the first.
@@ -52,7 +52,7 @@ impl Rig<'_> {
             for port in &ports {
                 self.launch_service(service, plan, *port, &[]);
             }
-            // One replica is asked directly; several stand behind what a load balancer would be.
+            // One replica is asked directly, several through a relay that balances the load.
             let port = if plan.relays || ports.len() > 1 {
                 let relay = Relay::start(ports).await;
                 let port = relay.port();
@@ -110,9 +110,9 @@ impl Rig<'_> {
         join_all(self.services.iter_mut().map(ServiceProcess::ready)).await;
     }
 
-    /// Stops all services in order and returns what was not in order about it.
+    /// Stops all services (SIGTERM) and returns what did not end with 0.
     pub async fn stop(&mut self) -> Vec<String> {
-        let mut complaints = Vec::new();
+        let mut violations = Vec::new();
         for process in &mut self.services {
             if process.try_ended().is_none() {
                 process.signal(Signal::TERM);
@@ -121,10 +121,9 @@ impl Rig<'_> {
         for process in &mut self.services {
             let status = process.ended().await;
             if status.code() != Some(0) {
-                complaints
-                    .push(format!("{} ended with {status} when it was told to stop", process.service()));
+                violations.push(format!("{} ended with {status} after SIGTERM", process.service()));
             }
         }
-        complaints
+        violations
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that one scenario stands on.
+//! Databases, virtual host, relays and services of one scenario.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ use crate::management::Management;
 use crate::programs;
 use crate::service::ServiceProcess;
 
-/// How long the services may take to finish everything once the fault is over. What is not done by then is stuck.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long the services may take until everything is at rest once the fault is over. What is not by then is stuck.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -62,12 +62,12 @@ pub struct Rig<'a> {
     pub servers: &'a mut Servers,
     /// The run's seed, mixed with the scenario's name.
     pub seed: u64,
-    /// Where the scenario draws from.
+    /// The scenario's source of randomness.
     pub random: StdRng,
     /// The relays.
     pub relays: Relays,
     /// How long the services may take to finish everything.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// The processes of the services, by service and then by number.
     pub services: Vec<ServiceProcess>,
     pub(super) programs: &'a Programs,
@@ -81,7 +81,7 @@ pub struct Rig<'a> {
 impl<'a> Rig<'a> {
     /// Makes the databases and the virtual host. Starts no service.
     pub async fn new(servers: &'a mut Servers, programs: &'a Programs, seed: u64) -> Self {
-        servers.mend().await.expect("the servers can be started");
+        servers.start_stopped().await.expect("the servers can be started");
         let name = new_name();
         let password: Password =
             serde_json::from_value(Uuid::new_v4().to_string().into()).expect("it is text");
@@ -97,7 +97,7 @@ impl<'a> Rig<'a> {
             seed,
             random: StdRng::seed_from_u64(seed),
             relays: Relays::default(),
-            patience: PATIENCE,
+            timeout: TIMEOUT,
             services: Vec::new(),
             programs,
             name,
@@ -141,7 +141,7 @@ impl<'a> Rig<'a> {
         Api::new(self.first_of(Service::Gateway).url())
     }
 
-    /// Takes note that everything that was broken is whole again: recovery is measured from the last time.
+    /// Notes that the fault has ended: recovery is measured from the last call.
     pub fn fault_is_over(&mut self) {
         self.fault_over = Some(Instant::now());
     }
@@ -149,7 +149,7 @@ impl<'a> Rig<'a> {
     /// How long ago the fault was over.
     #[must_use]
     pub fn since_fault(&self) -> Duration {
-        self.fault_over.expect("the scenario says when its fault is over").elapsed()
+        self.fault_over.expect("the scenario notes when its fault is over").elapsed()
     }
 
     /// The name of a service's database, and of the role that owns it.
@@ -200,13 +200,13 @@ impl<'a> Rig<'a> {
         &self.name
     }
 
-    /// Where the services log to.
+    /// The folder of the services' logs.
     #[must_use]
     pub fn logs(&self) -> &Path {
         self.logs.path()
     }
 
-    /// Keeps the services' logs, for whoever has to find out what happened, and says where.
+    /// Keeps the services' logs for the analysis of a failure, and returns their folder.
     #[must_use]
     pub fn keep_logs(&mut self) -> PathBuf {
         self.logs.disable_cleanup(true);
@@ -217,7 +217,7 @@ impl<'a> Rig<'a> {
     pub async fn discard(mut self) {
         self.services.clear();
         // What can't be removed goes with the servers.
-        if self.servers.mend().await.is_ok() {
+        if self.servers.start_stopped().await.is_ok() {
             for service in Service::WITH_DATABASE {
                 let name = self.database_name(service);
                 self.servers.postgres().endpoint().drop_database(&name).await.ok();

@@ -76,18 +76,18 @@ async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs
     rig.start(&Plan::default()).await;
     let load = rig.load();
     // Enough for some of every kind.
-    load.more(120).await;
-    let book = load.stop().await;
+    load.wait_for_orders(120).await;
+    let records = load.stop().await;
     rig.fault_is_over();
-    rig.rests(&book, 0).await.expect("all comes to rest");
-    let mut before = rig.judge(book.clone()).await;
+    rig.wait_until_at_rest(&records, 0).await.expect("all comes to rest");
+    let mut before = rig.judge(records.clone()).await;
     assert!(before.is_good(), "{before:?}");
-    rig.patience = Duration::ZERO;
+    rig.timeout = Duration::ZERO;
     for (what, service, tampering, column) in cases {
         let mut database = rig.database(service).await.expect("the database answers");
         let done = sqlx::query(AssertSqlSafe(tampering)).execute(&mut database).await;
         assert_eq!(done.expect("it can be tampered with").rows_affected(), 1, "{what}");
-        let outcome = rig.judge(book.clone()).await;
+        let outcome = rig.judge(records.clone()).await;
         assert!(!outcome.is_good() && column(&outcome) > column(&before), "{what}: {outcome:?}");
         before = outcome;
     }

@@ -230,7 +230,7 @@ async fn the_migrations_alone_make_the_schema_and_can_be_run_by_everybody_at_onc
 #[tokio::test]
 async fn metrics_are_prometheus_text_and_measure_requests_and_messages() {
     let stack = Stack::start().await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     for (url, families) in [
         (format!("{}/api/metrics", stack.gateway.url()), &["http_server_request_duration"][..]),
         (

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use reqwest::{Client, Response};
 use serde_json::json;
 use tempfile::TempDir;
-use tests::api::{NOBODY, header, order, problem};
+use tests::api::{IdempotencyKey, UNKNOWN_ID, header, order, problem};
 use tests::infrastructure::{new_database, new_name, new_virtual_host};
 use tests::programs::environment;
 use tests::service::ServiceProcess;
@@ -71,7 +71,7 @@ async fn a_command_is_not_accepted_while_the_broker_is_away() {
     let broker = format!("amqp://{}", closed_port().await);
     let gateway =
         ServiceProcess::start(Service::Gateway, environment(&[("RABBITMQ_URL", &broker)]), logs.path()).await;
-    let id = format!("/api/orders/{NOBODY}");
+    let id = format!("/api/orders/{UNKNOWN_ID}");
     for (method, path) in [
         (Method::POST, "/api/orders".to_owned()),
         (Method::PATCH, format!("{id}/cancel")),
@@ -91,13 +91,13 @@ async fn a_command_is_not_accepted_while_the_broker_is_away() {
 async fn queries_fail_alone_while_their_service_is_away_and_commands_are_taken() {
     let mut stack = Stack::start().await;
     stack.order.kill().await;
-    for path in ["/api/orders", &format!("/api/orders/{NOBODY}")] {
+    for path in ["/api/orders", &format!("/api/orders/{UNKNOWN_ID}")] {
         unavailable(stack.api.get(path).await).await;
     }
     assert_eq!(stack.api.get("/api/payments").await.status(), StatusCode::OK);
     let id = stack.api.place("10.01").await;
     // Who has the key can't be found out now.
-    unavailable(stack.api.post_keyed("k-1", "10.01").send().await.expect("an answer")).await;
+    unavailable(stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").send().await.expect("an answer")).await;
 
     stack.payment.kill().await;
     for path in ["/api/payments", "/api/payments/stats", &format!("/api/payments/order/{id}")] {

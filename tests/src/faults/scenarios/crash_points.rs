@@ -67,12 +67,12 @@ async fn crash(rig: &mut Rig<'_>, service: Service, point: &'static str) -> Outc
     }
     rig.fault_is_over();
     rig.all_ready().await;
-    load.more(10).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    load.wait_for_orders(10).await;
+    let records = load.stop().await;
+    rig.judge(records).await
 }
 
-/// Which passing of the point is the last. Start and end of a process are passed once.
+/// The passing of the point at which the service crashes. Start and end of a process are passed once.
 fn passing(rig: &mut Rig<'_>, point: &str) -> String {
     match point {
         MIGRATION | DRAIN => point.to_owned(),
@@ -80,10 +80,10 @@ fn passing(rig: &mut Rig<'_>, point: &str) -> String {
     }
 }
 
-/// Waits until the service has crashed, and makes sure that it was there.
+/// Waits until the service has crashed, and checks that it was this crash.
 async fn crashes(rig: &mut Rig<'_>, service: Service, point: &str, load: &Load) {
     if point == DRAIN {
-        load.more(10).await;
+        load.wait_for_orders(10).await;
         let process = rig.first_of(service);
         process.ready().await;
         process.signal(Signal::TERM);

@@ -22,20 +22,20 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn random_kills(rig: &mut Rig<'_>, kills: u32) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(20).await;
+    load.wait_for_orders(20).await;
     for _ in 0..kills {
         let service = Service::VARIANTS[rig.random.random_range(0..Service::VARIANTS.len())];
         kill_and_restart(rig, &load, service).await;
     }
     rig.fault_is_over();
-    let book = load.stop().await;
-    rig.judge(book).await.note(format!("{kills} kills"))
+    let records = load.stop().await;
+    rig.judge(records).await.note(format!("{kills} kills"))
 }
 
 /// The next kill comes once a few more orders were accepted: in the middle of what the last one left behind.
 async fn kill_and_restart(rig: &mut Rig<'_>, load: &Load, service: Service) {
     let orders = rig.random.random_range(1..12);
-    load.more(orders).await;
+    load.wait_for_orders(orders).await;
     let process = rig.first_of(service);
     process.kill().await;
     process.launch_again();

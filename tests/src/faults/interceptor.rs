@@ -1,4 +1,5 @@
-//! A hand in everything that is said on the broker: it keeps it, says it again, or brings it out of order.
+//! Receives every message that is published on the broker, and records it, publishes copies of it, or delivers it late
+//! and out of order.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,156 +17,157 @@ use tokio::task::JoinSet;
 
 use crate::eventually;
 
-/// Marks what did not come from a service.
+/// The header of a message that did not come from a service.
 const COPY: &str = "x-fault-suite-copy";
 
-/// Longest time for which [`Habit::Shuffle`] holds a message.
+/// Longest time for which [`Treatment::Shuffle`] holds a message.
 const HOLD: Duration = Duration::from_secs(2);
 
-/// What is done with each message that a service says.
+/// What is done with each message that a service publishes.
 #[derive(Clone, Copy, Debug)]
-pub enum Habit {
-    /// It is kept.
-    Keep,
-    /// It is kept, and said so many more times.
+pub enum Treatment {
+    /// It is recorded.
+    Record,
+    /// It is recorded, and published that many more times.
     Repeat(u32),
-    /// It comes to its queue after a time of its own, up to two seconds, and sometimes twice.
+    /// It is delivered to its queue after a random time of up to two seconds, and sometimes twice.
     Shuffle,
 }
 
-/// A message as it was said.
+/// A message as it was published.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct PublishedMessage {
     exchange: ShortString,
     routing_key: ShortString,
     properties: BasicProperties,
     body: Vec<u8>,
 }
 
-/// The hand. It lets go when it is dropped.
-pub struct Wire {
+/// A running interceptor. It stops when it is dropped.
+pub struct Interceptor {
     channel: Channel,
-    heard: Arc<Mutex<Vec<Said>>>,
+    messages: Arc<Mutex<Vec<PublishedMessage>>>,
     pending: Arc<AtomicU64>,
     last: Arc<Mutex<Instant>>,
     _task: JoinSet<()>,
     _connection: Connection,
 }
 
-impl Wire {
-    /// Begins to listen. With [`Habit::Shuffle`] nothing reaches the services' queues any more but through here.
-    pub async fn start(url: &str, habit: Habit, seed: u64) -> Self {
+impl Interceptor {
+    /// Starts one. With [`Treatment::Shuffle`] the services' queues receive messages only through it.
+    pub async fn start(url: &str, treatment: Treatment, seed: u64) -> Self {
         let connection =
             Connection::connect(url, ConnectionProperties::default()).await.expect("the broker answers");
         let channel = connection.create_channel().await.expect("a channel can be opened");
-        let deliveries = listen(&channel).await;
-        if matches!(habit, Habit::Shuffle) {
+        let deliveries = consume_everything(&channel).await;
+        if matches!(treatment, Treatment::Shuffle) {
             unbind_everything(&channel).await;
         }
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let messages = Arc::new(Mutex::new(Vec::new()));
         let pending = Arc::new(AtomicU64::new(0));
         let last = Arc::new(Mutex::new(Instant::now()));
-        let hand = Hand {
+        let worker = Worker {
             channel: channel.clone(),
-            habit,
+            treatment,
             random: StdRng::seed_from_u64(seed),
-            held: JoinSet::new(),
-            heard: Arc::clone(&heard),
+            held_back: JoinSet::new(),
+            messages: Arc::clone(&messages),
             pending: Arc::clone(&pending),
             last: Arc::clone(&last),
         };
         let mut task = JoinSet::new();
-        task.spawn(hand.work(deliveries));
-        Self { channel, heard, pending, last, _task: task, _connection: connection }
+        task.spawn(worker.run(deliveries));
+        Self { channel, messages, pending, last, _task: task, _connection: connection }
     }
 
-    /// Waits until nothing was said for a while and nothing is held back.
-    pub async fn quiet(&self) {
-        eventually("nothing is said any more", async || {
-            let (pending, silent) = (self.pending.load(Ordering::SeqCst), self.last().elapsed());
-            if pending == 0 && silent > Duration::from_secs(2) {
+    /// Waits until nothing was published for two seconds and no message is held back.
+    pub async fn wait_until_idle(&self) {
+        eventually("no message is published or held back any more", async || {
+            let (pending, idle) = (self.pending.load(Ordering::SeqCst), self.last().elapsed());
+            if pending == 0 && idle > Duration::from_secs(2) {
                 Ok(())
             } else {
-                Err(format!("{pending} are held"))
+                Err(format!("{pending} messages are held back"))
             }
         })
         .await;
     }
 
-    /// Everything that the services said, in its order.
+    /// Every message that the services published, in order.
     #[must_use]
-    pub fn history(&self) -> Vec<Said> {
-        self.heard.lock().expect("nobody panics with it").clone()
+    pub fn messages(&self) -> Vec<PublishedMessage> {
+        self.messages.lock().expect("no thread panics while it holds the lock").clone()
     }
 
-    /// Says messages again, in this order.
-    pub async fn say_again(&self, messages: &[Said]) {
-        for said in messages {
-            publish(&self.channel, &said.exchange, &said.routing_key, said).await;
+    /// Publishes messages again, in this order.
+    pub async fn republish(&self, messages: &[PublishedMessage]) {
+        for message in messages {
+            publish(&self.channel, message).await;
         }
     }
 
     fn last(&self) -> Instant {
-        *self.last.lock().expect("nobody panics with it")
+        *self.last.lock().expect("no thread panics while it holds the lock")
     }
 }
 
-struct Hand {
+struct Worker {
     channel: Channel,
-    habit: Habit,
+    treatment: Treatment,
     random: StdRng,
-    held: JoinSet<()>,
-    heard: Arc<Mutex<Vec<Said>>>,
+    held_back: JoinSet<()>,
+    messages: Arc<Mutex<Vec<PublishedMessage>>>,
     pending: Arc<AtomicU64>,
     last: Arc<Mutex<Instant>>,
 }
 
-impl Hand {
-    async fn work(mut self, mut deliveries: Consumer) {
+impl Worker {
+    async fn run(mut self, mut deliveries: Consumer) {
         while let Some(Ok(delivery)) = deliveries.next().await {
             if is_copy(&delivery) {
                 continue;
             }
-            *self.last.lock().expect("nobody panics with it") = Instant::now();
-            let said = Said {
+            *self.last.lock().expect("no thread panics while it holds the lock") = Instant::now();
+            let message = PublishedMessage {
                 exchange: delivery.exchange,
                 routing_key: delivery.routing_key,
                 properties: delivery.properties,
                 body: delivery.data,
             };
-            self.heard.lock().expect("nobody panics with it").push(said.clone());
-            match self.habit {
-                Habit::Keep => {}
-                Habit::Repeat(times) => {
+            self.messages.lock().expect("no thread panics while it holds the lock").push(message.clone());
+            match self.treatment {
+                Treatment::Record => {}
+                Treatment::Repeat(times) => {
                     for _ in 0..times {
-                        publish(&self.channel, &said.exchange, &said.routing_key, &said).await;
+                        publish(&self.channel, &message).await;
                     }
                 }
-                Habit::Shuffle => {
+                Treatment::Shuffle => {
                     let copies = 1 + u32::from(self.random.random_bool(0.2));
-                    (0..copies).for_each(|_| self.hold(said.clone()));
+                    (0..copies).for_each(|_| self.deliver_later(message.clone()));
                 }
             }
         }
     }
 
-    /// Brings a message to its queue later.
-    fn hold(&mut self, said: Said) {
+    /// Delivers a message to its queue later, through the default exchange.
+    fn deliver_later(&mut self, message: PublishedMessage) {
         let time = self.random.random_range(Duration::ZERO..HOLD);
         let (channel, pending) = (self.channel.clone(), Arc::clone(&self.pending));
         pending.fetch_add(1, Ordering::SeqCst);
-        while self.held.try_join_next().is_some() {}
-        self.held.spawn(async move {
+        while self.held_back.try_join_next().is_some() {}
+        self.held_back.spawn(async move {
             tokio::time::sleep(time).await;
-            let route = ROUTES.iter().find(|route| route.routing_key == said.routing_key.as_str());
+            let route = ROUTES.iter().find(|route| route.routing_key == message.routing_key.as_str());
             let queue = route.expect("every message has a route").queue.name();
-            publish(&channel, &"".into(), &queue.into(), &said).await;
+            let to_queue = PublishedMessage { exchange: "".into(), routing_key: queue.into(), ..message };
+            publish(&channel, &to_queue).await;
             pending.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }
 
-async fn listen(channel: &Channel) -> Consumer {
+async fn consume_everything(channel: &Channel) -> Consumer {
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
     let declared = channel.queue_declare("".into(), options, FieldTable::default()).await;
     let queue = declared.expect("a queue can be declared").name().clone();
@@ -179,7 +181,7 @@ async fn listen(channel: &Channel) -> Consumer {
     consumed.await.expect("the queue can be consumed")
 }
 
-/// Takes the services' queues off their exchanges. A service binds them again only when it connects anew.
+/// Unbinds the services' queues from their exchanges. A service binds them again only when it connects again.
 async fn unbind_everything(channel: &Channel) {
     for route in ROUTES {
         let (queue, exchange) = (route.queue.name().into(), route.exchange.name().into());
@@ -188,13 +190,13 @@ async fn unbind_everything(channel: &Channel) {
     }
 }
 
-async fn publish(channel: &Channel, exchange: &ShortString, routing_key: &ShortString, said: &Said) {
-    let mut headers = said.properties.headers().clone().unwrap_or_default();
+async fn publish(channel: &Channel, message: &PublishedMessage) {
+    let mut headers = message.properties.headers().clone().unwrap_or_default();
     headers.insert(COPY.into(), AMQPValue::Boolean(true));
-    let properties = said.properties.clone().with_headers(headers);
+    let properties = message.properties.clone().with_headers(headers);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let sent =
-        channel.basic_publish(exchange.clone(), routing_key.clone(), options, &said.body, properties).await;
+    let (exchange, routing_key) = (message.exchange.clone(), message.routing_key.clone());
+    let sent = channel.basic_publish(exchange, routing_key, options, &message.body, properties).await;
     sent.expect("it can be sent");
 }
 
