@@ -174,8 +174,7 @@ impl Installation {
     }
 
     /// `PATH` for what is started.
-    #[must_use]
-    pub fn search_path(&self) -> OsString {
+    pub(crate) fn search_path(&self) -> OsString {
         // They were split at what could keep them from being joined.
         env::join_paths(&self.search_path).unwrap_or_default()
     }
@@ -186,8 +185,7 @@ impl Installation {
     }
 
     /// The first executable of that name on the search path.
-    #[must_use]
-    pub fn on_path(&self, program: &str) -> Option<PathBuf> {
+    pub(crate) fn on_path(&self, program: &str) -> Option<PathBuf> {
         self.search_path
             .iter()
             .map(|folder| folder.join(program))

@@ -136,8 +136,7 @@ impl Directory {
     }
 
     /// Whether everything in it is removed when this value is dropped.
-    #[must_use]
-    pub fn is_ephemeral(&self) -> bool {
+    pub(crate) fn is_ephemeral(&self) -> bool {
         self.ephemeral
     }
 
@@ -161,14 +160,12 @@ impl Directory {
     }
 
     /// PostgreSQL's data directory.
-    #[must_use]
-    pub fn postgres_data(&self) -> PathBuf {
+    pub(crate) fn postgres_data(&self) -> PathBuf {
         self.postgres.join("data")
     }
 
     /// Whether PostgreSQL's part is outside the directory.
-    #[must_use]
-    pub fn postgres_is_external(&self) -> bool {
+    pub(crate) fn postgres_is_external(&self) -> bool {
         !self.postgres.starts_with(&self.path)
     }
 
@@ -191,7 +188,7 @@ impl Directory {
     }
 
     /// Ends what still runs here after everything was stopped; returns the names. There should be none.
-    pub async fn stop_leftovers(&self) -> Result<Vec<String>, DirectoryError> {
+    pub(crate) async fn stop_leftovers(&self) -> Result<Vec<String>, DirectoryError> {
         let paths = DataPaths { directory: &self.path, postgres_data: &self.postgres_data() };
         leftovers::stop(paths).await.map_err(failed("look for processes of", &self.path))
     }

@@ -53,7 +53,7 @@ impl Port {
 
     /// Claims the port that `file` remembers from the last time, so that addresses stay the same over restarts;
     /// another one, which is then remembered, if it was taken in the meantime.
-    pub fn claim_remembered(file: &Path) -> Result<Self, PortError> {
+    pub(crate) fn claim_remembered(file: &Path) -> Result<Self, PortError> {
         let remembered = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
         if let Some(port) = remembered.and_then(Self::claim_number) {
             return Ok(port);
@@ -65,8 +65,7 @@ impl Port {
     }
 
     /// Claims exactly this port; `None` if something listens there or another `paysaga` claimed it.
-    #[must_use]
-    pub fn claim_number(number: u16) -> Option<Self> {
+    pub(crate) fn claim_number(number: u16) -> Option<Self> {
         let name = SocketAddr::from_abstract_name(format!("paysaga-port-{number}")).ok()?;
         let claim = UnixListener::bind_addr(&name).ok()?;
         is_free(number).then_some(Self { number, _claim: claim })

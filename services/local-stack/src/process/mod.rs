@@ -133,7 +133,7 @@ impl Process {
     }
 
     /// Like [`Process::stop`], with another timeout than its own.
-    pub async fn stop_within(&mut self, timeout: Duration) -> Result<Stopped, ProcessError> {
+    pub(crate) async fn stop_within(&mut self, timeout: Duration) -> Result<Stopped, ProcessError> {
         self.signal(self.stop_policy.signal.signal());
         match tokio::time::timeout(timeout, self.child.wait()).await {
             Ok(Ok(_)) => Ok(Stopped::InOrder),

@@ -154,12 +154,6 @@ impl Node {
         Ok(stopped)
     }
 
-    /// Stops the node and starts it again on the same ports.
-    pub async fn restart(&mut self) -> Result<(), RabbitMqError> {
-        self.stop().await?;
-        self.start().await
-    }
-
     /// Kills the node as a crash would (SIGKILL). [`Node::start`] brings it back.
     pub async fn kill(&mut self) -> Result<(), RabbitMqError> {
         if let Some(process) = &mut self.process {
