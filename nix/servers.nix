@@ -1,4 +1,4 @@
-# What `paysaga up` starts and what it needs to start it, found on PATH (services/paysaga/src/infrastructure/installation.rs).
+# What `paysaga up` starts and what it needs to start it, found on PATH (services/local-stack/src/installation.rs).
 { pkgs, packages }:
 [
   pkgs.postgresql

@@ -1,4 +1,4 @@
-//! The broker, as another service sees it: one that says events, and looks at queues.
+//! The broker, as another service uses it: publishes events, and reads queues.
 
 use contracts::topology::Queue;
 use contracts::{Envelope, EventType};
@@ -27,34 +27,34 @@ impl Amqp {
         Self { connection, channel }
     }
 
-    /// Says an event, as the service would whose event it is.
-    pub async fn say(&self, envelope: &Envelope) {
+    /// Publishes an event, as the service does whose event it is.
+    pub async fn publish_event(&self, envelope: &Envelope) {
         let body = envelope.encode().expect("an event can be written");
         self.publish(envelope.event.event_type(), body.body.as_bytes(), BasicProperties::default()).await;
     }
 
-    /// Publishes any body where an event of this type would go.
+    /// Publishes any body with the exchange and routing key of an event type.
     pub async fn publish(&self, event_type: EventType, body: &[u8], properties: BasicProperties) {
         let route = event_type.route();
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let (exchange, key) = (route.exchange.name().into(), route.routing_key.into());
         let sent = self.channel.basic_publish(exchange, key, options, body, properties).await;
         let confirmed = sent.expect("it can be sent").await.expect("the broker answers");
-        assert_eq!(confirmed, Confirmation::Ack(None), "the broker took {event_type}");
+        assert_eq!(confirmed, Confirmation::Ack(None), "the broker confirmed {event_type}");
     }
 
-    /// Hears everything that is said from now on.
+    /// Taps every message that is published from now on.
     pub async fn tap(&self) -> WireTap {
         WireTap::start(&self.connection).await
     }
 
     /// How many messages wait in a queue.
     pub async fn depth(&self, queue: &str) -> u32 {
-        // A look at a queue that does not exist closes its channel.
+        // A passive declaration of a queue that does not exist closes its channel.
         let channel = self.connection.create_channel().await.expect("a channel can be opened");
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        let seen = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
-        seen.unwrap_or_else(|error| panic!("{queue}: {error}")).message_count()
+        let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
+        declared.unwrap_or_else(|error| panic!("{queue}: {error}")).message_count()
     }
 
     /// Takes the next message from a queue, as soon as there is one.

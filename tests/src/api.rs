@@ -17,8 +17,12 @@ use crate::eventually;
 /// The customer of every test order.
 pub const USER: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 
-/// An id that nothing has.
-pub const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+/// An id that no order and no payment has.
+pub const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// The value of an `Idempotency-Key` header.
+#[derive(Clone, Copy)]
+pub struct IdempotencyKey<'a>(pub &'a str);
 
 /// A client of the gateway.
 #[derive(Clone)]
@@ -66,8 +70,8 @@ impl Api {
         self.post_order(body).send().await.expect("the gateway answers")
     }
 
-    /// Waits until orders are accepted again.
-    pub(crate) async fn is_open(&self) {
+    /// Waits until the gateway is ready to accept orders.
+    pub(crate) async fn accepts_orders(&self) {
         eventually("orders are accepted", async || {
             let answer = self.request(Method::GET, "/health/ready").send().await;
             match answer.map_err(|error| error.to_string())?.status() {
@@ -79,8 +83,8 @@ impl Api {
     }
 
     /// `POST /api/orders` of the usual customer under an `Idempotency-Key`. `total` is a JSON number.
-    pub fn post_keyed(&self, key: &str, total: &str) -> RequestBuilder {
-        self.post_order(order(total)).header("idempotency-key", key)
+    pub fn post_keyed(&self, key: IdempotencyKey<'_>, total: &str) -> RequestBuilder {
+        self.post_order(order(total)).header("idempotency-key", key.0)
     }
 
     /// `PATCH path` with a JSON body, which must be answered.
@@ -103,12 +107,12 @@ impl Api {
         assert_eq!(response.json::<CancelOrderAccepted>().await.expect("the contract's shape").order_id, id);
     }
 
-    /// The order, if it can be seen yet.
+    /// The order, if there is one yet.
     pub async fn order(&self, id: OrderId) -> Option<Order> {
         self.find(&format!("/api/orders/{id}")).await
     }
 
-    /// The order's payment, if it can be seen yet.
+    /// The order's payment, if there is one yet.
     pub async fn payment_of(&self, id: OrderId) -> Option<Payment> {
         self.find(&format!("/api/payments/order/{id}")).await
     }
@@ -144,7 +148,7 @@ impl Api {
         .await
     }
 
-    /// Waits until the payment service has taken the order's charge in hand.
+    /// Waits until the payment service has sent the order's charge.
     pub async fn charge_begins(&self, id: OrderId) {
         eventually(&format!("the charge of {id} begins"), async || match self.payment_of(id).await {
             Some(payment) if payment.attempts > 0 => Ok(()),
@@ -185,7 +189,7 @@ impl Api {
         self.read(&format!("/api/admin/{}/failed-messages/{id}", queue.consumer())).await
     }
 
-    /// What the payments come to.
+    /// The totals of the payments.
     pub async fn stats(&self) -> PaymentStats {
         self.read("/api/payments/stats").await
     }
@@ -203,7 +207,7 @@ pub async fn accepted(response: Response) -> OrderId {
     response.json::<CreateOrderAccepted>().await.expect("the contract's shape").order_id
 }
 
-/// The members that a refusal with this status names, sorted. `context` says what was refused.
+/// The members that a refusal with this status names, sorted. `context` describes the request, for a failure.
 pub async fn refused(response: Response, status: StatusCode, context: &str) -> Vec<String> {
     assert_eq!(response.status(), status, "{context}: {:?}", response.text().await);
     let mut members: Vec<_> = problem(response).await.errors.into_iter().map(|error| error.member).collect();

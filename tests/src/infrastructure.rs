@@ -3,21 +3,21 @@
 
 use std::process::Stdio;
 
-use paysaga::infrastructure::Description;
+use local_stack::infrastructure::Description;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
-use crate::binaries;
+use crate::programs;
 
 struct Servers {
     description: Description,
-    /// Its standard input is the leash: when this process ends, the kernel lets go of it and the servers stop.
+    /// Holds its standard input: when the test ends, the kernel closes the pipe and the servers stop.
     _process: Child,
 }
 
-/// The servers, started by whoever asks first.
+/// The servers, started by the first caller.
 pub async fn servers() -> &'static Description {
     static SERVERS: OnceCell<Servers> = OnceCell::const_new();
     &SERVERS.get_or_init(start).await.description
@@ -27,7 +27,7 @@ pub async fn servers() -> &'static Description {
 pub async fn new_database(name: &str) -> String {
     // One at a time: CREATE DATABASE copies a template that must not be in use.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-    let _turn = ONE_AT_A_TIME.lock().await;
+    let _lock = ONE_AT_A_TIME.lock().await;
     let endpoint = &servers().await.postgres.endpoint;
     endpoint.create_database(name).await.expect("a database can be made");
     endpoint.url(name)
@@ -47,7 +47,7 @@ pub fn new_name() -> String {
 }
 
 async fn start() -> Servers {
-    let mut process = Command::new(binaries::directory().join("paysaga"))
+    let mut process = Command::new(programs::directory().join("paysaga"))
         .args(["infra", "--ephemeral"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

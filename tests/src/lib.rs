@@ -1,28 +1,29 @@
-//! The test kit: real servers, real services, and what a test needs to look at them from outside.
+//! The test kit: real servers, real services, and what a test needs to observe them from outside.
 //!
 //! ```text
 //! infrastructure  one private PostgreSQL and RabbitMQ a test program
 //! stack           one database a service, one virtual host and one set of services a test
+//! programs        the programs under test
 //! service         a service as a child process
 //! api             the gateway, as a client sees it
 //! raw_http        HTTP byte by byte
 //! amqp            the broker, as another service sees it
-//! wire_tap        everything that is said on the broker
+//! wire_tap        every message that is published on the broker
 //! management      the broker's HTTP API
 //! provider        the simulated payment provider's books
 //! otlp            a collector that keeps the spans it is sent
 //! faults          the fault suite: what is broken, how, and what must hold afterwards
 //! ```
 //!
-//! Everything is started by the test and goes when it ends, in whatever way it ends.
+//! Everything is started by the test and stops when it ends, however it ends.
 
 pub mod amqp;
 pub mod api;
-mod binaries;
 pub mod faults;
 pub mod infrastructure;
 pub mod management;
 pub mod otlp;
+pub mod programs;
 pub mod provider;
 pub mod raw_http;
 pub mod service;
@@ -37,14 +38,14 @@ pub use stack::Stack;
 pub use wire_tap::WireTap;
 
 /// How long anything may take that a test waits for. Long, because the machine may be slow; no test measures it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Looks until there is something to see; panics with `what` and the last `Err` if there never is.
-pub async fn eventually<T, E: Display>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+/// Polls until the probe succeeds; panics with `what` and the last error if it doesn't in time.
+pub async fn eventually<T, E: Display>(what: &str, mut probe: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        match look().await {
-            Ok(seen) => return seen,
+        match probe().await {
+            Ok(value) => return value,
             Err(reason) if Instant::now() > deadline => panic!("{what}: {reason}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }

@@ -1,8 +1,8 @@
 //! The broker's HTTP API: what exists in a stack's virtual host.
 
 use http::Method;
-use paysaga::infrastructure::http::path_segment;
-use paysaga::infrastructure::rabbitmq::Endpoint;
+use local_stack::http::path_segment;
+use local_stack::rabbitmq::Endpoint;
 use reqwest::Response;
 use serde_json::Value;
 
@@ -51,6 +51,6 @@ impl Management {
 
 /// The name of a connection, if it is one of a service's.
 fn service_connection(connection: &Value) -> Option<String> {
-    let by = connection["user_provided_name"].as_str()?;
-    by.starts_with("paysaga ").then(|| connection["name"].as_str().map(str::to_owned))?
+    let name = connection["user_provided_name"].as_str()?;
+    name.starts_with("paysaga ").then(|| connection["name"].as_str().map(str::to_owned))?
 }

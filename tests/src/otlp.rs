@@ -54,7 +54,7 @@ impl Collector {
         let traces = warp::post().and(warp::path!("v1" / "traces")).and(warp::body::bytes()).map(
             move |body: Bytes| {
                 let request = ExportTraceServiceRequest::decode(body).expect("an OTLP request");
-                kept.lock().expect("nobody panicked").extend(read(request));
+                kept.lock().expect("no thread panicked while it held the lock").extend(read(request));
                 let answer = ExportTraceServiceResponse::default().encode_to_vec();
                 warp::reply::with_header(answer, "content-type", "application/x-protobuf")
             },
@@ -73,7 +73,7 @@ impl Collector {
     /// The spans of one trace that have arrived.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Vec<Span> {
-        let spans = self.spans.lock().expect("nobody panicked");
+        let spans = self.spans.lock().expect("no thread panicked while it held the lock");
         spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
     }
 }

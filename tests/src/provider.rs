@@ -1,12 +1,12 @@
-//! The simulated payment provider, as whoever runs it sees it: its books, and a hand on them.
+//! The simulated payment provider's books, and a way to block them.
 
 use contracts::{OrderId, PaymentId};
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::{FromRow, Postgres, Transaction};
 
 use crate::Stack;
 
 /// A charge in the provider's books.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Charge {
     /// How much, in whole cents.
     pub cents: i64,
@@ -16,10 +16,10 @@ pub struct Charge {
     pub refunded: bool,
 }
 
-/// A provider that answers no charge and no refund before it is released.
-pub struct HeldProvider(Transaction<'static, Postgres>);
+/// A provider that answers no charge and no refund until it is released.
+pub struct BlockedProvider(Transaction<'static, Postgres>);
 
-impl HeldProvider {
+impl BlockedProvider {
     /// Lets it answer again.
     pub async fn release(self) {
         self.0.rollback().await.expect("the database answers");
@@ -29,15 +29,14 @@ impl HeldProvider {
 impl Stack {
     /// What the provider has in its books about an order.
     pub async fn charge_of(&self, order: OrderId) -> Option<Charge> {
-        let row = sqlx::query(
+        sqlx::query_as::<_, Charge>(
             "SELECT (amount * 100)::bigint AS cents, outcome, refunded_at IS NOT NULL AS refunded
              FROM provider_simulator.charges WHERE payment_id = $1",
         )
         .bind(PaymentId::of_order(order).as_uuid())
         .fetch_optional(&self.payment_database)
         .await
-        .expect("the database answers")?;
-        Some(Charge { cents: row.get("cents"), outcome: row.get("outcome"), refunded: row.get("refunded") })
+        .expect("the database answers")
     }
 
     /// How many charges the provider has in its books.
@@ -46,13 +45,13 @@ impl Stack {
         count.fetch_one(&self.payment_database).await.expect("the database answers")
     }
 
-    /// Keeps the provider from answering charges and refunds. Asking what became of a charge still works.
-    pub async fn hold_provider(&self) -> HeldProvider {
+    /// Blocks the provider: it answers no charge and no refund. Looking up a charge still works.
+    pub async fn block_provider(&self) -> BlockedProvider {
         let mut transaction = self.payment_database.begin().await.expect("the database answers");
         sqlx::query("LOCK TABLE provider_simulator.charges IN EXCLUSIVE MODE")
             .execute(&mut *transaction)
             .await
             .expect("the books can be locked");
-        HeldProvider(transaction)
+        BlockedProvider(transaction)
     }
 }

@@ -1,29 +1,21 @@
 //! A service as a child process.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::ExitStatus;
 
+use contracts::topology::Service;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use crate::{binaries, eventually};
+use crate::eventually;
+use crate::programs::{self, Environment};
 
-/// Environment variables of a service.
-pub type Environment = BTreeMap<String, String>;
-
-/// Some environment variables.
-#[must_use]
-pub fn environment(variables: &[(&str, &str)]) -> Environment {
-    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-/// A running service. Killed when dropped.
-pub struct Service {
-    name: &'static str,
+/// A running process of a service. Killed when dropped.
+pub struct ServiceProcess {
+    service: Service,
     programs: PathBuf,
     environment: Environment,
     log: PathBuf,
@@ -31,35 +23,33 @@ pub struct Service {
     address: SocketAddr,
 }
 
-impl Service {
-    /// Starts a service with exactly these variables, on any free port unless told otherwise, and waits until it listens.
-    pub async fn start(name: &'static str, environment: Environment, log_directory: &Path) -> Self {
-        let mut service = Self::launch(binaries::directory(), name, environment, log_directory);
-        service.address = service.listening().await;
-        service
+impl ServiceProcess {
+    /// Starts a service with exactly these variables, on any free port unless they name one, and waits until it listens.
+    pub async fn start(service: Service, environment: Environment, log_directory: &Path) -> Self {
+        let mut process = Self::launch(service, programs::directory(), environment, log_directory);
+        process.address = process.listening().await;
+        process
     }
 
-    /// Starts a service of the folder `programs` and waits for nothing. Unless `PORT` is among its variables, nobody
-    /// knows where it will listen.
+    /// Starts a service of the folder `programs` and waits for nothing. Its address is known only if `PORT` is among its
+    /// variables.
     pub(crate) fn launch(
+        service: Service,
         programs: &Path,
-        name: &'static str,
         environment: Environment,
         log_directory: &Path,
     ) -> Self {
-        let log = log_directory.join(format!("{name}-{}.log", uuid::Uuid::now_v7()));
-        let process = spawn(programs, name, &environment, &log);
+        let log = log_directory.join(format!("{service}-{}.log", uuid::Uuid::now_v7()));
+        let process = spawn(&programs.join(service.name()), &environment, &log);
         let port = environment.get("PORT").and_then(|port| port.parse().ok()).unwrap_or_default();
         let address = ([127, 0, 0, 1], port).into();
-        Self { name, programs: programs.to_owned(), environment, log, process, address }
+        Self { service, programs: programs.to_owned(), environment, log, process, address }
     }
 
-    /// Runs a service's program with arguments until it ends by itself.
-    pub async fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output {
-        let mut command = command(binaries::directory(), name, environment);
-        let run = command.args(arguments).output();
-        let ended = tokio::time::timeout(crate::PATIENCE, run).await;
-        ended.unwrap_or_else(|_| panic!("{name} {arguments:?} does not end")).expect("it can be run")
+    /// Which service it is.
+    #[must_use]
+    pub const fn service(&self) -> Service {
+        self.service
     }
 
     /// Where it listens.
@@ -68,13 +58,13 @@ impl Service {
         self.address
     }
 
-    /// Its variables, for a replica of it.
+    /// Its variables.
     #[must_use]
     pub const fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Where it can be asked.
+    /// Its base URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -96,9 +86,9 @@ impl Service {
     /// Waits until it is ready to work.
     pub async fn ready(&mut self) {
         let url = format!("{}/health/ready", self.url());
-        eventually(&format!("{} is ready", self.name), async || {
+        eventually(&format!("{} is ready", self.service), async || {
             if let Ok(Some(status)) = self.process.try_wait() {
-                panic!("{} ended with {status}:\n{}", self.name, self.log());
+                panic!("{} ended with {status}:\n{}", self.service, self.log());
             }
             let response = reqwest::get(&url).await.map_err(|error| error.to_string())?;
             if response.status().is_success() {
@@ -118,17 +108,17 @@ impl Service {
 
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(crate::PATIENCE, self.process.wait());
-        ended.await.unwrap_or_else(|_| panic!("{} does not end", self.name)).expect("it can be waited for")
+        let ended = tokio::time::timeout(crate::TIMEOUT, self.process.wait());
+        ended.await.unwrap_or_else(|_| panic!("{} does not end", self.service)).expect("it can be waited for")
     }
 
-    /// Tells it to stop, and waits until it did.
+    /// Stops it (SIGTERM), and waits until it has ended.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
     }
 
-    /// Kills it as a crash would.
+    /// Kills it as a crash would (SIGKILL).
     pub async fn kill(&mut self) {
         self.process.kill().await.expect("it can be killed");
     }
@@ -142,17 +132,12 @@ impl Service {
     /// Starts it again after its end, with the same variables and on the same port, and waits for nothing.
     pub(crate) fn launch_again(&mut self) {
         self.environment.insert("PORT".to_owned(), self.address.port().to_string());
-        self.process = spawn(&self.programs, self.name, &self.environment, &self.log);
+        self.process = spawn(&self.programs.join(self.service.name()), &self.environment, &self.log);
     }
 
     /// Its variables, for its next start.
     pub(crate) const fn environment_mut(&mut self) -> &mut Environment {
         &mut self.environment
-    }
-
-    /// What it is called.
-    pub(crate) const fn name(&self) -> &'static str {
-        self.name
     }
 
     /// Its process id while it runs.
@@ -166,9 +151,9 @@ impl Service {
     }
 
     async fn listening(&mut self) -> SocketAddr {
-        eventually(&format!("{} listens", self.name), async || {
+        eventually(&format!("{} listens", self.service), async || {
             if let Ok(Some(status)) = self.process.try_wait() {
-                panic!("{} ended with {status}:\n{}", self.name, self.log());
+                panic!("{} ended with {status}:\n{}", self.service, self.log());
             }
             let log = self.log();
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -180,35 +165,23 @@ impl Service {
     }
 }
 
-impl Drop for Service {
+impl Drop for ServiceProcess {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(30)..];
-            eprintln!("--- the last of {}'s log ---\n{}", self.name, last.join("\n"));
+            eprintln!("--- the last of {}'s log ---\n{}", self.service, last.join("\n"));
         }
     }
 }
 
-fn spawn(programs: &Path, name: &str, environment: &Environment, log: &Path) -> Child {
+fn spawn(program: &Path, environment: &Environment, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("the log can be written");
     let errors = log.try_clone().expect("the log can be shared");
-    command(programs, name, environment)
+    programs::command(program, environment)
         .stdout(log)
         .stderr(errors)
         .spawn()
-        .unwrap_or_else(|error| panic!("{name} can't be started: {error}"))
-}
-
-fn command(programs: &Path, name: &str, environment: &Environment) -> Command {
-    let mut command = Command::new(programs.join(name));
-    command
-        .env_clear()
-        .env("PORT", "0")
-        .env("LOG_FORMAT", "json")
-        .envs(environment)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
+        .unwrap_or_else(|error| panic!("{} can't be started: {error}", program.display()))
 }

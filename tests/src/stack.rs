@@ -1,5 +1,6 @@
 //! A whole paysaga for one test: fresh databases, a fresh virtual host, its own services.
 
+use contracts::topology::Service;
 use contracts::{EventType, OrderId, OrderStatus, PaymentStatus};
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -9,27 +10,28 @@ use crate::api::Api;
 use crate::eventually;
 use crate::infrastructure::{self, servers};
 use crate::management::Management;
-use crate::service::{Environment, Service};
+use crate::programs::{self, Environment};
+use crate::service::ServiceProcess;
 
-/// What a test wants to be different.
+/// A stack to be started, with settings of its own.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub struct StackBuilder {
     environment: Environment,
-    gateway_only: Environment,
+    gateway_environment: Environment,
 }
 
-impl Wishes {
-    /// A variable of every service.
+impl StackBuilder {
+    /// Sets a variable of every service.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
         self
     }
 
-    /// A variable of the gateway alone.
+    /// Sets a variable of the gateway alone.
     #[must_use]
     pub fn gateway_env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.gateway_only.insert(name.to_owned(), value.into());
+        self.gateway_environment.insert(name.to_owned(), value.into());
         self
     }
 
@@ -44,11 +46,11 @@ pub struct Stack {
     /// The gateway as a client sees it.
     pub api: Api,
     /// The gateway's process.
-    pub gateway: Service,
+    pub gateway: ServiceProcess,
     /// The order service's process.
-    pub order: Service,
+    pub order: ServiceProcess,
     /// The payment service's process.
-    pub payment: Service,
+    pub payment: ServiceProcess,
     /// The broker as another service sees it.
     pub amqp: Amqp,
     /// The broker as its administrator sees it.
@@ -60,31 +62,31 @@ pub struct Stack {
     logs: TempDir,
 }
 
-/// A command that has ended.
+/// The result of a command.
 #[derive(Debug)]
-pub struct Ran {
+pub struct CommandOutput {
     /// Its exit code.
     pub code: Option<i32>,
-    /// Its result.
+    /// Its standard output.
     pub stdout: String,
-    /// What it said on the way.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Stack {
     /// Starts one with a provider that answers at once.
     pub async fn start() -> Self {
-        Wishes::default().start().await
+        StackBuilder::default().start().await
     }
 
-    /// Starts one that is different.
+    /// One with settings of its own.
     #[must_use]
-    pub fn with() -> Wishes {
-        Wishes::default()
+    pub fn with() -> StackBuilder {
+        StackBuilder::default()
     }
 
-    async fn start_with(wishes: Wishes) -> Self {
-        // reqwest is built without a TLS provider of its own; whoever comes second finds it installed.
+    async fn start_with(builder: StackBuilder) -> Self {
+        // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
         rustls::crypto::ring::default_provider().install_default().ok();
         let name = infrastructure::new_name();
         let logs = TempDir::with_prefix("paysaga-test-").expect("there is room for logs");
@@ -97,20 +99,24 @@ impl Stack {
             ("PROVIDER_LATENCY_MS".to_owned(), "0".to_owned()),
             ("DATABASE_CONNECTIONS".to_owned(), "5".to_owned()),
         ]);
-        common.extend(wishes.environment);
+        common.extend(builder.environment);
         let with = |own: &[(&str, String)]| {
             let mut environment = common.clone();
             environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             environment
         };
         let (mut order, mut payment) = tokio::join!(
-            Service::start("order", with(&[("DATABASE_URL", order_url.clone())]), logs.path()),
-            Service::start("payment", with(&[("DATABASE_URL", payment_url.clone())]), logs.path()),
+            ServiceProcess::start(Service::Order, with(&[("DATABASE_URL", order_url.clone())]), logs.path()),
+            ServiceProcess::start(
+                Service::Payment,
+                with(&[("DATABASE_URL", payment_url.clone())]),
+                logs.path()
+            ),
         );
         let urls = [("ORDER_SERVICE_URL", order.url()), ("PAYMENT_SERVICE_URL", payment.url())];
         let mut gateway_environment = with(&urls);
-        gateway_environment.extend(wishes.gateway_only);
-        let mut gateway = Service::start("gateway", gateway_environment, logs.path()).await;
+        gateway_environment.extend(builder.gateway_environment);
+        let mut gateway = ServiceProcess::start(Service::Gateway, gateway_environment, logs.path()).await;
         tokio::join!(gateway.ready(), order.ready(), payment.ready());
         Self {
             api: Api::new(gateway.url()),
@@ -125,9 +131,9 @@ impl Stack {
         }
     }
 
-    /// Sends an order through every queue there is. Whatever was in them before it has been processed when this
-    /// returns: each queue has one consumer, which takes messages in their order.
-    pub async fn walk_every_queue(&self) -> OrderId {
+    /// Sends an order through every queue. What was in the queues before has been processed when this returns: each has
+    /// one consumer, which takes messages in their order.
+    pub async fn drain_every_queue(&self) -> OrderId {
         let id = self.api.place("1.01").await;
         self.api.order_becomes(id, OrderStatus::Paid).await;
         self.api.cancel(id).await;
@@ -137,7 +143,7 @@ impl Stack {
     }
 
     /// Waits until the payment service knows that an order, whose charge is under way, is cancelled.
-    pub async fn payment_hears_of_cancellation(&self, order: OrderId) {
+    pub async fn payment_knows_cancellation(&self, order: OrderId) {
         eventually(&format!("the payment of {order} is to be cancelled"), async || {
             let query = sqlx::query_scalar("SELECT cancel_requested FROM payments WHERE order_id = $1");
             let requested = query.bind(order.as_uuid()).fetch_one(&self.payment_database).await;
@@ -146,10 +152,12 @@ impl Stack {
         .await;
     }
 
-    /// Waits until both services have sent everything that they committed to say.
+    /// Waits until both services have published every event that they have committed.
     pub async fn outboxes_empty(&self) {
-        for (name, database) in [("order", &self.order_database), ("payment", &self.payment_database)] {
-            eventually(&format!("the {name} service's outbox is empty"), async || {
+        for (service, database) in
+            [(Service::Order, &self.order_database), (Service::Payment, &self.payment_database)]
+        {
+            eventually(&format!("the {service} service's outbox is empty"), async || {
                 let count =
                     sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(database).await;
                 match count.expect("the database answers") {
@@ -162,22 +170,22 @@ impl Stack {
     }
 
     /// Runs the operator's command against this stack.
-    pub async fn paysaga(&self, arguments: &[&str]) -> Ran {
+    pub async fn paysaga(&self, arguments: &[&str]) -> CommandOutput {
         self.paysaga_with(arguments, Environment::new()).await
     }
 
     /// The same, with more environment variables.
-    pub async fn paysaga_with(&self, arguments: &[&str], mut environment: Environment) -> Ran {
+    pub async fn paysaga_with(&self, arguments: &[&str], mut environment: Environment) -> CommandOutput {
         environment.insert("PAYSAGA_GATEWAY".to_owned(), self.gateway.url());
-        let output = Service::run("paysaga", arguments, &environment).await;
+        let output = programs::run("paysaga", arguments, &environment).await;
         let text = |bytes| String::from_utf8(bytes).expect("it prints text");
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        CommandOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// The variables that let the operator's command look behind the gateway.
+    /// The variables that give the operator's command the databases and the broker.
     #[must_use]
-    pub fn behind_the_gateway(&self) -> Environment {
-        let of = |service: &Service, name: &str| service.environment()[name].clone();
+    pub fn infrastructure_urls(&self) -> Environment {
+        let of = |service: &ServiceProcess, name: &str| service.environment()[name].clone();
         Environment::from([
             ("ORDER_DATABASE_URL".to_owned(), of(&self.order, "DATABASE_URL")),
             ("PAYMENT_DATABASE_URL".to_owned(), of(&self.payment, "DATABASE_URL")),

@@ -1,4 +1,5 @@
-//! Everything that is said on the broker, heard by a queue of the test's own.
+//! Every message that is published on the broker, copied to a queue of the test's own (the *wire tap* of Enterprise
+//! Integration Patterns).
 
 use contracts::topology::Exchange;
 use contracts::{Envelope, EventType, OrderId};
@@ -10,14 +11,14 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, Consumer};
 use uuid::Uuid;
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
-/// A message as it was sent.
+/// A message as it was published.
 #[derive(Clone, Debug)]
-pub struct Heard {
-    /// By which exchange it came.
+pub struct TappedMessage {
+    /// The exchange that it was published to.
     pub exchange: String,
-    /// Under which routing key.
+    /// Its routing key.
     pub routing_key: String,
     /// Its properties and headers.
     pub properties: BasicProperties,
@@ -25,14 +26,14 @@ pub struct Heard {
     pub body: Vec<u8>,
 }
 
-impl Heard {
-    /// The event that it is, which it must be.
+impl TappedMessage {
+    /// Its body as an event, which it must be.
     #[must_use]
     pub fn envelope(&self) -> Envelope {
         Envelope::decode(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// Its body as it stands on the wire.
+    /// Its body as text.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -47,9 +48,9 @@ impl Heard {
         }
     }
 
-    /// Whether one of paysaga's services said it, not the test.
+    /// Whether one of paysaga's services published it, not the test.
     #[must_use]
-    pub fn is_ours(&self) -> bool {
+    pub fn is_from_service(&self) -> bool {
         self.properties.app_id().is_some()
     }
 
@@ -61,12 +62,12 @@ impl Heard {
     }
 }
 
-/// A queue that is bound to everything that is said about orders and payments.
+/// A queue that is bound to every message about orders and payments.
 pub struct WireTap {
     channel: Channel,
     queue: String,
     deliveries: Consumer,
-    heard: Vec<Heard>,
+    messages: Vec<TappedMessage>,
 }
 
 impl WireTap {
@@ -90,25 +91,25 @@ impl WireTap {
         let consumed =
             channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
         let deliveries = consumed.await.expect("the queue can be consumed");
-        Self { channel, queue, deliveries, heard: Vec::new() }
+        Self { channel, queue, deliveries, messages: Vec::new() }
     }
 
-    /// This event of this order, as soon as it is said; at once if it was.
-    pub async fn hear(&mut self, event_type: EventType, order: OrderId) -> Heard {
-        let mut looked_at = 0;
+    /// This event of this order, as soon as it is published.
+    pub async fn wait_for(&mut self, event_type: EventType, order: OrderId) -> TappedMessage {
+        let mut checked = 0;
         loop {
-            let found = self.heard[looked_at..].iter().find(|heard| heard.is(event_type, order));
+            let found = self.messages[checked..].iter().find(|message| message.is(event_type, order));
             if let Some(found) = found {
                 return found.clone();
             }
-            looked_at = self.heard.len();
-            self.listen(&format!("{event_type} of {order} is said")).await;
+            checked = self.messages.len();
+            self.receive(&format!("{event_type} of {order} is published")).await;
         }
     }
 
-    /// Everything that was said until now.
-    pub async fn everything(&mut self) -> &[Heard] {
-        // What the broker has taken before this mark is ahead of it in the queue.
+    /// Every message that was published until now.
+    pub async fn all(&mut self) -> &[TappedMessage] {
+        // What was published before this mark is ahead of it in the queue.
         let mark = Uuid::new_v4();
         let sent = self.channel.basic_publish(
             "".into(),
@@ -119,19 +120,19 @@ impl WireTap {
         );
         sent.await.expect("it can be sent").await.expect("the broker answers");
         loop {
-            self.listen("the mark comes back").await;
-            if self.heard.last().is_some_and(|heard| heard.body == mark.as_bytes()) {
-                self.heard.pop();
-                return &self.heard;
+            self.receive("the mark comes back").await;
+            if self.messages.last().is_some_and(|message| message.body == mark.as_bytes()) {
+                self.messages.pop();
+                return &self.messages;
             }
         }
     }
 
-    async fn listen(&mut self, what: &str) {
-        let delivery = tokio::time::timeout(PATIENCE, self.deliveries.next()).await;
-        let delivery = delivery.unwrap_or_else(|_| panic!("{what}: it never is"));
+    async fn receive(&mut self, what: &str) {
+        let delivery = tokio::time::timeout(TIMEOUT, self.deliveries.next()).await;
+        let delivery = delivery.unwrap_or_else(|_| panic!("{what}: not in time"));
         let delivery = delivery.expect("the consumer lives").expect("the channel lives");
-        self.heard.push(Heard {
+        self.messages.push(TappedMessage {
             exchange: delivery.exchange.to_string(),
             routing_key: delivery.routing_key.to_string(),
             properties: delivery.properties,

@@ -1,10 +1,10 @@
-//! Stands in for a service in the tests of `paysaga up`: answers `GET /health/ready`, ends on SIGTERM like any
-//! process, and says on its first line of output what it was told. How it behaves is in a file beside it, since a
-//! service's environment is not the test's: `<name>.behaviour` with one of
+//! Stands in for a service, or for Jaeger, in the tests of `paysaga up`: answers every request as a service answers
+//! `GET /health/ready`, ends on SIGTERM like any process, and prints its environment as its first line. How it behaves
+//! is in a file beside it, since a service's environment is not the test's: `<name>.behaviour` with one of
 //!
 //! - `ready` (also if there is no such file)
-//! - `ends`: ends with status 7 half a second after it was first asked
-//! - `deaf`: ignores SIGTERM
+//! - `ends`: ends with status 7 half a second after it became ready
+//! - `ignores-sigterm`
 
 use std::env;
 use std::error::Error;
@@ -24,8 +24,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     variables.sort();
     println!("{}", serde_json::to_string(&variables)?);
     let behaviour = fs::read_to_string(env::current_exe()?.with_extension("behaviour")).unwrap_or_default();
-    let _ignored = (behaviour.trim() == "deaf").then(|| signal(SignalKind::terminate())).transpose()?;
-    let port = variables.iter().find(|(name, _)| name == "PORT").map_or("0", |(_, value)| value).parse()?;
+    let _ignored =
+        (behaviour.trim() == "ignores-sigterm").then(|| signal(SignalKind::terminate())).transpose()?;
+    let port = match env::args().nth(2) {
+        Some(configuration) => jaeger_port(&fs::read_to_string(configuration)?).unwrap_or_default(),
+        None => variables.iter().find(|(name, _)| name == "PORT").map_or("0", |(_, value)| value).parse()?,
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let mut asked = 0;
     loop {
@@ -47,4 +51,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             std::process::exit(7);
         }
     }
+}
+
+/// The port of Jaeger's pages in its configuration, which it gets as `--config FILE`.
+fn jaeger_port(configuration: &str) -> Option<u16> {
+    configuration.split_once("http: {endpoint: 127.0.0.1:")?.1.split_once('}')?.0.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! The signals that ask us to stop.
+//! The signals that stop the command.
 
 use std::io;
 

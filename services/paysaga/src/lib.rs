@@ -1,14 +1,12 @@
-//! The operator's command: the saga on one machine, with PostgreSQL and RabbitMQ of its own, and what can be shown,
-//! measured and done with a running one.
+//! The operator's command: starts the saga on one machine ([`local_stack`]), shows and measures a running one, audits it,
+//! and handles its failed messages.
 //!
-//! - [`infrastructure`]: private servers. The test kit uses it too.
-//! - [`stack`]: the servers and the three services as one thing that starts, runs and stops.
 //! - [`gateway`]: a client of the gateway.
-//! - [`demo`], [`mod@bench`]: orders of every kind, followed to their ends; orders in numbers, measured.
-//! - [`audit`]: what of the invariants does not hold on live data.
+//! - [`demo`], [`mod@bench`]: orders of every kind, followed until they settle; many orders, measured.
+//! - [`audit`]: checks the invariants on live data.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
-//! - [`command`]: what can be typed, one file a subcommand.
-//! - [`progress`], [`table`], [`interrupts`]: what the person at the terminal sees and presses.
+//! - [`command`]: the command line, one file a subcommand.
+//! - [`progress`], [`table`], [`interrupts`]: the terminal.
 
 pub mod audit;
 pub mod bench;
@@ -16,8 +14,6 @@ pub mod command;
 pub mod demo;
 pub mod forced_outcome;
 pub mod gateway;
-pub mod infrastructure;
 pub mod interrupts;
 pub mod progress;
-pub mod stack;
 pub mod table;

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error with its causes, each said once: many of them quote their cause themselves.
+/// The error with its causes, each once: many of them quote their cause themselves.
 fn in_words(error: &anyhow::Error) -> String {
     let mut words = String::new();
     for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {

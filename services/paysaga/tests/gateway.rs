@@ -14,27 +14,27 @@ use paysaga::gateway::{ApiKey, Gateway, Placing};
 
 const ORDER: &str = "0198c0de-0000-7000-8000-000000000001";
 
-/// Listens, answers one request after the other with what it was given, and tells what it heard.
+/// Listens, answers one request after the other with what it was given, and keeps the requests.
 struct StandIn {
     url: String,
-    heard: Receiver<String>,
+    requests: Receiver<String>,
 }
 
 impl StandIn {
     fn answering(answers: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (tell, heard) = channel();
+        let (sender, requests) = channel();
         thread::spawn(move || {
             for answer in answers {
                 let (mut connection, _) = listener.accept().unwrap();
                 let mut request = [0; 4096];
                 let length = connection.read(&mut request).unwrap();
-                tell.send(String::from_utf8_lossy(&request[..length]).to_lowercase()).unwrap();
+                sender.send(String::from_utf8_lossy(&request[..length]).to_lowercase()).unwrap();
                 connection.write_all(answer.as_bytes()).unwrap();
             }
         });
-        Self { url, heard }
+        Self { url, requests }
     }
 
     fn client(&self) -> Gateway {
@@ -69,7 +69,7 @@ async fn an_order_is_placed_with_key_wait_and_idempotency_key() {
     assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert!(placed.settled.is_none());
 
-    let heard = stand_in.heard.recv().unwrap();
+    let request = stand_in.requests.recv().unwrap();
     for expected in [
         "post /api/orders http/1.1",
         "authorization: bearer hush",
@@ -78,7 +78,7 @@ async fn an_order_is_placed_with_key_wait_and_idempotency_key() {
         "content-type: application/json",
         r#""total":12.3}"#,
     ] {
-        assert!(heard.contains(expected), "{expected}: {heard}");
+        assert!(request.contains(expected), "{expected}: {request}");
     }
 }
 
@@ -96,7 +96,7 @@ async fn a_settled_order_in_the_answer_is_the_order() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_none_and_every_other_refusal_an_error() {
+async fn not_found_is_none_and_every_other_refusal_an_error() {
     let problem = |status: u16, title: &str| {
         let body = format!(r#"{{"status":{status},"title":"{title}","detail":"Try again."}}"#);
         answer(&format!("{status} {title}"), "content-type: application/problem+json\r\n", &body)
@@ -111,15 +111,15 @@ async fn what_is_not_there_is_none_and_every_other_refusal_an_error() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_apart_from_a_connection_that_breaks() {
+async fn a_refused_connection_is_distinguished_from_one_that_breaks() {
     let stand_in = StandIn::answering(vec![String::new()]);
     let gateway = stand_in.client();
     let broken = gateway.payment_stats().await.unwrap_err().to_string();
     assert!(broken.starts_with(&format!("cannot talk to {}: ", stand_in.url)), "{broken}");
-    stand_in.heard.recv().unwrap();
-    stand_in.heard.recv().unwrap_err(); // it has stopped listening
-    let nobody = gateway.payment_stats().await.unwrap_err();
+    stand_in.requests.recv().unwrap();
+    stand_in.requests.recv().unwrap_err(); // it has stopped listening
+    let refused = gateway.payment_stats().await.unwrap_err();
     let expected = format!("nothing answers at {}; is `paysaga up` running?", stand_in.url);
-    assert_eq!(nobody.to_string(), expected);
-    assert_eq!(nobody.status(), None);
+    assert_eq!(refused.to_string(), expected);
+    assert_eq!(refused.status(), None);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+#[path = "../../local-stack/tests/left_behind/mod.rs"]
 mod left_behind;
 
 use std::io::{BufRead, BufReader};
@@ -9,9 +10,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 use left_behind::{processes_of, wait_until_no_process_of};
-use paysaga::infrastructure::Description;
-use paysaga::infrastructure::directory::Directory;
-use paysaga::infrastructure::installation::Installation;
+use local_stack::infrastructure::Description;
+use local_stack::{Directory, Installation};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,7 +121,7 @@ fn nothing_is_left_when_the_parent_is_killed() {
 
 #[test]
 fn nothing_is_left_after_sigterm_in_a_place_that_postgresql_cannot_reach_as_root() {
-    // Mode 0700: as root, PostgreSQL's account can't pass, and its data goes elsewhere.
+    // Mode 0700: as root, PostgreSQL's account can't pass, and its data is outside.
     let folder = tempfile::tempdir().unwrap();
     let mut command = Infra::ephemeral();
     command.env("TMPDIR", folder.path());

@@ -1,53 +1,79 @@
-//! `paysaga demo` and `paysaga bench` with the real services and servers.
+//! The commands that work on a running stack, in the folder that it was started in, with the real services and servers.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use std::collections::HashSet;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 const PAYSAGA: &str = env!("CARGO_BIN_EXE_paysaga");
 
-/// A running `paysaga up`.
+/// A running `paysaga up` in a folder of its own, on ports that are not the usual ones.
 struct Stack {
     child: Child,
+    folder: TempDir,
     gateway: String,
+    jaeger: String,
 }
 
 impl Stack {
     fn start() -> Self {
         build_services();
+        // Mode 0755: otherwise, as root, PostgreSQL's data would be outside the folder, and stay there.
+        let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
         let mut child = Command::new(PAYSAGA)
-            .args(["up", "--ephemeral", "--gateway-port", "0", "--order-port", "0", "--payment-port", "0"])
-            .env("JAEGER_BIN", "/nowhere/jaeger")
+            .args(["up", "--gateway-port", "0", "--order-port", "0", "--payment-port", "0"])
+            .current_dir(&folder)
+            .env("JAEGER_BIN", Path::new(PAYSAGA).with_file_name("examples").join("stand_in_service"))
             .env("PROVIDER_LATENCY_MS", "0")
             .env("PROVIDER_TIMEOUT", "2s")
             .env_remove("PROVIDER_APPROVAL_RATE")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let gateway =
-            lines.find_map(|line| line.trim().strip_prefix("gateway").map(|url| url.trim().to_owned()));
-        let stack = Self { child, gateway: gateway.unwrap_or_default() };
-        assert!(stack.gateway.starts_with("http://"), "it did not start; see above");
-        stack
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let welcome: Vec<String> = lines.take_while(|line| !line.contains("Ctrl-C")).collect();
+        let address = |of: &str| {
+            let line = welcome.iter().find_map(|line| line.trim().strip_prefix(of));
+            line.unwrap_or_else(|| panic!("no {of} is running; see above")).trim().to_owned()
+        };
+        let (gateway, jaeger) = (address("gateway"), address("Jaeger"));
+        Self { child, folder, gateway, jaeger }
+    }
+
+    /// A command in the folder that the stack was started in.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PAYSAGA);
+        command.args(arguments).current_dir(&self.folder);
+        for variable in ["PAYSAGA_GATEWAY", "ORDER_DATABASE_URL", "PAYMENT_DATABASE_URL", "RABBITMQ_URL"] {
+            command.env_remove(variable);
+        }
+        command
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(PAYSAGA);
-        command.args(arguments).args(["--gateway", &self.gateway]).output().unwrap()
+        self.command(arguments).output().unwrap()
     }
 
     /// The JSON that a command prints that must succeed.
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        let found = format!("using the stack that runs in .paysaga (gateway {})", self.url());
+        assert!(stderr(&output).contains(&found), "{arguments:?}: {}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The gateway's base URL.
+    fn url(&self) -> &str {
+        self.gateway.strip_suffix("/api").unwrap()
     }
 
     fn stop(mut self) {
@@ -76,7 +102,7 @@ fn build_services() {
     assert!(status.success(), "the services can't be built");
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -84,14 +110,16 @@ fn said(output: &Output) -> String {
 fn a_running_stack_is_shown_and_measured() {
     let stack = Stack::start();
     every_kind_of_order_ends_as_it_should(&stack);
-    an_order_that_is_not_at_its_end_in_time_is_a_failure(&stack);
+    an_order_that_does_not_settle_in_time_is_a_failure(&stack);
     every_order_of_the_bench_is_accounted_for(&stack);
-    accepted_orders_that_are_not_final_in_time_are_a_failure(&stack);
+    accepted_orders_that_do_not_settle_in_time_are_a_failure(&stack);
+    the_check_looks_at_databases_and_queues(&stack);
+    an_address_that_is_given_is_used_instead(&stack);
     stack.stop();
 }
 
 fn every_kind_of_order_ends_as_it_should(stack: &Stack) {
-    let report = stack.json(&["demo", "--json", "--jaeger", "http://jaeger:16686/"]);
+    let report = stack.json(&["demo", "--json"]);
     let orders = report["orders"].as_array().unwrap();
     let ends: Vec<[&str; 3]> = orders
         .iter()
@@ -120,17 +148,17 @@ fn every_kind_of_order_ends_as_it_should(stack: &Stack) {
         "the lost answer was waited for: {}",
         orders[3]
     );
-    let trace = format!("http://jaeger:16686/trace/{}", orders[6]["traceId"].as_str().unwrap());
+    let trace = format!("{}/trace/{}", stack.jaeger, orders[6]["traceId"].as_str().unwrap());
     assert_eq!(report["traceUrl"], trace.as_str());
 }
 
-fn an_order_that_is_not_at_its_end_in_time_is_a_failure(stack: &Stack) {
+fn an_order_that_does_not_settle_in_time_is_a_failure(stack: &Stack) {
     let output = stack.run(&["demo", "--timeout", "1"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = said(&output);
+    let stderr = stderr(&output);
     assert!(
-        said.contains("orders went wrong") && said.contains("answer lost: should have become PAID"),
-        "{said}"
+        stderr.contains("orders went wrong") && stderr.contains("answer lost: should have become PAID"),
+        "{stderr}"
     );
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("PENDING_PAYMENT") && table.contains('✗'), "{table}");
@@ -155,10 +183,36 @@ fn every_order_of_the_bench_is_accounted_for(stack: &Stack) {
     assert!(report["ratio"]["settled"].as_f64().unwrap() > 0.0);
 }
 
-fn accepted_orders_that_are_not_final_in_time_are_a_failure(stack: &Stack) {
+fn accepted_orders_that_do_not_settle_in_time_are_a_failure(stack: &Stack) {
     let output = stack.run(&["bench", "--single", "1", "--orders", "3", "--kinds", "slow", "--timeout", "1"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = said(&output);
-    assert!(said.contains("3 accepted orders are not final 1 s after the last was accepted: "), "{said}");
+    let stderr = stderr(&output);
+    assert!(
+        stderr.contains("3 accepted orders have not settled 1 s after the last was accepted: "),
+        "{stderr}"
+    );
     assert!(output.stdout.is_empty(), "there is nothing to show");
+}
+
+fn the_check_looks_at_databases_and_queues(stack: &Stack) {
+    let report = stack.json(&["check", "--json"]);
+    for behind_the_gateway in ["held", "outbox", "queued"] {
+        assert!(!report[behind_the_gateway].is_null(), "{behind_the_gateway}: {report}");
+    }
+    assert_eq!(report["ok"], true, "{report}");
+    assert!(report["orders"].as_u64().unwrap() > 200, "{report}");
+    let table = String::from_utf8(stack.run(&["check"]).stdout).unwrap();
+    assert!(table.contains("messages in queues") && !table.contains("not looked at"), "{table}");
+}
+
+fn an_address_that_is_given_is_used_instead(stack: &Stack) {
+    let nothing_there = "nothing answers at http://127.0.0.1:1;";
+    let option = stack.run(&["check", "--gateway", "http://127.0.0.1:1"]);
+    assert!(stderr(&option).contains(nothing_there), "{}", stderr(&option));
+    let variable = stack.command(&["demo"]).env("PAYSAGA_GATEWAY", "http://127.0.0.1:1").output().unwrap();
+    assert!(stderr(&variable).contains(nothing_there), "{}", stderr(&variable));
+    let database = stack.command(&["check"]).env("ORDER_DATABASE_URL", "postgres://other").output().unwrap();
+    assert!(stderr(&database).contains("needs --payment-database-url"), "{}", stderr(&database));
+    let trace = stack.json(&["demo", "--json", "--jaeger", "http://jaeger:16686/"])["traceUrl"].to_string();
+    assert!(trace.starts_with("\"http://jaeger:16686/trace/"), "{trace}");
 }

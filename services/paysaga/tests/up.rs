@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "../../local-stack/tests/left_behind/mod.rs"]
 mod left_behind;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -55,7 +57,14 @@ impl Workplace {
         command
     }
 
-    /// Starts it and waits until it says that everything is up.
+    /// A command that works on the stack that runs here.
+    fn failed_list(&self) -> Command {
+        let mut command = Command::new(PAYSAGA);
+        command.args(["failed", "list", "--directory"]).arg(self.data()).env_remove("PAYSAGA_GATEWAY");
+        command
+    }
+
+    /// Starts it and waits until it prints that everything is up.
     fn running(&self) -> Running {
         let mut child = self.up().spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -80,11 +89,11 @@ impl Running {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
-    /// Waits for its end; returns its exit code and what it said meanwhile.
+    /// Waits for its end; returns its exit code and its standard error until then.
     fn end(mut self) -> (Option<i32>, String) {
-        let mut said = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (self.0.wait().unwrap().code(), said)
+        let mut stderr = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.0.wait().unwrap().code(), stderr)
     }
 }
 
@@ -95,7 +104,7 @@ impl Drop for Running {
     }
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -105,10 +114,10 @@ fn everything_stops_on_a_signal_the_gateway_first() {
         let place = Workplace::new();
         let running = place.running();
         running.signal(signal);
-        let (code, said) = running.end();
-        assert_eq!(code, Some(0), "{said}");
-        let stopped: Vec<&str> = said.lines().filter(|line| line.contains("stopped")).collect();
-        assert!(stopped.len() == 3 && stopped[0].contains("gateway"), "{said}");
+        let (code, stderr) = running.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        let stopped: Vec<&str> = stderr.lines().filter(|line| line.contains("stopped")).collect();
+        assert!(stopped.len() == 3 && stopped[0].contains("gateway"), "{stderr}");
         assert_eq!(processes_of(&[&place.data()]), [""; 0]);
     }
 }
@@ -152,25 +161,25 @@ fn services_get_what_they_need_and_nothing_else_of_the_environment() {
 #[test]
 fn a_service_that_ends_is_named_with_its_status_and_log_and_the_rest_is_stopped() {
     let place = Workplace::new().with("order", "ends");
-    let (code, said) = place.running().end();
+    let (code, stderr) = place.running().end();
     assert_eq!(code, Some(1));
     for expected in
         ["order ended by itself (exit status: 7)", "out of ink", "gateway    stopped", "payment    stopped"]
     {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
     }
     assert_eq!(processes_of(&[&place.data()]), [""; 0]);
 }
 
 #[test]
-fn a_second_signal_hurries_a_service_that_does_not_listen() {
-    let place = Workplace::new().with("payment", "deaf");
+fn a_second_signal_kills_a_service_that_ignores_the_first() {
+    let place = Workplace::new().with("payment", "ignores-sigterm");
     let mut running = place.running();
     running.signal(Signal::INT);
-    // It says so when it has understood; the second signal must not be taken for the first.
+    // The second signal must not arrive before the first was handled.
     let mut errors = BufReader::new(running.0.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.contains("once more to hurry") {
+    while !line.contains("again to stop at once") {
         assert_ne!(errors.read_line(&mut line).unwrap(), 0, "{line}");
     }
     running.signal(Signal::INT);
@@ -190,13 +199,49 @@ fn no_service_outlives_a_killed_command() {
 }
 
 #[test]
-fn the_second_command_in_a_directory_is_told_about_the_first() {
+fn what_runs_is_in_a_file_for_its_user_alone_until_it_stops() {
+    let place = Workplace::new();
+    let running = place.running();
+    let file = place.data().join("stack.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&file).unwrap().contains("postgres://given/order"));
+    let found = format!("using the stack that runs in {} (gateway http://127.0.0.1:", place.data().display());
+    let failed = place.failed_list().output().unwrap();
+    assert!(stderr(&failed).contains(&found), "{}", stderr(&failed));
+    running.signal(Signal::TERM);
+    running.end();
+    assert!(!file.exists());
+    let failed = place.failed_list().output().unwrap();
+    assert!(stderr(&failed).contains("no stack runs in"), "{}", stderr(&failed));
+}
+
+#[test]
+fn what_a_killed_command_left_behind_is_not_used() {
+    let place = Workplace::new();
+    let running = place.running();
+    running.signal(Signal::KILL);
+    running.end();
+    assert!(place.data().join("stack.json").exists());
+    let failed = place.failed_list().output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(stderr(&failed).contains("no stack runs in"), "{}", stderr(&failed));
+    // In the usual directory it is not used either; the usual address is asked instead.
+    wait_until_no_process_of(&[&place.data()]);
+    fs::rename(place.data(), place.0.path().join(".paysaga")).unwrap();
+    let mut list = Command::new(PAYSAGA);
+    let list = list.args(["failed", "list"]).current_dir(&place.0).env_remove("PAYSAGA_GATEWAY");
+    let failed = list.output().unwrap();
+    assert!(!stderr(&failed).contains("using the stack"), "{}", stderr(&failed));
+}
+
+#[test]
+fn the_second_command_in_a_directory_is_refused_with_the_process_of_the_first() {
     let place = Workplace::new();
     let first = place.running();
     let second = place.up().output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let expected = format!("a paysaga is running there (process {})", first.0.id());
-    assert!(said(&second).contains(&expected), "{}", said(&second));
+    assert!(stderr(&second).contains(&expected), "{}", stderr(&second));
 }
 
 #[test]
@@ -205,5 +250,5 @@ fn a_service_that_is_not_built_is_named_with_what_to_do() {
     fs::remove_file(place.0.path().join("payment")).unwrap();
     let output = place.up().env("PATH", "/usr/bin:/bin").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("the service `payment`") && said(&output).contains("cargo build"));
+    assert!(stderr(&output).contains("the service `payment`") && stderr(&output).contains("cargo build"));
 }

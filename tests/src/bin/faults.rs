@@ -1,11 +1,11 @@
-//! `./dev faults`: runs the fault suite and writes what it came to.
+//! `./dev faults`: runs the fault suite and writes its results.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use paysaga::infrastructure::installation::{Installation, RootError};
+use local_stack::installation::{Installation, RootError};
 use paysaga::interrupts::Interrupts;
 use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;
@@ -17,7 +17,7 @@ use tests::faults::{scenarios, table};
 /// twice, and none is stuck.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Draw what is random from this seed; another one each time unless told
+    /// Seed of everything random [default: another one each time]
     #[arg(long)]
     seed: Option<u64>,
     /// Run only the scenarios whose names contain this; may be given several times
@@ -26,7 +26,7 @@ struct Options {
     /// Only those of the short form
     #[arg(long)]
     short: bool,
-    /// List the scenarios and end
+    /// List the scenarios
     #[arg(long)]
     list: bool,
     /// Which servers: 1 those of this machine, 2 those of ./dev generation-2 (RabbitMQ 4.0, PostgreSQL 17; as root)
@@ -79,7 +79,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             }
         };
         rows.push(row);
-        // After each one: a run that is broken off has not been for nothing.
+        // After each one, so that an interrupted run leaves its results.
         if let Some(file) = &options.write {
             let time = started.elapsed();
             std::fs::write(file, page(&Run { rows: &rows, seed, versions: &versions, time }))?;

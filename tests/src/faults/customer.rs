@@ -1,4 +1,4 @@
-//! One customer, and how a good client behaves: it tries again, under the same key, until it is accepted.
+//! One customer, who behaves as a good client does: it sends a request again, under the same key, until it is accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,56 +14,56 @@ use serde_json::json;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::load::{Book, Door, Placed};
+use super::load::{CustomerRecords, GatewayAddress, Placed};
 use crate::api::order;
 
-/// How long a customer tries again before giving up: longer than any fault.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// How long a request is sent again before that counts as a violation: longer than any fault.
+const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// Somebody who shops until told to stop.
+/// A customer who places orders until the load is stopped.
 pub(super) struct Customer {
     pub(super) client: Client,
-    pub(super) doors: Arc<Vec<Door>>,
+    pub(super) gateways: Arc<Vec<GatewayAddress>>,
     pub(super) random: StdRng,
     pub(super) pause_ms: u64,
-    pub(super) book: Book,
+    pub(super) records: CustomerRecords,
     pub(super) accepted: Arc<AtomicU64>,
 }
 
 impl Customer {
-    /// Buys, pauses, buys again; returns what there is to tell.
-    pub(super) async fn shop(mut self, stopping: Arc<AtomicBool>) -> Book {
+    /// Places orders with pauses between them; returns what it recorded.
+    pub(super) async fn run(mut self, stopping: Arc<AtomicBool>) -> CustomerRecords {
         while !stopping.load(Ordering::Relaxed) {
-            self.buy().await;
+            self.place_order().await;
             let pause = self.random.random_range(0..=self.pause_ms);
             sleep(Duration::from_millis(pause)).await;
         }
-        self.book
+        self.records
     }
 
-    async fn buy(&mut self) {
+    async fn place_order(&mut self) {
         let key = Uuid::from_u128(self.random.random()).to_string();
         let body = order(&self.total());
         let Some(id) = self.place(&key, &body).await else { return };
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.book.placed.push(Placed::kept(id));
+        self.records.placed.push(Placed::new(id));
         // A customer whose browser sends everything twice.
         if self.random.random_bool(0.1) && self.place(&key, &body).await.is_some_and(|again| again != id) {
-            self.book.keys_with_two_orders += 1;
+            self.records.keys_with_two_orders += 1;
         }
         if self.random.random_bool(0.15) {
             let hesitation = self.random.random_range(0..800);
             sleep(Duration::from_millis(hesitation)).await;
             if self.cancel(id).await
-                && let Some(placed) = self.book.placed.last_mut()
+                && let Some(placed) = self.records.placed.last_mut()
             {
                 placed.cancelled = true;
             }
         }
     }
 
-    /// An amount whose cents say what the provider does: 01 approves, 02 declines, 03 fails, 04 loses the answer; with
-    /// others its own dice decide.
+    /// A total whose cents determine the outcome: 01 approves, 02 declines, 03 fails, 04 loses the answer; with others
+    /// the provider draws it.
     fn total(&mut self) -> String {
         let cents = match self.random.random_range(0..100) {
             0..40 => 1,
@@ -76,11 +76,12 @@ impl Customer {
     }
 
     async fn place(&mut self, key: &str, body: &str) -> Option<OrderId> {
-        let answer = self.insist(Method::POST, "/api/orders", Some(key), body.to_owned()).await?;
+        let answer =
+            self.send_until_accepted(Method::POST, "/api/orders", Some(key), body.to_owned()).await?;
         match serde_json::from_str::<CreateOrderAccepted>(&answer) {
             Ok(accepted) => Some(accepted.order_id),
             Err(error) => {
-                self.book.complaints.push(format!("a 202 that makes no sense ({error}): {answer}"));
+                self.records.violations.push(format!("a 202 that breaks the contract ({error}): {answer}"));
                 None
             }
         }
@@ -88,34 +89,34 @@ impl Customer {
 
     async fn cancel(&mut self, id: OrderId) -> bool {
         let body = json!({"status": "CANCELLED"}).to_string();
-        self.insist(Method::PATCH, &format!("/api/orders/{id}"), None, body).await.is_some()
+        self.send_until_accepted(Method::PATCH, &format!("/api/orders/{id}"), None, body).await.is_some()
     }
 
     /// Sends a command until it is accepted.
-    async fn insist(
+    async fn send_until_accepted(
         &mut self,
         method: Method,
         path: &str,
         key: Option<&str>,
         body: String,
     ) -> Option<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
             match self.send(&method, path, key, &body).await {
                 Ok((StatusCode::ACCEPTED, answer)) => return Some(answer),
                 Ok((status, _)) if matches!(status.as_u16(), 502..=504) => {
-                    *self.book.refusals.entry(status.to_string()).or_default() += 1;
+                    *self.records.refusals.entry(status.to_string()).or_default() += 1;
                 }
                 Ok((status, answer)) => {
-                    self.book.complaints.push(format!("{method} {path} was answered {status}: {answer}"));
+                    self.records.violations.push(format!("{method} {path} was answered {status}: {answer}"));
                     return None;
                 }
-                Err(error) => *self.book.refusals.entry(kind(&error)).or_default() += 1,
+                Err(error) => *self.records.refusals.entry(failure(&error)).or_default() += 1,
             }
             let pause = self.random.random_range(100..400);
             sleep(Duration::from_millis(pause)).await;
         }
-        self.book.complaints.push(format!("{method} {path}: not accepted within {} s", PATIENCE.as_secs()));
+        self.records.violations.push(format!("{method} {path}: not accepted within {} s", TIMEOUT.as_secs()));
         None
     }
 
@@ -126,7 +127,7 @@ impl Customer {
         key: Option<&str>,
         body: &str,
     ) -> Result<(StatusCode, String), reqwest::Error> {
-        let url = format!("{}{path}", self.door());
+        let url = format!("{}{path}", self.gateway());
         let mut request = self.client.request(method.clone(), url);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
@@ -137,16 +138,17 @@ impl Customer {
     }
 
     /// The gateway for the next request: any that is ready, or any at all.
-    fn door(&mut self) -> &str {
-        let first = self.random.random_range(0..self.doors.len());
-        let mut doors = (0..self.doors.len()).map(|step| &self.doors[(first + step) % self.doors.len()]);
-        let door = doors.find(|door| door.ready.load(Ordering::Relaxed));
-        &door.unwrap_or(&self.doors[first]).url
+    fn gateway(&mut self) -> &str {
+        let first = self.random.random_range(0..self.gateways.len());
+        let mut gateways =
+            (0..self.gateways.len()).map(|step| &self.gateways[(first + step) % self.gateways.len()]);
+        let gateway = gateways.find(|gateway| gateway.ready.load(Ordering::Relaxed));
+        &gateway.unwrap_or(&self.gateways[first]).url
     }
 }
 
-/// What went wrong with a request that was not answered.
-fn kind(error: &reqwest::Error) -> String {
+/// Why a request was not answered.
+fn failure(error: &reqwest::Error) -> String {
     let kind = match error {
         _ if error.is_connect() => "no connection",
         _ if error.is_timeout() => "no answer in time",

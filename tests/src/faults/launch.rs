@@ -1,13 +1,14 @@
-//! Starting and stopping what a scenario stands on.
+//! Starting and stopping the services of a scenario.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use futures_util::future::join_all;
-use paysaga::infrastructure::ports::Port;
+use local_stack::ports::Port;
 use rustix::process::Signal;
 
 use super::relay::Relay;
 use super::rig::Rig;
-use crate::service::{Environment, Service};
+use crate::programs::Environment;
+use crate::service::ServiceProcess;
 
 /// Settings of every scenario that differ from the defaults, so that recoveries take seconds. FAULTS.md lists them.
 pub const SETTINGS: [(&str, &str); 4] = [
@@ -18,7 +19,7 @@ pub const SETTINGS: [(&str, &str); 4] = [
     ("DATABASE_CONNECTIONS", "5"),
 ];
 
-/// What a scenario wants to be different.
+/// Settings of a scenario that differ from the usual ones.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Replicas of each service beyond the first.
@@ -28,7 +29,7 @@ pub struct Plan {
     /// Whether to put relays between everything.
     pub relays: bool,
     /// A crash point, and the service that crashes there at its first start.
-    pub crash: Option<(Role, String)>,
+    pub crash: Option<(Service, String)>,
 }
 
 impl Rig<'_> {
@@ -46,12 +47,12 @@ impl Rig<'_> {
             self.relays.broker = Some(Relay::start(vec![rabbitmq.endpoint().port]).await);
         }
         let mut query_urls = Vec::new();
-        for role in [Role::Order, Role::Payment] {
+        for service in Service::WITH_DATABASE {
             let ports: Vec<u16> = (0..=plan.more_replicas).map(|_| self.claim_port()).collect();
             for port in &ports {
-                self.launch_service(role, plan, *port, &[]);
+                self.launch_service(service, plan, *port, &[]);
             }
-            // One replica is asked directly; several stand behind what a load balancer would be.
+            // One replica is asked directly, several through a relay that balances the load.
             let port = if plan.relays || ports.len() > 1 {
                 let relay = Relay::start(ports).await;
                 let port = relay.port();
@@ -66,14 +67,14 @@ impl Rig<'_> {
             [("ORDER_SERVICE_URL", query_urls[0].clone()), ("PAYMENT_SERVICE_URL", query_urls[1].clone())];
         for _ in 0..=plan.more_replicas {
             let port = self.claim_port();
-            self.launch_service(Role::Gateway, plan, port, &urls);
+            self.launch_service(Service::Gateway, plan, port, &urls);
             if plan.relays {
                 self.relays.gateways.push(Relay::start(vec![port]).await);
             }
         }
     }
 
-    fn launch_service(&mut self, role: Role, plan: &Plan, port: u16, urls: &[(&str, String)]) {
+    fn launch_service(&mut self, service: Service, plan: &Plan, port: u16, urls: &[(&str, String)]) {
         let mut environment: Environment =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut set = |name: &str, value: String| {
@@ -82,19 +83,19 @@ impl Rig<'_> {
         set("PORT", port.to_string());
         set("PROVIDER_SEED", self.seed.to_string());
         set("RABBITMQ_URL", self.broker_url(true));
-        if role != Role::Gateway {
-            set("DATABASE_URL", self.database_url(role, true));
+        if service != Service::Gateway {
+            set("DATABASE_URL", self.database_url(service, true));
         }
         for (name, value) in plan.environment.iter().chain(urls) {
             set(name, value.clone());
         }
         let mut programs = &self.programs.plain;
-        if let Some((_, crash_at)) = plan.crash.as_ref().filter(|(of, _)| *of == role) {
+        if let Some((_, crash_at)) = plan.crash.as_ref().filter(|(crashing, _)| *crashing == service) {
             set("PAYSAGA_CRASH_AT", crash_at.clone());
             programs = self.programs.failpoints.as_ref().expect("programs with failpoints were built");
         }
-        let service = Service::launch(programs, role.into(), environment, self.logs.path());
-        self.services.push((role, service));
+        let process = ServiceProcess::launch(service, programs, environment, self.logs.path());
+        self.services.push(process);
     }
 
     fn claim_port(&mut self) -> u16 {
@@ -106,23 +107,23 @@ impl Rig<'_> {
 
     /// Waits until all services are ready.
     pub async fn all_ready(&mut self) {
-        join_all(self.services.iter_mut().map(|(_, service)| service.ready())).await;
+        join_all(self.services.iter_mut().map(ServiceProcess::ready)).await;
     }
 
-    /// Stops all services in order and returns what was not in order about it.
+    /// Stops all services (SIGTERM) and returns what did not end with 0.
     pub async fn stop(&mut self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        for (_, service) in &mut self.services {
-            if service.try_ended().is_none() {
-                service.signal(Signal::TERM);
+        let mut violations = Vec::new();
+        for process in &mut self.services {
+            if process.try_ended().is_none() {
+                process.signal(Signal::TERM);
             }
         }
-        for (_, service) in &mut self.services {
-            let status = service.ended().await;
+        for process in &mut self.services {
+            let status = process.ended().await;
             if status.code() != Some(0) {
-                complaints.push(format!("{} ended with {status} when it was told to stop", service.name()));
+                violations.push(format!("{} ended with {status} after SIGTERM", process.service()));
             }
         }
-        complaints
+        violations
     }
 }

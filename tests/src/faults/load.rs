@@ -1,4 +1,4 @@
-//! The customers: they place and cancel orders of every kind, and try again as a good client does.
+//! The customers: they place and cancel orders of every kind, and retry as a good client does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contracts::OrderId;
 use http::StatusCode;
-use paysaga::infrastructure::http::plain_builder;
+use local_stack::http::plain_builder;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::Client;
@@ -20,14 +20,14 @@ use crate::eventually;
 /// How long a customer waits for one answer. The gateway answers within its own timeouts, which are shorter.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much is asked of the services.
+/// How much load there is.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadPlan {
-    /// Customers at the same time.
+    /// Concurrent customers.
     pub customers: u64,
     /// Longest pause of a customer between two orders, in milliseconds.
     pub pause_ms: u64,
-    /// Whether customers use only gateways that say that they are ready, as a load balancer would.
+    /// Whether customers use only gateways that are ready, as a load balancer would.
     pub balanced: bool,
 }
 
@@ -40,56 +40,56 @@ impl Default for LoadPlan {
 /// An order that was accepted.
 #[derive(Clone, Debug)]
 pub struct Placed {
-    /// Its id, as the first 202 said.
+    /// Its id, from the first 202.
     pub id: OrderId,
     /// Whether its cancellation was accepted too.
     pub cancelled: bool,
 }
 
 impl Placed {
-    /// One that nobody cancels.
+    /// One that was not cancelled.
     #[must_use]
-    pub const fn kept(id: OrderId) -> Self {
+    pub const fn new(id: OrderId) -> Self {
         Self { id, cancelled: false }
     }
 }
 
-/// What the customers can tell afterwards.
+/// What the customers recorded.
 #[derive(Clone, Debug, Default)]
-pub struct Book {
+pub struct CustomerRecords {
     /// The accepted orders.
     pub placed: Vec<Placed>,
-    /// What else was answered before the 202, and how often. Each was tried again.
+    /// Other answers before the 202, and how many of each. The request was sent again after each.
     pub refusals: BTreeMap<String, u64>,
     /// Keys under which two different orders were accepted.
     pub keys_with_two_orders: u64,
-    /// What may not happen at all: an answer that makes no sense, a customer who gave up.
-    pub complaints: Vec<String>,
+    /// What must not happen: an answer that breaks the contract, a request that was not accepted in time.
+    pub violations: Vec<String>,
 }
 
-impl Book {
-    /// Adds what another customer tells.
+impl CustomerRecords {
+    /// Adds the records of another customer.
     pub fn merge(&mut self, other: Self) {
         self.placed.extend(other.placed);
         for (refusal, count) in other.refusals {
             *self.refusals.entry(refusal).or_default() += count;
         }
         self.keys_with_two_orders += other.keys_with_two_orders;
-        self.complaints.extend(other.complaints);
+        self.violations.extend(other.violations);
     }
 }
 
-/// A gateway, as the customers know it.
-pub(super) struct Door {
+/// A gateway, and whether it is ready.
+pub(super) struct GatewayAddress {
     pub(super) url: String,
     pub(super) ready: AtomicBool,
 }
 
-/// Customers at work.
+/// Running customers.
 pub struct Load {
     stopping: Arc<AtomicBool>,
     accepted: Arc<AtomicU64>,
-    customers: JoinSet<Book>,
+    customers: JoinSet<CustomerRecords>,
     _balancer: JoinSet<()>,
 }
 
@@ -97,27 +97,28 @@ impl Load {
     pub(super) fn start(urls: Vec<String>, seed: u64, plan: LoadPlan) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicU64::new(0));
-        let doors: Arc<Vec<Door>> =
-            Arc::new(urls.into_iter().map(|url| Door { url, ready: AtomicBool::new(true) }).collect());
+        let gateways: Arc<Vec<GatewayAddress>> = Arc::new(
+            urls.into_iter().map(|url| GatewayAddress { url, ready: AtomicBool::new(true) }).collect(),
+        );
         let client = plain_builder().and_then(|builder| Ok(builder.timeout(ANSWER_TIMEOUT).build()?));
         let client = client.expect("an HTTP client can be made");
         let mut balancer = JoinSet::new();
-        for number in 0..doors.len() {
+        for number in 0..gateways.len() {
             if plan.balanced {
-                balancer.spawn(watch(client.clone(), Arc::clone(&doors), number));
+                balancer.spawn(watch_readiness(client.clone(), Arc::clone(&gateways), number));
             }
         }
         let mut customers = JoinSet::new();
         for number in 0..plan.customers {
             let customer = Customer {
                 client: client.clone(),
-                doors: Arc::clone(&doors),
+                gateways: Arc::clone(&gateways),
                 random: StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(number)),
                 pause_ms: plan.pause_ms,
-                book: Book::default(),
+                records: CustomerRecords::default(),
                 accepted: Arc::clone(&accepted),
             };
-            customers.spawn(customer.shop(Arc::clone(&stopping)));
+            customers.spawn(customer.run(Arc::clone(&stopping)));
         }
         Self { stopping, accepted, customers, _balancer: balancer }
     }
@@ -129,7 +130,7 @@ impl Load {
     }
 
     /// Waits until this many more orders are accepted.
-    pub async fn more(&self, count: u64) {
+    pub async fn wait_for_orders(&self, count: u64) {
         let goal = self.accepted() + count;
         eventually(&format!("{count} more orders are accepted"), async || match self.accepted() {
             accepted if accepted >= goal => Ok(()),
@@ -138,24 +139,24 @@ impl Load {
         .await;
     }
 
-    /// Lets the customers finish what they began, and listens to them.
-    pub async fn stop(mut self) -> Book {
+    /// Lets the customers finish what they have begun, and collects their records.
+    pub async fn stop(mut self) -> CustomerRecords {
         self.stopping.store(true, Ordering::Relaxed);
-        let mut book = Book::default();
-        while let Some(told) = self.customers.join_next().await {
-            book.merge(told.expect("a customer does not panic"));
+        let mut records = CustomerRecords::default();
+        while let Some(of_one) = self.customers.join_next().await {
+            records.merge(of_one.expect("a customer does not panic"));
         }
-        book
+        records
     }
 }
 
-/// Asks a gateway ten times a second whether it wants customers.
-async fn watch(client: Client, doors: Arc<Vec<Door>>, number: usize) {
-    let door = &doors[number];
+/// Asks a gateway ten times a second whether it is ready.
+async fn watch_readiness(client: Client, gateways: Arc<Vec<GatewayAddress>>, number: usize) {
+    let gateway = &gateways[number];
     loop {
-        let answer = client.get(format!("{}/health/ready", door.url)).send().await;
+        let answer = client.get(format!("{}/health/ready", gateway.url)).send().await;
         let ready = answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
-        door.ready.store(ready, Ordering::Relaxed);
+        gateway.ready.store(ready, Ordering::Relaxed);
         sleep(Duration::from_millis(100)).await;
     }
 }

@@ -4,20 +4,21 @@
 //! servers    the PostgreSQL and RabbitMQ of the run: stopped, killed, restarted
 //! rig        databases, virtual host, relays and services of one scenario
 //! launch     starting and stopping the services
-//! load       customers that place and cancel orders, and try again as a good client does (customer)
-//! relay      a network that delays, cuts, half-closes, refuses
-//! wire       a hand in everything that is said on the broker
-//! oracle     waits for the end of everything, and counts what must not be
+//! load       customers that place and cancel orders, and retry as a good client does (customer)
+//! relay      a network that delays, resets, half-closes, refuses, stalls
+//! interceptor  copies, repeats or reorders every message on the broker
+//! oracle     waits until everything is at rest, and counts what must not be
 //! scenarios  one module a kind of fault; the list of all of them
 //! run        runs scenarios one after the other
-//! table      what it came to
+//! table      the results
 //! report     the page docs/FAULTS.md
 //! ```
 //!
-//! A scenario starts what it needs on a [`rig::Rig`], begins the [`load`], breaks something, says when the fault is
-//! over, and asks the [`oracle`]. Whatever is drawn at random is drawn from the run's seed.
+//! A scenario starts what it needs on a [`rig::Rig`], begins the [`load`], breaks something, notes when the fault is
+//! over, and asks the [`oracle`]. Everything random is drawn from the run's seed.
 
 mod customer;
+pub mod interceptor;
 pub mod launch;
 pub mod load;
 pub mod oracle;
@@ -28,4 +29,3 @@ pub mod run;
 pub mod scenarios;
 pub mod servers;
 pub mod table;
-pub mod wire;

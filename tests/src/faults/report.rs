@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
+use procfs::{CpuInfo, Current, LoadAverage, Meminfo};
+
 use super::launch::SETTINGS;
 use super::table::{Row, markdown};
 
-/// A run, as the page tells it.
+/// A run, as the page describes it.
 pub struct Run<'a> {
-    /// What each scenario came to.
+    /// The result of each scenario.
     pub rows: &'a [Row],
     /// What everything was drawn from.
     pub seed: u64,
@@ -23,7 +25,7 @@ const HOW_TO_READ: &str = "\
 # Faults
 
 What was broken under the running services, and what became of the orders. Written by `./dev faults --write docs/FAULTS.md`;
-nobody edits it by hand.
+do not edit it by hand.
 
 ## How to run it
 
@@ -35,7 +37,7 @@ nobody edits it by hand.
 ./dev faults --generation 2       with RabbitMQ 4.0 and PostgreSQL 17, once ./dev generation-2 has fetched them
 ```
 
-It ends with 1 if a number in the three bad columns is not zero or anything else was not as it should be, says what, and
+It ends with 1 if a number in the three bad columns is not zero or anything else was not as it should be, names it, and
 keeps the services' logs. The servers are private ones; those of the machine are not touched. A seed fixes the orders, the
 outcomes, the victims and their moments in numbers of orders; what the operating system does in between it can't fix.
 
@@ -51,16 +53,16 @@ client does. While they go on, something is broken.
 | orders accepted | answered 202 |
 | final | of those, orders whose saga has ended |
 | lost | accepted orders that don't exist, and accepted cancellations of which nothing came |
-| double-charged | orders charged more than once, keys with two orders, orders that nobody placed, money held for no paid order, books that don't balance |
+| double-charged | orders charged more than once, keys with two orders, orders that were not placed, money held for no paid order, books that don't balance |
 | stuck | orders, messages in queues, rows in outboxes, failed messages: whatever is not at rest two minutes after the fault |
 | recovery time | from the end of the fault until *everything* was at rest, orders placed until then and their refunds included |
 
-The judge is the auditor of `paysaga check` with no grace at all, and the customers' own books beside it. It looks twice:
-when everything seems at rest, and again when the services have been told to stop and have ended with 0, so that what a
-consumer still held is seen too.
+The judge is the auditor of `paysaga check` with no grace at all, and the customers' own records beside it. It checks twice:
+when everything seems at rest, and again when the services have been stopped and have ended with 0, so that what a
+consumer still held is counted too.
 
 A recovery can't be shorter than what has to happen in it. The provider takes up to 0.5 s; an answer that was lost is
-looked up after 1 s, once more a few seconds later where that proves nothing; a step that a killed process had in hand
+looked up after 1 s, once more a few seconds later where that proves nothing; a step that a killed process had begun
 is taken over 6 s after it began. With the defaults (`PROVIDER_TIMEOUT=8s`) those are 8 and 13 s.
 
 A *crash* is an abort at a named point in the code, three times in a row, each at a passing drawn at random; the points
@@ -87,22 +89,16 @@ pub fn page(run: &Run<'_>) -> String {
     page
 }
 
-/// Processors, memory, kernel, and how busy it was for the last 15 minutes, as Linux tells them.
+/// Processors, memory, kernel, and the load average of the last 15 minutes.
 fn machine() -> String {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let after = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = after(&read("/proc/cpuinfo"), "model name").unwrap_or_default();
-    let memory = after(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
-    let gibibytes = memory.trim_end_matches(" kB").parse::<u64>().unwrap_or_default() >> 20;
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split(' ').nth(2).unwrap_or_default();
+    let processor = CpuInfo::current().ok().and_then(|info| info.model_name(0).map(str::to_owned));
+    let gibibytes = Meminfo::current().map_or(0, |memory| memory.mem_total >> 30);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = LoadAverage::current().map_or(f32::NAN, |load| load.fifteen);
     format!(
-        "{processors} × {model}, {gibibytes} GiB, Linux {}, load average {load} at the end",
+        "{processors} × {}, {gibibytes} GiB, Linux {}, load average {load:.2} at the end",
+        processor.unwrap_or_default(),
         kernel.trim()
     )
 }

@@ -1,12 +1,12 @@
-//! Everything that one scenario stands on.
+//! Databases, virtual host, relays and services of one scenario.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use contracts::topology::Service as Role;
-use paysaga::infrastructure::ports::Port;
-use paysaga::infrastructure::rabbitmq::Endpoint;
-use paysaga::infrastructure::secret::Password;
+use contracts::topology::Service;
+use local_stack::ports::Port;
+use local_stack::rabbitmq::Endpoint;
+use local_stack::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sqlx::{Connection, PgConnection};
@@ -18,13 +18,13 @@ use super::relay::Relay;
 use super::servers::Servers;
 use crate::amqp::Amqp;
 use crate::api::Api;
-use crate::binaries;
 use crate::infrastructure::new_name;
 use crate::management::Management;
-use crate::service::Service;
+use crate::programs;
+use crate::service::ServiceProcess;
 
-/// How long the services may take to finish everything once the fault is over. What is not done by then is stuck.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long the services may take until everything is at rest once the fault is over. What is not by then is stuck.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Programs {
     /// The programs that belong to this test, built if need be.
     #[must_use]
     pub fn as_delivered() -> Self {
-        Self { plain: binaries::directory().to_owned(), failpoints: None }
+        Self { plain: programs::directory().to_owned(), failpoints: None }
     }
 }
 
@@ -62,14 +62,14 @@ pub struct Rig<'a> {
     pub servers: &'a mut Servers,
     /// The run's seed, mixed with the scenario's name.
     pub seed: u64,
-    /// Where the scenario draws from.
+    /// The scenario's source of randomness.
     pub random: StdRng,
     /// The relays.
     pub relays: Relays,
     /// How long the services may take to finish everything.
-    pub patience: Duration,
-    /// The services, by role and then by number.
-    pub services: Vec<(Role, Service)>,
+    pub timeout: Duration,
+    /// The processes of the services, by service and then by number.
+    pub services: Vec<ServiceProcess>,
     pub(super) programs: &'a Programs,
     name: String,
     password: Password,
@@ -81,12 +81,12 @@ pub struct Rig<'a> {
 impl<'a> Rig<'a> {
     /// Makes the databases and the virtual host. Starts no service.
     pub async fn new(servers: &'a mut Servers, programs: &'a Programs, seed: u64) -> Self {
-        servers.mend().await.expect("the servers can be started");
+        servers.start_stopped().await.expect("the servers can be started");
         let name = new_name();
         let password: Password =
             serde_json::from_value(Uuid::new_v4().to_string().into()).expect("it is text");
-        for role in [Role::Order, Role::Payment] {
-            let database = format!("{name}_{role}");
+        for service in Service::WITH_DATABASE {
+            let database = database_name(&name, service);
             let created = servers.postgres().endpoint().ensure_owned_database(&database, &password).await;
             created.expect("a database can be made");
         }
@@ -97,7 +97,7 @@ impl<'a> Rig<'a> {
             seed,
             random: StdRng::seed_from_u64(seed),
             relays: Relays::default(),
-            patience: PATIENCE,
+            timeout: TIMEOUT,
             services: Vec::new(),
             programs,
             name,
@@ -108,14 +108,14 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// The services of a role.
-    pub fn of(&mut self, role: Role) -> impl Iterator<Item = &mut Service> {
-        self.services.iter_mut().filter(move |(of, _)| *of == role).map(|(_, service)| service)
+    /// The processes of a service.
+    pub fn processes_of(&mut self, service: Service) -> impl Iterator<Item = &mut ServiceProcess> {
+        self.services.iter_mut().filter(move |process| process.service() == service)
     }
 
-    /// The first service of a role.
-    pub fn one(&mut self, role: Role) -> &mut Service {
-        self.of(role).next().expect("it was started")
+    /// The first process of a service.
+    pub fn first_of(&mut self, service: Service) -> &mut ServiceProcess {
+        self.processes_of(service).next().expect("it was started")
     }
 
     /// Begins the usual load.
@@ -128,8 +128,8 @@ impl<'a> Rig<'a> {
     #[must_use]
     pub fn load_of(&self, plan: LoadPlan) -> Load {
         let urls = if self.relays.gateways.is_empty() {
-            let gateways = self.services.iter().filter(|(role, _)| *role == Role::Gateway);
-            gateways.map(|(_, service)| service.url()).collect()
+            let gateways = self.services.iter().filter(|process| process.service() == Service::Gateway);
+            gateways.map(ServiceProcess::url).collect()
         } else {
             self.relays.gateways.iter().map(|relay| format!("http://127.0.0.1:{}", relay.port())).collect()
         };
@@ -138,10 +138,10 @@ impl<'a> Rig<'a> {
 
     /// A client of the first gateway.
     pub fn api(&mut self) -> Api {
-        Api::new(self.one(Role::Gateway).url())
+        Api::new(self.first_of(Service::Gateway).url())
     }
 
-    /// Takes note that everything that was broken is whole again: recovery is measured from the last time.
+    /// Notes that the fault has ended: recovery is measured from the last call.
     pub fn fault_is_over(&mut self) {
         self.fault_over = Some(Instant::now());
     }
@@ -149,28 +149,28 @@ impl<'a> Rig<'a> {
     /// How long ago the fault was over.
     #[must_use]
     pub fn since_fault(&self) -> Duration {
-        self.fault_over.expect("the scenario says when its fault is over").elapsed()
+        self.fault_over.expect("the scenario notes when its fault is over").elapsed()
     }
 
-    /// A service's database, and the role that owns it.
+    /// The name of a service's database, and of the role that owns it.
     #[must_use]
-    pub fn role(&self, role: Role) -> String {
-        format!("{}_{role}", self.name)
+    pub fn database_name(&self, service: Service) -> String {
+        database_name(&self.name, service)
     }
 
     /// The URL of a service's database: as the service has it, or past any relay and as the superuser.
-    pub fn database_url(&mut self, role: Role, relayed: bool) -> String {
+    pub fn database_url(&mut self, service: Service, relayed: bool) -> String {
         let mut endpoint = self.servers.postgres().endpoint().clone();
         if let Some(relay) = self.relays.database.as_ref().filter(|_| relayed) {
             endpoint.port = relay.port();
         }
-        let database = self.role(role);
+        let database = self.database_name(service);
         if relayed { endpoint.url_as(&database, &self.password, &database) } else { endpoint.url(&database) }
     }
 
     /// A connection of the suite's own to a service's database.
-    pub async fn database(&mut self, role: Role) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect(&self.database_url(role, false)).await
+    pub async fn database(&mut self, service: Service) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect(&self.database_url(service, false)).await
     }
 
     /// The URL of the broker's virtual host: as the services have it, or past any relay and of the first node only.
@@ -200,13 +200,13 @@ impl<'a> Rig<'a> {
         &self.name
     }
 
-    /// Where the services log to.
+    /// The folder of the services' logs.
     #[must_use]
     pub fn logs(&self) -> &Path {
         self.logs.path()
     }
 
-    /// Keeps the services' logs, for whoever has to find out what happened, and says where.
+    /// Keeps the services' logs for the analysis of a failure, and returns their folder.
     #[must_use]
     pub fn keep_logs(&mut self) -> PathBuf {
         self.logs.disable_cleanup(true);
@@ -217,12 +217,16 @@ impl<'a> Rig<'a> {
     pub async fn discard(mut self) {
         self.services.clear();
         // What can't be removed goes with the servers.
-        if self.servers.mend().await.is_ok() {
-            for role in [Role::Order, Role::Payment] {
-                let name = self.role(role);
+        if self.servers.start_stopped().await.is_ok() {
+            for service in Service::WITH_DATABASE {
+                let name = self.database_name(service);
                 self.servers.postgres().endpoint().drop_database(&name).await.ok();
             }
             self.servers.rabbitmq().endpoint().delete_vhost(&self.name).await.ok();
         }
     }
+}
+
+fn database_name(name: &str, service: Service) -> String {
+    format!("{name}_{service}")
 }

@@ -14,7 +14,7 @@ use super::table::Row;
 /// Something that is broken, and what must hold afterwards.
 #[derive(Clone)]
 pub struct Scenario {
-    /// What is broken, as the table says it.
+    /// What is broken, as the table names it.
     pub name: String,
     /// Whether it belongs to the whole suite.
     pub long: bool,
@@ -24,7 +24,7 @@ pub struct Scenario {
     pub failpoints: bool,
     /// How many nodes of RabbitMQ it needs.
     pub nodes: usize,
-    /// Breaks it.
+    /// Does so.
     pub run: Run,
 }
 
@@ -44,8 +44,8 @@ pub async fn run(scenario: &Scenario, servers: &mut Servers, programs: &Programs
     let outcome = ended.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
-        let complaint = format!("the scenario broke off: {}", words.unwrap_or_default());
-        Outcome { complaints: vec![complaint], ..Outcome::default() }
+        let violation = format!("the scenario panicked: {}", words.unwrap_or_default());
+        Outcome { violations: vec![violation], ..Outcome::default() }
     });
     let good = outcome.is_good();
     eprintln!(
@@ -58,8 +58,8 @@ pub async fn run(scenario: &Scenario, servers: &mut Servers, programs: &Programs
     for note in &outcome.notes {
         eprintln!("    {note}");
     }
-    for complaint in &outcome.complaints {
-        eprintln!("    wrong: {complaint}");
+    for violation in &outcome.violations {
+        eprintln!("    violation: {violation}");
     }
     if !good {
         let Outcome { lost, double_charged, stuck, .. } = outcome;

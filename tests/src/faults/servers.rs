@@ -1,10 +1,8 @@
-//! The servers of a run, in the hand of the suite: it stops, kills and starts them.
+//! The servers of a run, which the suite stops, kills and starts.
 
-use paysaga::infrastructure::Infrastructure;
-use paysaga::infrastructure::directory::Directory;
-use paysaga::infrastructure::installation::Installation;
-use paysaga::infrastructure::postgres::Postgres;
-use paysaga::infrastructure::rabbitmq::RabbitMq;
+use local_stack::postgres::Postgres;
+use local_stack::rabbitmq::RabbitMq;
+use local_stack::{Directory, Infrastructure, Installation};
 use sqlx::{Connection, PgConnection};
 
 /// One private PostgreSQL and one private RabbitMQ, which may be a cluster.
@@ -13,14 +11,14 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts both, of the given installation, in a directory that goes with them.
+    /// Starts both, of the given installation, in an ephemeral directory.
     pub async fn start(installation: &Installation) -> anyhow::Result<Self> {
         Self::start_cluster(installation, 1).await
     }
 
     /// The same with a RabbitMQ of so many nodes.
     pub async fn start_cluster(installation: &Installation, nodes: usize) -> anyhow::Result<Self> {
-        // reqwest is built without a TLS provider of its own; whoever comes second finds it installed.
+        // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
         rustls::crypto::ring::default_provider().install_default().ok();
         let directory = Directory::ephemeral(installation).await?;
         let mut infrastructure = Infrastructure::prepare_cluster(installation, directory, nodes)?;
@@ -50,7 +48,7 @@ impl Servers {
     }
 
     /// Starts what a scenario left stopped.
-    pub async fn mend(&mut self) -> anyhow::Result<()> {
+    pub async fn start_stopped(&mut self) -> anyhow::Result<()> {
         if self.infrastructure.postgres.id().is_none() {
             self.infrastructure.postgres.start().await?;
         }

@@ -1,4 +1,4 @@
-//! What a run came to, on the terminal and in docs/FAULTS.md.
+//! The results of a run, on the terminal and in docs/FAULTS.md.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ const HEADER: [&str; 7] =
 pub struct Row {
     /// What was broken.
     pub fault: String,
-    /// What it came to.
+    /// The result.
     pub outcome: Outcome,
 }
 
@@ -43,7 +43,7 @@ pub fn plain(rows: &[Row]) -> String {
     table.to_string()
 }
 
-/// The table in Markdown, with what was observed besides below it.
+/// The table in Markdown, with notes and violations below it.
 #[must_use]
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = format!("| {} |\n|---|---:|---:|---:|---:|---:|---:|\n", HEADER.join(" | "));
@@ -58,11 +58,11 @@ pub fn markdown(rows: &[Row]) -> String {
             let _ = writeln!(text, "- {}: {}", row.fault, row.outcome.notes.join("; "));
         }
     }
-    let wrong: Vec<_> = rows.iter().filter(|row| !row.outcome.complaints.is_empty()).collect();
+    let wrong: Vec<_> = rows.iter().filter(|row| !row.outcome.violations.is_empty()).collect();
     if !wrong.is_empty() {
         text.push_str("\nNot as it should be:\n\n");
         for row in wrong {
-            let _ = writeln!(text, "- {}: {}", row.fault, row.outcome.complaints.join("; "));
+            let _ = writeln!(text, "- {}: {}", row.fault, row.outcome.violations.join("; "));
         }
     }
     text

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use contracts::topology::Service as Role;
-use paysaga::infrastructure::installation::Installation;
+use contracts::topology::Service;
+use local_stack::Installation;
 use sqlx::AssertSqlSafe;
 use tests::faults::launch::Plan;
 use tests::faults::oracle::Outcome;
@@ -31,43 +31,43 @@ async fn faults_lose_no_order_charge_none_twice_and_leave_none_stuck_and_the_jud
 /// Each of these tampers with a system at rest as a bug might have done, and names the column in which it must show.
 async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs, seed: u64) {
     type Column = fn(&Outcome) -> u64;
-    let cases: [(&str, Role, &str, Column); 6] = [
+    let cases: [(&str, Service, &str, Column); 6] = [
         (
             "an accepted order is gone",
-            Role::Order,
+            Service::Order,
             "DELETE FROM orders WHERE id = (SELECT id FROM orders WHERE status = 'FAILED' LIMIT 1)",
             |outcome| outcome.lost,
         ),
         (
             "a cancelled order is paid",
-            Role::Order,
+            Service::Order,
             "UPDATE orders SET status = 'PAID', cancel_reason = NULL
              WHERE id = (SELECT id FROM orders WHERE cancel_reason = 'USER_REQUESTED' LIMIT 1)",
             |outcome| outcome.lost,
         ),
         (
             "an order that nobody placed",
-            Role::Order,
+            Service::Order,
             "INSERT INTO orders SELECT gen_random_uuid(), user_id, total, 'CANCELLED', 'USER_REQUESTED', NULL, '{}'
              FROM orders LIMIT 1",
             |outcome| outcome.double_charged,
         ),
         (
             "a charge that no payment knows",
-            Role::Payment,
+            Service::Payment,
             "INSERT INTO provider_simulator.charges VALUES (gen_random_uuid(), 1, 'APPROVED', 't')",
             |outcome| outcome.double_charged,
         ),
         (
             "money of a paid order that the provider gave back",
-            Role::Payment,
+            Service::Payment,
             "UPDATE provider_simulator.charges SET refunded_at = now() WHERE payment_id =
              (SELECT id FROM payments WHERE status = 'APPROVED' LIMIT 1)",
             |outcome| outcome.double_charged,
         ),
         (
             "an order that waits for ever",
-            Role::Order,
+            Service::Order,
             "UPDATE orders SET status = 'PENDING_PAYMENT' WHERE id = (SELECT id FROM orders WHERE status = 'PAID' LIMIT 1)",
             |outcome| outcome.stuck,
         ),
@@ -76,18 +76,18 @@ async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs
     rig.start(&Plan::default()).await;
     let load = rig.load();
     // Enough for some of every kind.
-    load.more(120).await;
-    let book = load.stop().await;
+    load.wait_for_orders(120).await;
+    let records = load.stop().await;
     rig.fault_is_over();
-    rig.rests(&book, 0).await.expect("all comes to rest");
-    let mut before = rig.judge(book.clone()).await;
+    rig.wait_until_at_rest(&records, 0).await.expect("all comes to rest");
+    let mut before = rig.judge(records.clone()).await;
     assert!(before.is_good(), "{before:?}");
-    rig.patience = Duration::ZERO;
-    for (what, role, tampering, column) in cases {
-        let mut database = rig.database(role).await.expect("the database answers");
+    rig.timeout = Duration::ZERO;
+    for (what, service, tampering, column) in cases {
+        let mut database = rig.database(service).await.expect("the database answers");
         let done = sqlx::query(AssertSqlSafe(tampering)).execute(&mut database).await;
         assert_eq!(done.expect("it can be tampered with").rows_affected(), 1, "{what}");
-        let outcome = rig.judge(book.clone()).await;
+        let outcome = rig.judge(records.clone()).await;
         assert!(!outcome.is_good() && column(&outcome) > column(&before), "{what}: {outcome:?}");
         before = outcome;
     }

@@ -82,8 +82,8 @@ pub fn at_rest(world: &World) -> Result<(), String> {
     if paid && !holds_money {
         return Err("books-balance: the order is paid, and no money was taken".to_owned());
     }
-    // contracts::status::final_states_agree says the same. The model does not ask it on purpose: a mistake in one must not
-    // hide the same mistake in the other.
+    // Written out again on purpose, instead of `contracts::status::final_states_agree`: a mistake there must not hide
+    // the same mistake here.
     let agree = match (order, payment.map(|payment| payment.status)) {
         (Some(OrderStatus::Paid), payment) => payment == Some(PaymentStatus::Approved),
         (Some(OrderStatus::Failed), payment) => payment == Some(PaymentStatus::Failed),

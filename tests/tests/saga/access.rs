@@ -9,7 +9,7 @@ use reqwest::Response;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::api::{NOBODY, header, order, problem};
+use tests::api::{UNKNOWN_ID, header, order, problem};
 use tests::{Stack, eventually};
 
 /// Keys and their digests (`printf key-of-shop | sha256sum`).
@@ -25,8 +25,8 @@ async fn only_callers_with_a_key_are_let_in() {
     for (method, path) in [
         (Method::GET, "/api/orders".to_owned()),
         (Method::POST, "/api/orders".to_owned()),
-        (Method::GET, format!("/api/orders/{NOBODY}")),
-        (Method::PATCH, format!("/api/orders/{NOBODY}/cancel")),
+        (Method::GET, format!("/api/orders/{UNKNOWN_ID}")),
+        (Method::PATCH, format!("/api/orders/{UNKNOWN_ID}/cancel")),
         (Method::GET, "/api/payments/stats".to_owned()),
         // Unknown callers do not learn which paths exist.
         (Method::GET, "/api/nothing".to_owned()),

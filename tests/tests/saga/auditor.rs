@@ -3,8 +3,8 @@
 use contracts::{OrderStatus, PaymentStatus};
 use serde_json::Value;
 use tests::Stack;
-use tests::service::Environment;
-use tests::stack::Ran;
+use tests::programs::Environment;
+use tests::stack::CommandOutput;
 
 #[tokio::test]
 async fn a_settled_system_is_clean_from_the_outside_and_from_behind() {
@@ -15,9 +15,9 @@ async fn a_settled_system_is_clean_from_the_outside_and_from_behind() {
         let id = stack.api.place(total).await;
         stack.api.order_becomes(id, status).await;
     }
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     stack.outboxes_empty().await;
-    for environment in [Environment::new(), stack.behind_the_gateway()] {
+    for environment in [Environment::new(), stack.infrastructure_urls()] {
         let behind = !environment.is_empty();
         let ran = stack.paysaga_with(&["check", "--settled", "--json"], environment.clone()).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -44,12 +44,12 @@ async fn a_stuck_order_is_named_with_what_it_waits_for() {
     // It is young: it may be on its way.
     let ran = stack.paysaga_with(&["check"], behind_with(&stack)).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.infrastructure_urls()).await;
     assert_eq!(ran.code, Some(1));
     for said in [
         &id.to_string(),
         "all-settled",
-        "the payment service has not heard order.created",
+        "the payment service has not processed order.created",
         "1 messages in payment.order-created.queue",
     ] {
         assert!(ran.stdout.contains(said), "{said}: {ran:?}");
@@ -90,7 +90,7 @@ async fn books_that_were_tampered_with_are_found_out() {
         ),
     ] {
         sqlx::query(tamper).execute(database).await.expect("the table can be changed");
-        let ran = stack.paysaga_with(&["check", "--settled", "--json"], stack.behind_the_gateway()).await;
+        let ran = stack.paysaga_with(&["check", "--settled", "--json"], stack.infrastructure_urls()).await;
         assert_eq!(ran.code, Some(1), "{tamper}: {ran:?}");
         let findings = report(&ran)["findings"].clone();
         let named =
@@ -98,19 +98,19 @@ async fn books_that_were_tampered_with_are_found_out() {
         assert!(named, "{tamper}: {findings}");
         sqlx::query(repair).execute(database).await.expect("the table can be changed");
     }
-    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.infrastructure_urls()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
 #[tokio::test]
 async fn one_database_alone_is_refused_and_one_that_is_away_is_named() {
     let stack = Stack::start().await;
-    let mut environment = stack.behind_the_gateway();
+    let mut environment = stack.infrastructure_urls();
     environment.remove("PAYMENT_DATABASE_URL");
     let ran = stack.paysaga_with(&["check"], environment).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("--order-database-url needs --payment-database-url"), "{ran:?}");
-    let mut environment = stack.behind_the_gateway();
+    let mut environment = stack.infrastructure_urls();
     environment.insert("ORDER_DATABASE_URL".to_owned(), "postgres://me:hush@127.0.0.1:1/orders".to_owned());
     let ran = stack.paysaga_with(&["check"], environment).await;
     assert!(ran.stderr.contains("cannot connect to the order database"), "{ran:?}");
@@ -119,11 +119,11 @@ async fn one_database_alone_is_refused_and_one_that_is_away_is_named() {
 
 /// The databases without the broker: what is queued may be on its way.
 fn behind_with(stack: &Stack) -> Environment {
-    let mut environment = stack.behind_the_gateway();
+    let mut environment = stack.infrastructure_urls();
     environment.remove("RABBITMQ_URL");
     environment
 }
 
-fn report(ran: &Ran) -> Value {
+fn report(ran: &CommandOutput) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }

@@ -38,12 +38,12 @@ async fn what_was_left_behind_does_not_pile_up_in_front_of_new_orders() {
     last.expect("it can be filled");
 
     // The row for a queue that has room gets its turn, although those before it have none.
-    tap.hear(EventType::OrderCancelled, other.into()).await;
+    tap.wait_for(EventType::OrderCancelled, other.into()).await;
     let waiting = stack.amqp.depth(Queue::PaymentOrderCreated.name()).await;
     assert!((2000..3000).contains(&waiting), "{waiting} messages are in the queue");
     // A new order does not wait at all.
     let new = stack.api.place("10.01").await;
-    tap.hear(EventType::OrderCreated, new).await;
+    tap.wait_for(EventType::OrderCreated, new).await;
     assert!(outbox(&stack).await > i64::from(ROWS) - 3000);
 
     stack.payment.start_again().await;

@@ -2,8 +2,9 @@
 
 use contracts::event::{OrderCancelRequested, PaymentApproved};
 use contracts::order::CreateOrderAccepted;
-use contracts::{CancelReason, Envelope, EventType, IdempotencyKey, OrderId, OrderStatus, PaymentStatus};
+use contracts::{CancelReason, Envelope, EventType, OrderId, OrderStatus, PaymentStatus, id};
 use http::StatusCode;
+use tests::api::IdempotencyKey;
 use tests::{Stack, WireTap, eventually};
 use uuid::Uuid;
 
@@ -12,18 +13,20 @@ async fn a_cancellation_that_comes_before_the_order_is_remembered_and_nothing_is
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     // What a key stands for is known beforehand: the same key gives the same order in every stack.
-    let id = OrderId::from_idempotency_key(IdempotencyKey { client: "anonymous", key: "cancelled first" });
+    let id =
+        OrderId::from_idempotency_key(id::IdempotencyKey { client: "anonymous", key: "cancelled first" });
     stack.api.cancel(id).await;
     stack.api.timeline_has(id, EventType::OrderCancelRequested).await;
     assert_eq!(stack.api.order(id).await, None, "there is no order yet");
 
-    let response = stack.api.post_keyed("cancelled first", "10.01").send().await.expect("an answer");
+    let response =
+        stack.api.post_keyed(IdempotencyKey("cancelled first"), "10.01").send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     assert_eq!(response.json::<CreateOrderAccepted>().await.expect("JSON").order_id, id);
     let order = stack.api.order_becomes(id, OrderStatus::Cancelled).await;
     assert_eq!(order.cancel_reason, Some(CancelReason::UserRequested));
 
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     assert_eq!(stack.api.payment_of(id).await, None);
     assert_eq!(stack.charge_of(id).await, None);
     let said = said_by_us(&mut tap, id).await;
@@ -39,9 +42,9 @@ async fn a_cancellation_that_overtakes_the_order_on_its_way_to_payment_leaves_a_
     stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
     stack.api.cancel(id).await;
     stack.api.order_becomes(id, OrderStatus::Cancelled).await;
-    tap.hear(EventType::OrderCancelled, id).await;
+    tap.wait_for(EventType::OrderCancelled, id).await;
     // order.created is kept back until order.cancelled has been processed.
-    let created = tap.hear(EventType::OrderCreated, id).await;
+    let created = tap.wait_for(EventType::OrderCreated, id).await;
     stack.amqp.take("payment.order-created.queue").await;
 
     stack.payment.start_again().await;
@@ -55,19 +58,19 @@ async fn a_cancellation_that_overtakes_the_order_on_its_way_to_payment_leaves_a_
     stack.api.payment_becomes(id, PaymentStatus::Cancelled).await;
     stack.api.timeline_has(id, EventType::PaymentCancelled).await;
 
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     assert_eq!(stack.charge_of(id).await, None, "nothing was charged");
     stack.api.payment_becomes(id, PaymentStatus::Cancelled).await;
     stack.api.order_becomes(id, OrderStatus::Cancelled).await;
     assert!(!said_by_us(&mut tap, id).await.contains(&EventType::PaymentApproved));
-    let closed = tap.hear(EventType::PaymentCancelled, id).await.text();
+    let closed = tap.wait_for(EventType::PaymentCancelled, id).await.text();
     assert!(closed.contains(r#""transactionId":null"#), "{closed}");
 }
 
 #[tokio::test]
 async fn a_cancellation_before_the_charge_begins_keeps_it_from_beginning() {
     let stack = Stack::with().env("PROVIDER_CONCURRENCY", "1").start().await;
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     let first = stack.api.place("10.01").await;
     stack.api.charge_begins(first).await;
     let id = stack.api.place("20.01").await;
@@ -78,7 +81,7 @@ async fn a_cancellation_before_the_charge_begins_keeps_it_from_beginning() {
     assert_eq!(payment.attempts, 0);
     held.release().await;
     stack.api.order_becomes(first, OrderStatus::Paid).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     assert_eq!(stack.charge_of(id).await, None);
 }
 
@@ -86,7 +89,7 @@ async fn a_cancellation_before_the_charge_begins_keeps_it_from_beginning() {
 async fn a_cancellation_while_the_charge_is_under_way_ends_refunded_cancelled_or_failed() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     let mut orders = Vec::new();
     for total in ["10.01", "10.02", "10.03"] {
         let id = stack.api.place(total).await;
@@ -102,7 +105,7 @@ async fn a_cancellation_while_the_charge_is_under_way_ends_refunded_cancelled_or
         assert_eq!(payment.status, PaymentStatus::Processing, "the provider has not answered");
     }
     for id in &orders {
-        stack.payment_hears_of_cancellation(*id).await;
+        stack.payment_knows_cancellation(*id).await;
     }
     held.release().await;
 
@@ -137,7 +140,7 @@ async fn a_paid_order_is_cancelled_and_refunded_once_however_often_it_is_asked_f
     let order = stack.api.order_becomes(id, OrderStatus::Cancelled).await;
     stack.api.payment_becomes(id, PaymentStatus::Refunded).await;
     stack.api.cancel(id).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
 
     assert_eq!(stack.api.order(id).await, Some(order));
     assert!(stack.charge_of(id).await.expect("it was charged").refunded);
@@ -155,18 +158,18 @@ async fn a_final_order_stays_as_it_is() {
     let declined = stack.api.place("10.02").await;
     let failed_order = stack.api.order_becomes(failed, OrderStatus::Failed).await;
     let declined_order = stack.api.order_becomes(declined, OrderStatus::Cancelled).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     let declined_payment = stack.api.payment_of(declined).await;
     let failed_payment = stack.api.payment_of(failed).await;
 
     for id in [failed, declined] {
         stack.api.cancel(id).await;
-        stack.amqp.say(&Envelope::now(OrderCancelRequested { order_id: id }, None)).await;
+        stack.amqp.publish_event(&Envelope::now(OrderCancelRequested { order_id: id }, None)).await;
         // Nor does money that somebody claims to have taken move a final order.
         let approved = PaymentApproved { order_id: id, transaction_id: "late".to_owned() };
-        stack.amqp.say(&Envelope::now(approved, None)).await;
+        stack.amqp.publish_event(&Envelope::now(approved, None)).await;
     }
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     assert_eq!(stack.api.order(failed).await, Some(failed_order));
     assert_eq!(stack.api.order(declined).await, Some(declined_order));
     assert_eq!(stack.api.payment_of(failed).await, failed_payment);
@@ -183,7 +186,7 @@ async fn the_cancellation_of_an_order_that_nobody_placed_is_accepted_and_makes_n
     let mut tap = stack.amqp.tap().await;
     let id = OrderId::from(Uuid::new_v4());
     stack.api.cancel(id).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     assert_eq!(stack.api.order(id).await, None);
     assert_eq!(stack.api.payment_of(id).await, None);
     assert_eq!(said_by_us(&mut tap, id).await, [EventType::OrderCancelRequested]);
@@ -192,7 +195,11 @@ async fn the_cancellation_of_an_order_that_nobody_placed_is_accepted_and_makes_n
 
 /// The types of everything that the services said about an order, in the order in which they said it.
 async fn said_by_us(tap: &mut WireTap, id: OrderId) -> Vec<EventType> {
-    let ours =
-        tap.everything().await.iter().filter(|heard| heard.is_ours()).map(tests::wire_tap::Heard::envelope);
+    let ours = tap
+        .all()
+        .await
+        .iter()
+        .filter(|heard| heard.is_from_service())
+        .map(tests::wire_tap::TappedMessage::envelope);
     ours.filter(|envelope| envelope.order_id() == id).map(|envelope| envelope.event.event_type()).collect()
 }

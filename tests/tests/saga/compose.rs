@@ -5,10 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use contracts::topology::Service;
 use reqwest::Client;
 use tempfile::TempDir;
 use tests::infrastructure::{new_database, new_name, servers};
-use tests::service::{Environment, Service};
+use tests::programs::{self, Environment};
+use tests::service::ServiceProcess;
 
 const COMPOSE: &str = include_str!("../../../packaging/compose.yaml");
 const MAKE_SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/compose-secrets.sh");
@@ -20,17 +22,17 @@ async fn a_saga_completes_with_what_the_compose_file_gives_the_services() {
     assert!(Command::new(MAKE_SECRETS).arg(&secrets).status().expect("it can be run").success());
     import_definitions(&secrets.join("rabbitmq-definitions.json")).await;
 
-    let mut order = start("order", &secrets, folder.path(), Environment::new()).await;
-    let mut payment = start("payment", &secrets, folder.path(), Environment::new()).await;
+    let mut order = start(Service::Order, &secrets, folder.path(), Environment::new()).await;
+    let mut payment = start(Service::Payment, &secrets, folder.path(), Environment::new()).await;
     let urls =
         [("ORDER_SERVICE_URL".to_owned(), order.url()), ("PAYMENT_SERVICE_URL".to_owned(), payment.url())];
-    let mut gateway = start("gateway", &secrets, folder.path(), urls.into()).await;
+    let mut gateway = start(Service::Gateway, &secrets, folder.path(), urls.into()).await;
     tokio::join!(order.ready(), payment.ready(), gateway.ready());
     assert!(gateway.address().ip().is_unspecified());
 
     let mut operator = variables_of("paysaga", &secrets);
     operator.insert("PAYSAGA_GATEWAY".to_owned(), gateway.url());
-    let demo = Service::run("paysaga", &["demo"], &operator).await;
+    let demo = programs::run("paysaga", &["demo"], &operator).await;
     assert!(demo.status.success(), "{demo:?}");
 }
 
@@ -42,7 +44,7 @@ async fn every_variable_of_the_compose_file_is_one_that_its_reader_knows() {
         ("payment", &["--help"]),
         ("paysaga", &["demo", "--help"]),
     ] {
-        let help = Service::run(service, arguments, &Environment::new()).await;
+        let help = programs::run(service, arguments, &Environment::new()).await;
         let help = String::from_utf8(help.stdout).expect("help is text");
         let variables = variables_of(service, Path::new("/"));
         assert!(variables.len() >= 2, "{service}: {variables:?}");
@@ -56,18 +58,18 @@ async fn every_variable_of_the_compose_file_is_one_that_its_reader_knows() {
 }
 
 /// Starts a service as compose would, but with the servers and addresses of this test.
-async fn start(name: &'static str, secrets: &Path, logs: &Path, addresses: Environment) -> Service {
+async fn start(service: Service, secrets: &Path, logs: &Path, addresses: Environment) -> ServiceProcess {
     let broker = format!("@127.0.0.1:{}/", servers().await.rabbitmq.endpoint.port);
-    rewrite(&secrets.join(format!("{name}-rabbitmq-url")), |url| url.replace("@rabbitmq:5672/", &broker));
-    if name != "gateway" {
+    rewrite(&secrets.join(format!("{service}-rabbitmq-url")), |url| url.replace("@rabbitmq:5672/", &broker));
+    if service != Service::Gateway {
         let database = new_database(&new_name()).await;
-        rewrite(&secrets.join(format!("{name}-database-url")), |_| database);
+        rewrite(&secrets.join(format!("{service}-database-url")), |_| database);
     }
-    let mut environment = variables_of(name, secrets);
+    let mut environment = variables_of(service.name(), secrets);
     // What the image says.
     environment.insert("LISTEN_ADDRESS".to_owned(), "0.0.0.0".to_owned());
     environment.extend(addresses);
-    Service::start(name, environment, logs).await
+    ServiceProcess::start(service, environment, logs).await
 }
 
 fn rewrite(file: &Path, change: impl FnOnce(String) -> String) {

@@ -4,15 +4,15 @@ use contracts::{EventType, OrderStatus, PaymentStatus};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::Value;
-use tests::api::{NOBODY, accepted, header, order};
-use tests::service::Service;
+use tests::api::{UNKNOWN_ID, accepted, header, order};
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use uuid::Uuid;
 
 #[tokio::test]
 async fn every_answer_has_the_requests_correlation_id_or_one_that_was_made() {
     let stack = Stack::start().await;
-    let nobody = &format!("/api/orders/{NOBODY}");
+    let nobody = &format!("/api/orders/{UNKNOWN_ID}");
     let request = |method, path: &str| stack.api.request(method, path);
     let json = |path: &str, body: String| {
         request(Method::POST, path).header("content-type", "application/json").body(body)
@@ -82,7 +82,7 @@ async fn a_correlation_id_goes_through_every_event_and_into_every_services_log()
         (EventType::OrderCancelled, "cancelled-by-bob"),
         (EventType::PaymentRefunded, "cancelled-by-bob"),
     ] {
-        let heard = tap.hear(event_type, id).await;
+        let heard = tap.wait_for(event_type, id).await;
         let property = heard.properties.correlation_id().as_ref().map(ToString::to_string);
         assert_eq!(property.as_deref(), Some(expected), "{event_type}");
         assert_eq!(heard.envelope().correlation_id.as_deref(), Some(expected), "{event_type}");
@@ -115,7 +115,7 @@ async fn a_clients_trace_is_continued_and_a_malformed_one_is_not() {
     let request = request.header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
     let id = accepted(request.send().await.expect("an answer")).await;
     for event_type in [EventType::CreateOrderRequested, EventType::OrderCreated, EventType::PaymentApproved] {
-        let heard = tap.hear(event_type, id).await;
+        let heard = tap.wait_for(event_type, id).await;
         assert_eq!(heard.header("tracestate").as_deref(), Some("shop=cart"), "{event_type}");
         assert_eq!(heard.header("traceparent").expect("it has one")[3..35], *trace_id, "{event_type}");
     }
@@ -148,7 +148,7 @@ fn is_traceparent(text: &str) -> bool {
 }
 
 /// Waits until a line of the service's log has the field, on its event or on its span.
-async fn is_in_the_log(service: &Service, field: &str, value: &str) {
+async fn is_in_the_log(service: &ServiceProcess, field: &str, value: &str) {
     eventually(&format!("{field}={value} is in the log"), async || {
         let has = |line: &Value| line[field] == value || line["span"][field] == value;
         if service.log_lines().iter().any(has) { Ok(()) } else { Err(service.log()) }

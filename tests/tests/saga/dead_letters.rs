@@ -23,7 +23,7 @@ async fn poison_goes_to_the_dead_letter_queue_of_its_queue_and_what_comes_after_
             sent.push((queue, body));
         }
     }
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     for &queue in Queue::VARIANTS {
         let mut expected: Vec<_> =
             sent.iter().filter(|(of, _)| *of == queue).map(|(_, body)| body.clone()).collect();
@@ -107,14 +107,14 @@ async fn a_payment_result_of_an_order_that_does_not_exist_is_dead_lettered() {
         PaymentRefunded { order_id: nobody, transaction_id }.into(),
     ];
     for event in events {
-        stack.amqp.say(&Envelope::now(event, None)).await;
+        stack.amqp.publish_event(&Envelope::now(event, None)).await;
     }
     for (queue, count) in [(Queue::OrderPaymentResult, 3), (Queue::OrderPaymentTimeline, 2)] {
         for message in stack.api.failed_messages_are(queue, count).await {
             assert_eq!(message.reason, "a payment result for an order that does not exist");
         }
     }
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     let order: Option<Order> = stack.api.order(nobody).await;
     assert_eq!(order, None);
     stack.amqp.all_queues_empty().await;

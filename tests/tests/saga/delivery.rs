@@ -8,7 +8,7 @@ use lapin::BasicProperties;
 use serde_json::{Value, json};
 use strum::VariantArray;
 use tests::Stack;
-use tests::wire_tap::Heard;
+use tests::wire_tap::TappedMessage;
 use uuid::Uuid;
 
 /// What a NestJS gateway publishes: no order id, no correlation id, members that paysaga doesn't know.
@@ -27,7 +27,7 @@ async fn an_event_that_comes_again_changes_nothing_whatever_its_id() {
     let mut tap = stack.amqp.tap().await;
     let orders = every_kind_of_saga(&stack).await;
     stack.outboxes_empty().await;
-    let said = tap.everything().await.to_vec();
+    let said = tap.all().await.to_vec();
     let types: BTreeSet<_> =
         said.iter().map(|heard| heard.envelope().event.event_type().to_string()).collect();
     assert_eq!(types.len(), EventType::VARIANTS.len(), "every event was said: {types:?}");
@@ -40,13 +40,13 @@ async fn an_event_that_comes_again_changes_nothing_whatever_its_id() {
         stack.amqp.publish(event_type, &heard.body, BasicProperties::default()).await;
         stack.amqp.publish(event_type, &renamed(heard), BasicProperties::default()).await;
     }
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     stack.outboxes_empty().await;
 
     assert_eq!(state(&stack, &orders).await, before);
     assert_eq!(stack.charge_count().await, charges + 1, "only the walker was charged");
-    let everything = tap.everything().await;
-    let ours = everything[said.len()..].iter().filter(|heard| heard.is_ours());
+    let everything = tap.all().await;
+    let ours = everything[said.len()..].iter().filter(|heard| heard.is_from_service());
     let about: Vec<_> = ours.filter(|heard| orders.contains(&heard.envelope().order_id())).collect();
     assert!(about.is_empty(), "a service said something: {about:?}");
     stack.amqp.all_queues_empty().await;
@@ -59,9 +59,9 @@ async fn an_order_that_a_nestjs_gateway_wants_is_one_order_however_often_it_is_d
     for _ in 0..3 {
         publish(&stack, EventType::CreateOrderRequested, NESTJS_CREATE).await;
     }
-    let walker = stack.walk_every_queue().await;
+    let walker = stack.drain_every_queue().await;
     publish(&stack, EventType::CreateOrderRequested, NESTJS_CREATE).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
 
     let orders: Page<contracts::order::Order> = stack.api.read("/api/orders").await;
     assert_eq!(orders.meta.total, 3, "two walkers and one: {orders:?}");
@@ -74,8 +74,8 @@ async fn an_order_that_a_nestjs_gateway_wants_is_one_order_however_often_it_is_d
     assert_eq!(stack.charge_count().await, 3);
 
     // Its events belong together although nobody named a correlation id.
-    let created = tap.hear(EventType::OrderCreated, order.id).await.envelope();
-    let approved = tap.hear(EventType::PaymentApproved, order.id).await.envelope();
+    let created = tap.wait_for(EventType::OrderCreated, order.id).await.envelope();
+    let approved = tap.wait_for(EventType::PaymentApproved, order.id).await.envelope();
     assert!(created.correlation_id.is_some());
     assert_eq!(approved.correlation_id, created.correlation_id);
 }
@@ -126,16 +126,16 @@ async fn every_kind_of_saga(stack: &Stack) -> Vec<OrderId> {
     stack.api.order_becomes(paid, OrderStatus::Paid).await;
     stack.api.order_becomes(declined, OrderStatus::Cancelled).await;
     stack.api.order_becomes(failed, OrderStatus::Failed).await;
-    let refunded = stack.walk_every_queue().await;
+    let refunded = stack.drain_every_queue().await;
 
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     let cancelled = stack.api.place("20.02").await;
     stack.api.charge_begins(cancelled).await;
     stack.api.cancel(cancelled).await;
-    stack.payment_hears_of_cancellation(cancelled).await;
+    stack.payment_knows_cancellation(cancelled).await;
     held.release().await;
     stack.api.payment_becomes(cancelled, PaymentStatus::Cancelled).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     vec![paid, declined, failed, refunded, cancelled]
 }
 
@@ -151,7 +151,7 @@ async fn state(stack: &Stack, orders: &[OrderId]) -> Vec<String> {
 }
 
 /// The same content under a new event id.
-fn renamed(heard: &Heard) -> Vec<u8> {
+fn renamed(heard: &TappedMessage) -> Vec<u8> {
     let id = heard.envelope().event_id.to_string();
     assert!(heard.text().contains(&id));
     heard.text().replace(&id, &EventId::from(Uuid::new_v4()).to_string()).into_bytes()

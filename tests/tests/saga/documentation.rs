@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use contracts::topology::ROUTES;
-use tests::service::Service;
+use tests::programs;
 use tests::{Stack, eventually};
 
 const README: &str = include_str!("../../../README.md");
@@ -50,7 +50,7 @@ async fn the_readme_lists_every_variable_that_a_service_reads() {
     }
     let mut read = BTreeSet::new();
     for service in ["gateway", "order", "payment"] {
-        let help = Service::run(service, &["--help"], &tests::service::Environment::new()).await;
+        let help = programs::run(service, &["--help"], &programs::Environment::new()).await;
         let help = String::from_utf8(help.stdout).expect("help is text");
         for [variable, default, meaning] in table::<3>(&help, "| variable | default |") {
             read.insert([service.to_owned(), variable, default, meaning]);

@@ -7,7 +7,7 @@ use contracts::{Envelope, EventType, OrderId, OrderStatus, PaymentStatus};
 use lapin::BasicProperties;
 use serde_json::Value;
 use tests::api::{USER, problem};
-use tests::service::environment;
+use tests::programs::environment;
 use tests::{Stack, eventually};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
         user_id: USER.parse().expect("a UUID"),
         total: "10.01".parse().expect("money"),
     };
-    stack.amqp.say(&Envelope::now(request, None)).await;
+    stack.amqp.publish_event(&Envelope::now(request, None)).await;
     stack.api.order_becomes(order_id, OrderStatus::PendingPayment).await;
     replay(&stack, &failed).await;
     stack.api.order_becomes(order_id, OrderStatus::Paid).await;
@@ -58,10 +58,10 @@ async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
         sqlx::query(statement).execute(&stack.order_database).await.expect("the database answers");
     }
     replay(&stack, &failed).await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     stack.api.order_becomes(order_id, OrderStatus::Cancelled).await;
     assert_eq!(heard(stack.api.timeline(order_id).await), 1);
-    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.infrastructure_urls()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
@@ -86,7 +86,7 @@ async fn the_whole_history_replayed_changes_nothing() {
     };
     let before = statuses().await;
     stack.outboxes_empty().await;
-    let history = tap.everything().await.to_vec();
+    let history = tap.all().await.to_vec();
     assert!(history.len() >= 10, "{history:?}");
     for _ in 0..2 {
         for said in &history {
@@ -96,9 +96,9 @@ async fn the_whole_history_replayed_changes_nothing() {
                 .await;
         }
     }
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     assert_eq!(statuses().await, before);
-    let ran = stack.paysaga_with(&["check", "--settled"], stack.behind_the_gateway()).await;
+    let ran = stack.paysaga_with(&["check", "--settled"], stack.infrastructure_urls()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
@@ -197,7 +197,7 @@ async fn an_operator_gives_one_up_for_a_reason_and_nobody_else_may() {
     assert!(refused.stderr.contains("403 Forbidden"), "{refused:?}");
 
     let discarded = with_key(&stack, SHOP.0, &discard).await;
-    assert_eq!(discarded.stdout, format!("{id} is given up\n"), "{discarded:?}");
+    assert_eq!(discarded.stdout, format!("{id} is discarded\n"), "{discarded:?}");
     let again = with_key(&stack, SHOP.0, &discard).await;
     assert!(again.stderr.contains("409 Conflict") && again.stderr.contains("DISCARDED"), "{again:?}");
     let shown = with_key(&stack, SHOP.0, &["failed", "show", id]).await;
@@ -245,7 +245,7 @@ async fn list(stack: &Stack, filter: &[&str]) -> Vec<Value> {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
-async fn with_key(stack: &Stack, key: &str, arguments: &[&str]) -> tests::stack::Ran {
+async fn with_key(stack: &Stack, key: &str, arguments: &[&str]) -> tests::stack::CommandOutput {
     let file = tempfile::NamedTempFile::new().expect("a file can be made");
     std::fs::write(file.path(), key).expect("it can be written");
     let path = file.path().to_string_lossy();

@@ -7,20 +7,21 @@ use http::{HeaderValue, StatusCode};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use tests::Stack;
-use tests::api::{USER, accepted, header, order, problem, refused};
+use tests::api::{IdempotencyKey, USER, accepted, header, order, problem, refused};
 
 #[tokio::test]
 async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
     let mut stack = Stack::start().await;
-    let first = sent(stack.api.post_keyed("k-1", "10.50")).await;
+    let first = sent(stack.api.post_keyed(IdempotencyKey("k-1"), "10.50")).await;
     stack.api.order_becomes(first, OrderStatus::Paid).await;
     // The same key quoted, and the same order written otherwise.
-    assert_eq!(sent(stack.api.post_keyed("\"k-1\"", "10.50")).await, first);
+    assert_eq!(sent(stack.api.post_keyed(IdempotencyKey("\"k-1\""), "10.50")).await, first);
     let body = format!(r#" {{ "total" : 1.05e1, "userId" : "{}" }} "#, USER.to_uppercase());
     let again = stack.api.post_order(body).header("idempotency-key", "k-1");
     assert_eq!(sent(again).await, first);
 
-    let at_once = join_all((0..20).map(|_| sent(stack.api.post_keyed("k-20", "10.01")))).await;
+    let at_once =
+        join_all((0..20).map(|_| sent(stack.api.post_keyed(IdempotencyKey("k-20"), "10.01")))).await;
     assert_eq!(at_once, [at_once[0]; 20]);
     stack.api.order_becomes(at_once[0], OrderStatus::Paid).await;
     assert_ne!(at_once[0], first);
@@ -35,9 +36,9 @@ async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
     stack.order.start_again().await;
     stack.payment.start_again().await;
     stack.gateway.start_again().await;
-    assert_eq!(sent(stack.api.post_keyed("k-1", "10.5")).await, first);
+    assert_eq!(sent(stack.api.post_keyed(IdempotencyKey("k-1"), "10.5")).await, first);
 
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     let orders: Value = stack.api.read("/api/orders").await;
     assert_eq!(orders["meta"]["total"], 5, "two with keys, two without, and the walker");
     assert_eq!(stack.charge_count().await, 5);
@@ -46,10 +47,10 @@ async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
 #[tokio::test]
 async fn a_key_never_stands_for_another_body() {
     let stack = Stack::start().await;
-    let first = sent(stack.api.post_keyed("k-1", "10.01")).await;
+    let first = sent(stack.api.post_keyed(IdempotencyKey("k-1"), "10.01")).await;
     let other_user = order("10.01").replace(USER, "00000000-0000-4000-8000-000000000000");
     for request in [
-        stack.api.post_keyed("k-1", "10.02"),
+        stack.api.post_keyed(IdempotencyKey("k-1"), "10.02"),
         stack.api.post_order(other_user).header("idempotency-key", "k-1"),
     ] {
         let response = request.send().await.expect("an answer");
@@ -57,7 +58,8 @@ async fn a_key_never_stands_for_another_body() {
     }
 
     // Twenty different orders under one key at once: one of them has it.
-    let race = (1..=20).map(|number| stack.api.post_keyed("k-race", &format!("{number}.01")).send());
+    let race =
+        (1..=20).map(|number| stack.api.post_keyed(IdempotencyKey("k-race"), &format!("{number}.01")).send());
     let responses: Vec<Response> =
         join_all(race).await.into_iter().map(|response| response.expect("an answer")).collect();
     let (winners, losers): (Vec<_>, Vec<_>) =
@@ -67,7 +69,7 @@ async fn a_key_never_stands_for_another_body() {
         assert_eq!(problem(loser).await.status, 422);
     }
 
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     stack.api.order_becomes(first, OrderStatus::Paid).await;
     let orders: Value = stack.api.read("/api/orders").await;
     assert_eq!(orders["meta"]["total"], 3, "one for each key, and the walker");
@@ -96,10 +98,10 @@ async fn what_is_no_key_is_refused_by_name() {
         );
     }
     // Everything that is wrong is named at once.
-    let response = stack.api.post_keyed("", "0").send().await.expect("an answer");
+    let response = stack.api.post_keyed(IdempotencyKey(""), "0").send().await.expect("an answer");
     assert_eq!(refused(response, StatusCode::BAD_REQUEST, "both").await, ["Idempotency-Key", "total"]);
-    sent(stack.api.post_keyed(&"k".repeat(255), "10.01")).await;
-    sent(stack.api.post_keyed("with spaces", "10.01")).await;
+    sent(stack.api.post_keyed(IdempotencyKey(&"k".repeat(255)), "10.01")).await;
+    sent(stack.api.post_keyed(IdempotencyKey("with spaces"), "10.01")).await;
 }
 
 #[tokio::test]
@@ -117,7 +119,7 @@ async fn a_client_that_waits_gets_the_settled_order_or_202() {
         assert_eq!(settled, stack.api.read::<Value>(&location).await);
     }
 
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     for prefer in ["wait=1", "wait=0", "wait", "wait=soon", "return=minimal"] {
         let response = stack.api.post_order(order("10.01")).header("prefer", prefer).send().await;
         let response = response.expect("an answer");
@@ -127,7 +129,7 @@ async fn a_client_that_waits_gets_the_settled_order_or_202() {
         assert_eq!(accepted.status, OrderStatus::PendingPayment);
     }
     // A waiting client that sends its request again waits for the same order.
-    let waiting = || stack.api.post_keyed("k-1", "10.01").header("prefer", "wait=30").send();
+    let waiting = || stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").header("prefer", "wait=30").send();
     let (one, other, ()) = tokio::join!(waiting(), waiting(), held.release());
     let (one, other) = (one.expect("an answer"), other.expect("an answer"));
     assert_eq!((one.status(), other.status()), (StatusCode::OK, StatusCode::OK));

@@ -77,7 +77,7 @@ async fn two_hundred_orders_at_once_all_settle_and_everything_adds_up() {
 
     // Nobody was told two results of one payment.
     let mut results = BTreeMap::new();
-    for heard in tap.everything().await {
+    for heard in tap.all().await {
         let envelope = heard.envelope();
         let event_type = envelope.event.event_type();
         if matches!(

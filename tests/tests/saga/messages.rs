@@ -110,17 +110,17 @@ async fn every_message_has_the_properties_and_the_envelope_of_the_contract() {
         }
         is_in_one_trace(&stack, &mut tap, id, &trace_id).await;
     }
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     let (id, trace_id) = place(&stack, "20.02").await;
     stack.api.charge_begins(id).await;
     cancel(&stack, id, &trace_id).await;
-    stack.payment_hears_of_cancellation(id).await;
+    stack.payment_knows_cancellation(id).await;
     held.release().await;
     stack.api.timeline_has(id, EventType::PaymentCancelled).await;
     is_in_one_trace(&stack, &mut tap, id, &trace_id).await;
 
     let mut seen = BTreeMap::new();
-    for heard in tap.everything().await {
+    for heard in tap.all().await {
         let body: Value = serde_json::from_slice(&heard.body).expect("JSON");
         let event_type = body["eventType"].as_str().expect("a type");
         let (_, exchange, routing_key, publisher) =
@@ -179,7 +179,7 @@ async fn cancel(stack: &Stack, id: OrderId, trace_id: &str) {
 /// Everything that was said about the order names the trace, also where nobody collects traces.
 async fn is_in_one_trace(stack: &Stack, tap: &mut WireTap, id: OrderId, trace_id: &str) {
     stack.outboxes_empty().await;
-    let said = tap.everything().await.iter().filter(|heard| heard.envelope().order_id() == id);
+    let said = tap.all().await.iter().filter(|heard| heard.envelope().order_id() == id);
     for heard in said {
         let traceparent = heard.header("traceparent").expect("it has one");
         assert_eq!(traceparent[3..35], *trace_id, "{}", heard.text());

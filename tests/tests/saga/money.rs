@@ -75,7 +75,7 @@ async fn what_is_no_amount_is_refused_and_places_nothing() {
         let response = stack.api.post(order(total)).await;
         assert_eq!(refused(response, StatusCode::BAD_REQUEST, total).await, [""], "{total}");
     }
-    let walker = stack.walk_every_queue().await;
+    let walker = stack.drain_every_queue().await;
     let listed = stack.api.text("/api/orders").await;
     assert!(listed.contains(r#""total":1,"#) && listed.contains(&walker.to_string()), "{listed}");
 }
@@ -102,7 +102,7 @@ async fn is_everywhere(stack: &Stack, tap: &mut WireTap, id: OrderId, written: &
     has("its list", &stack.api.text("/api/payments?limit=1").await, "amount");
     has("the timeline", &stack.api.text(&format!("/api/orders/{id}/events")).await, "total");
     for event_type in [EventType::CreateOrderRequested, EventType::OrderCreated] {
-        has("the event", &tap.hear(event_type, id).await.text(), "total");
+        has("the event", &tap.wait_for(event_type, id).await.text(), "total");
     }
     let stored = sqlx::query_scalar::<_, String>("SELECT trim_scale(total)::text FROM orders WHERE id = $1");
     let stored = stored.bind(id.as_uuid()).fetch_one(&stack.order_database).await;

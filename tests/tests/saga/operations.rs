@@ -2,10 +2,12 @@
 
 use std::process::Output;
 
+use contracts::topology::Service;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tests::infrastructure::{new_database, new_name, new_virtual_host};
-use tests::service::{Environment, Service, environment};
+use tests::programs::{self, Environment, environment};
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use tokio::net::TcpListener;
 
@@ -19,7 +21,7 @@ const EX_CONFIG: i32 = 78;
 async fn help_names_every_variable_and_version_the_version() {
     for service in SERVICES {
         for argument in ["--help", "-h"] {
-            let help = Service::run(service, &[argument], &Environment::new()).await;
+            let help = programs::run(service, &[argument], &Environment::new()).await;
             assert!(help.status.success());
             let text = stdout(&help);
             assert!(text.starts_with(&format!("{service}: ")), "{text}");
@@ -40,7 +42,7 @@ async fn help_names_every_variable_and_version_the_version() {
             }
         }
         for argument in ["--version", "-V"] {
-            let version = Service::run(service, &[argument], &Environment::new()).await;
+            let version = programs::run(service, &[argument], &Environment::new()).await;
             assert!(version.status.success());
             assert_eq!(stdout(&version).trim_end(), format!("{service} {}", env!("CARGO_PKG_VERSION")));
         }
@@ -51,12 +53,12 @@ async fn help_names_every_variable_and_version_the_version() {
 async fn what_is_no_argument_is_a_usage_error() {
     for service in SERVICES {
         for arguments in [&["--frobnicate"][..], &["serve"], &["--help", "--version"], &[""]] {
-            let output = Service::run(service, arguments, &Environment::new()).await;
+            let output = programs::run(service, arguments, &Environment::new()).await;
             assert_eq!(output.status.code(), Some(EX_USAGE), "{service} {arguments:?}");
             assert!(stderr(&output).contains("--help"), "{}", stderr(&output));
         }
     }
-    let output = Service::run("gateway", &["--migrate-only"], &Environment::new()).await;
+    let output = programs::run("gateway", &["--migrate-only"], &Environment::new()).await;
     assert_eq!(output.status.code(), Some(EX_USAGE), "the gateway has no database");
 }
 
@@ -105,7 +107,7 @@ async fn every_mistake_in_the_configuration_is_reported_at_once_and_no_secret_is
     for (service, own, files) in
         [("gateway", &gateway[..], &[][..]), ("order", &order, &order_files), ("payment", &payment, &[])]
     {
-        let output = Service::run(service, &[], &environment(&[&common[..], own, files].concat())).await;
+        let output = programs::run(service, &[], &environment(&[&common[..], own, files].concat())).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG), "{service}: {}", stderr(&output));
         let said = stderr(&output);
         for (variable, _) in common.iter().chain(own) {
@@ -123,7 +125,7 @@ async fn every_mistake_in_the_configuration_is_reported_at_once_and_no_secret_is
 #[tokio::test]
 async fn what_is_missing_is_named_and_so_is_a_file_that_does_not_help() {
     for (service, missing) in [("gateway", 1), ("order", 2), ("payment", 2)] {
-        let output = Service::run(service, &[], &Environment::new()).await;
+        let output = programs::run(service, &[], &Environment::new()).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG));
         let said = stderr(&output);
         assert!(said.contains("RABBITMQ_URL: is missing"), "{service}: {said}");
@@ -132,7 +134,7 @@ async fn what_is_missing_is_named_and_so_is_a_file_that_does_not_help() {
     let folder = TempDir::with_prefix("paysaga-files-").expect("there is room");
     let empty = folder.path().join("empty");
     std::fs::write(&empty, "\n").expect("a file can be written");
-    let output = Service::run(
+    let output = programs::run(
         "order",
         &[],
         &environment(&[
@@ -155,14 +157,15 @@ async fn what_is_missing_is_named_and_so_is_a_file_that_does_not_help() {
 async fn a_gateway_that_is_open_to_the_network_needs_keys_or_plain_words() {
     let broker = ("RABBITMQ_URL", "amqp://127.0.0.1:1");
     for address in ["0.0.0.0", "::", "192.0.2.1"] {
-        let output = Service::run("gateway", &[], &environment(&[broker, ("LISTEN_ADDRESS", address)])).await;
+        let output =
+            programs::run("gateway", &[], &environment(&[broker, ("LISTEN_ADDRESS", address)])).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG), "{address}");
         let said = stderr(&output);
         assert!(said.contains("API_KEYS_FILE") && said.contains("AUTHENTICATION=off"), "{said}");
     }
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let open = [broker, ("LISTEN_ADDRESS", "0.0.0.0"), ("AUTHENTICATION", "off")];
-    let gateway = Service::start("gateway", environment(&open), logs.path()).await;
+    let gateway = ServiceProcess::start(Service::Gateway, environment(&open), logs.path()).await;
     let response = reqwest::get(format!("{}/health/live", gateway.url())).await.expect("it listens");
     assert!(response.status().is_success());
 }
@@ -175,7 +178,7 @@ async fn a_port_that_is_taken_is_named() {
         let url = ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing");
         let port = port.to_string();
         let broker = ("RABBITMQ_URL", "amqp://127.0.0.1:1");
-        let output = Service::run(service, &[], &environment(&[url, broker, ("PORT", &port)])).await;
+        let output = programs::run(service, &[], &environment(&[url, broker, ("PORT", &port)])).await;
         assert_eq!(output.status.code(), Some(1), "{service}");
         let said = stdout(&output) + &stderr(&output);
         assert!(said.contains(&format!("127.0.0.1:{port}")), "{service}: {said}");
@@ -200,7 +203,7 @@ async fn values_can_come_from_files() {
         ("PORT", ""),
         ("PORT_FILE", &port),
     ];
-    let mut order = Service::start("order", environment(&variables), folder.path()).await;
+    let mut order = ServiceProcess::start(Service::Order, environment(&variables), folder.path()).await;
     order.ready().await;
 }
 
@@ -210,7 +213,7 @@ async fn the_migrations_alone_make_the_schema_and_can_be_run_by_everybody_at_onc
         let url = new_database(&new_name()).await;
         // The broker is not needed for it.
         let environment = environment(&[("DATABASE_URL", &url), ("RABBITMQ_URL", "amqp://127.0.0.1:1")]);
-        let run = || Service::run(service, &["--migrate-only"], &environment);
+        let run = || programs::run(service, &["--migrate-only"], &environment);
         let (one, other, third) = tokio::join!(run(), run(), run());
         for output in [one, other, third, run().await] {
             assert!(output.status.success(), "{service}: {}{}", stdout(&output), stderr(&output));
@@ -227,7 +230,7 @@ async fn the_migrations_alone_make_the_schema_and_can_be_run_by_everybody_at_onc
 #[tokio::test]
 async fn metrics_are_prometheus_text_and_measure_requests_and_messages() {
     let stack = Stack::start().await;
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     for (url, families) in [
         (format!("{}/api/metrics", stack.gateway.url()), &["http_server_request_duration"][..]),
         (

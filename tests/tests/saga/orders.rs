@@ -4,7 +4,7 @@ use contracts::{OrderStatus, Timestamp};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::Stack;
-use tests::api::{NOBODY, USER, header, order, problem};
+use tests::api::{UNKNOWN_ID, USER, header, order, problem};
 
 #[tokio::test]
 async fn an_order_is_placed_read_and_cancelled_as_the_contract_says() {
@@ -90,11 +90,11 @@ async fn the_services_answer_on_their_own_ports_what_the_gateway_answers() {
         assert_eq!(direct, stack.api.text(&format!("/api{path}")).await, "{path}");
     }
     for (service, path, status) in [
-        (&order, format!("/orders/{NOBODY}"), 404),
+        (&order, format!("/orders/{UNKNOWN_ID}"), 404),
         (&order, "/orders/7".to_owned(), 400),
         (&order, "/payments".to_owned(), 404),
-        (&payments, format!("/payments/{NOBODY}"), 404),
-        (&payments, format!("/payments/order/{NOBODY}"), 404),
+        (&payments, format!("/payments/{UNKNOWN_ID}"), 404),
+        (&payments, format!("/payments/order/{UNKNOWN_ID}"), 404),
         (&payments, "/payments/7".to_owned(), 400),
     ] {
         let response = reqwest::get(format!("{service}{path}")).await.expect("the service answers");

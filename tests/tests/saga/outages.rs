@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use contracts::OrderStatus;
 use contracts::health::{Health, HealthStatus};
+use contracts::topology::Service;
 use http::{Method, StatusCode};
 use reqwest::{Client, Response};
 use serde_json::json;
 use tempfile::TempDir;
-use tests::api::{NOBODY, header, order, problem};
+use tests::api::{IdempotencyKey, UNKNOWN_ID, header, order, problem};
 use tests::infrastructure::{new_database, new_name, new_virtual_host};
-use tests::service::{Service, environment};
+use tests::programs::environment;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,17 +29,22 @@ async fn a_service_names_what_it_is_missing_and_lives_all_the_same() {
     let database_away = format!("postgres://user:hunter2@{nobody}/database");
     let broker = new_virtual_host(&new_name()).await;
     for (service, variables, up, down) in [
-        ("gateway", vec![("RABBITMQ_URL", &broker_away)], &[][..], &["broker"][..]),
+        (Service::Gateway, vec![("RABBITMQ_URL", &broker_away)], &[][..], &["broker"][..]),
         (
-            "order",
+            Service::Order,
             vec![("RABBITMQ_URL", &broker_away), ("DATABASE_URL", &database)],
             &["schema", "database"],
             &["broker", "consumer order.create.queue"],
         ),
-        ("payment", vec![("RABBITMQ_URL", &broker), ("DATABASE_URL", &database_away)], &[], &["schema"]),
+        (
+            Service::Payment,
+            vec![("RABBITMQ_URL", &broker), ("DATABASE_URL", &database_away)],
+            &[],
+            &["schema"],
+        ),
     ] {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        let service = Service::start(service, variables, logs.path()).await;
+        let service = ServiceProcess::start(service, variables, logs.path()).await;
         let live = reqwest::get(format!("{}/health/live", service.url())).await.expect("it lives");
         assert_eq!(live.status(), StatusCode::OK);
         assert_eq!(live.json::<Health>().await.expect("JSON").status, HealthStatus::Up);
@@ -62,8 +69,9 @@ async fn a_service_names_what_it_is_missing_and_lives_all_the_same() {
 async fn a_command_is_not_accepted_while_the_broker_is_away() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let broker = format!("amqp://{}", closed_port().await);
-    let gateway = Service::start("gateway", environment(&[("RABBITMQ_URL", &broker)]), logs.path()).await;
-    let id = format!("/api/orders/{NOBODY}");
+    let gateway =
+        ServiceProcess::start(Service::Gateway, environment(&[("RABBITMQ_URL", &broker)]), logs.path()).await;
+    let id = format!("/api/orders/{UNKNOWN_ID}");
     for (method, path) in [
         (Method::POST, "/api/orders".to_owned()),
         (Method::PATCH, format!("{id}/cancel")),
@@ -83,13 +91,13 @@ async fn a_command_is_not_accepted_while_the_broker_is_away() {
 async fn queries_fail_alone_while_their_service_is_away_and_commands_are_taken() {
     let mut stack = Stack::start().await;
     stack.order.kill().await;
-    for path in ["/api/orders", &format!("/api/orders/{NOBODY}")] {
+    for path in ["/api/orders", &format!("/api/orders/{UNKNOWN_ID}")] {
         unavailable(stack.api.get(path).await).await;
     }
     assert_eq!(stack.api.get("/api/payments").await.status(), StatusCode::OK);
     let id = stack.api.place("10.01").await;
     // Who has the key can't be found out now.
-    unavailable(stack.api.post_keyed("k-1", "10.01").send().await.expect("an answer")).await;
+    unavailable(stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").send().await.expect("an answer")).await;
 
     stack.payment.kill().await;
     for path in ["/api/payments", "/api/payments/stats", &format!("/api/payments/order/{id}")] {
@@ -118,7 +126,7 @@ async fn a_query_is_asked_three_times_at_most_and_not_for_ever() {
             ("PAYMENT_SERVICE_URL", payment_url),
             ("REQUEST_TIMEOUT", "2000"),
         ];
-        Service::start("gateway", environment(&variables), logs.path())
+        ServiceProcess::start(Service::Gateway, environment(&variables), logs.path())
     };
     let one = gateway(&order_url, &payment_url).await;
     let response = reqwest::get(format!("{}/api/orders", one.url())).await.expect("an answer");
@@ -140,7 +148,7 @@ async fn the_claim_of_an_idempotency_key_is_sent_again_as_a_question_is() {
     let stumbling = Upstream::start(2).await;
     let (order_url, broker) = (stumbling.url(), format!("amqp://{}", closed_port().await));
     let variables = [("RABBITMQ_URL", broker.as_str()), ("ORDER_SERVICE_URL", &order_url)];
-    let gateway = Service::start("gateway", environment(&variables), logs.path()).await;
+    let gateway = ServiceProcess::start(Service::Gateway, environment(&variables), logs.path()).await;
     let request =
         Client::new().post(format!("{}/api/orders", gateway.url())).header("idempotency-key", "k-1");
     let request = request.header("content-type", "application/json").body(order("10.01"));
@@ -176,7 +184,8 @@ async fn a_service_uses_the_next_node_of_a_cluster_while_one_is_away() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let name = new_name();
     let nodes = format!("amqp://{}/{name},{}", closed_port().await, new_virtual_host(&name).await);
-    let mut gateway = Service::start("gateway", environment(&[("RABBITMQ_URL", &nodes)]), logs.path()).await;
+    let mut gateway =
+        ServiceProcess::start(Service::Gateway, environment(&[("RABBITMQ_URL", &nodes)]), logs.path()).await;
     gateway.ready().await;
 }
 

@@ -3,6 +3,7 @@
 use contracts::order::CreateOrderAccepted;
 use contracts::{OrderId, OrderStatus, PaymentStatus};
 use tests::Stack;
+use tests::api::IdempotencyKey;
 
 #[tokio::test]
 async fn an_approved_payment_makes_the_order_paid() {
@@ -21,7 +22,7 @@ async fn a_declined_payment_cancels_the_order() {
     let id = stack.api.place("10.02").await;
     let order = stack.api.order_becomes(id, OrderStatus::Cancelled).await;
     assert_eq!(order.cancel_reason.map(|reason| reason.to_string()).as_deref(), Some("PAYMENT_DECLINED"));
-    stack.walk_every_queue().await;
+    stack.drain_every_queue().await;
     // The order's cancellation has reached the payment, and changed nothing there.
     stack.api.payment_becomes(id, PaymentStatus::Declined).await;
     assert!(!stack.charge_of(id).await.expect("it was tried").refunded);
@@ -87,7 +88,7 @@ async fn the_approval_rate_and_the_seed_decide_where_the_cents_do_not() {
 async fn outcomes(stack: &Stack) -> Vec<PaymentStatus> {
     let mut orders: Vec<OrderId> = Vec::new();
     for number in 0..40 {
-        let response = stack.api.post_keyed(&format!("order {number}"), "7").send().await;
+        let response = stack.api.post_keyed(IdempotencyKey(&format!("order {number}")), "7").send().await;
         let accepted = response.expect("the gateway answers").json::<CreateOrderAccepted>().await;
         orders.push(accepted.expect("it is accepted").order_id);
     }

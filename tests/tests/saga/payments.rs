@@ -47,7 +47,7 @@ async fn the_stats_are_exact_for_every_status() {
     stack.api.payment_becomes(refunded, PaymentStatus::Refunded).await;
 
     // One slot, and somebody in it: whoever comes next is not charged yet.
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     let processing = stack.api.place("70.01").await;
     stack.api.charge_begins(processing).await;
     let cancelled = stack.api.place("80.01").await;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use http::{Method, StatusCode};
 use tests::Stack;
-use tests::api::{NOBODY, USER, header, order, problem, refused};
+use tests::api::{UNKNOWN_ID, USER, header, order, problem, refused};
 use tests::raw_http::exchange;
 
 /// The largest body, in bytes.
@@ -51,7 +51,7 @@ async fn a_wrong_body_is_refused_and_every_wrong_member_is_named() {
 #[tokio::test]
 async fn a_wrong_change_of_an_order_is_refused_and_changes_nothing() {
     let stack = Stack::start().await;
-    let path = format!("/api/orders/{NOBODY}");
+    let path = format!("/api/orders/{UNKNOWN_ID}");
     let cases: &[(&str, &[&str])] = &[
         ("", &[""]),
         ("[]", &[""]),
@@ -83,9 +83,9 @@ async fn ids_that_are_none_and_ids_of_nothing_are_told_apart() {
         ("/api/payments/{}", "id"),
         ("/api/payments/order/{}", "orderId"),
     ] {
-        let response = stack.api.get(&path.replace("{}", NOBODY)).await;
+        let response = stack.api.get(&path.replace("{}", UNKNOWN_ID)).await;
         assert_eq!(problem(response).await.status, 404, "{path}");
-        for id in ["7", "not-a-uuid", "%20", "%00", "..%2f..", &NOBODY[1..], &format!("{NOBODY}0")] {
+        for id in ["7", "not-a-uuid", "%20", "%00", "..%2f..", &UNKNOWN_ID[1..], &format!("{UNKNOWN_ID}0")] {
             let path = path.replace("{}", id);
             let response = stack.api.get(&path).await;
             assert_eq!(refused(response, StatusCode::BAD_REQUEST, &path).await, [member], "{path}");
@@ -96,7 +96,9 @@ async fn ids_that_are_none_and_ids_of_nothing_are_told_apart() {
 #[tokio::test]
 async fn a_body_that_is_not_said_to_be_json_or_is_too_large_is_refused() {
     let stack = Stack::start().await;
-    for (method, path) in [(Method::POST, "/api/orders"), (Method::PATCH, &format!("/api/orders/{NOBODY}"))] {
+    for (method, path) in
+        [(Method::POST, "/api/orders"), (Method::PATCH, &format!("/api/orders/{UNKNOWN_ID}"))]
+    {
         let request = || stack.api.request(method.clone(), path).body(order("1"));
         let response = request().send().await.expect("an answer");
         assert_eq!(problem(response).await.status, 415, "{method} without a type");
@@ -135,9 +137,9 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
         "/orders",
         "/api/order",
         "/api/orders//7",
-        &format!("/api/orders/{NOBODY}/refund"),
-        &format!("/api/orders/{NOBODY}/cancel/now"),
-        &format!("/api/payments/order/{NOBODY}/x"),
+        &format!("/api/orders/{UNKNOWN_ID}/refund"),
+        &format!("/api/orders/{UNKNOWN_ID}/cancel/now"),
+        &format!("/api/payments/order/{UNKNOWN_ID}/x"),
         "/api/health/ready",
         "/metrics",
         "/health",
@@ -150,14 +152,14 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
     for (method, path, allowed) in [
         (Method::DELETE, "/api/orders", &["GET", "POST"][..]),
         (Method::PUT, "/api/orders", &["GET", "POST"]),
-        (Method::POST, &format!("/api/orders/{NOBODY}"), &["GET", "PATCH"]),
-        (Method::DELETE, &format!("/api/orders/{NOBODY}"), &["GET", "PATCH"]),
-        (Method::POST, &format!("/api/orders/{NOBODY}/cancel"), &["PATCH"]),
-        (Method::GET, &format!("/api/orders/{NOBODY}/cancel"), &["PATCH"]),
-        (Method::POST, &format!("/api/orders/{NOBODY}/events"), &["GET"]),
+        (Method::POST, &format!("/api/orders/{UNKNOWN_ID}"), &["GET", "PATCH"]),
+        (Method::DELETE, &format!("/api/orders/{UNKNOWN_ID}"), &["GET", "PATCH"]),
+        (Method::POST, &format!("/api/orders/{UNKNOWN_ID}/cancel"), &["PATCH"]),
+        (Method::GET, &format!("/api/orders/{UNKNOWN_ID}/cancel"), &["PATCH"]),
+        (Method::POST, &format!("/api/orders/{UNKNOWN_ID}/events"), &["GET"]),
         (Method::POST, "/api/payments", &["GET"]),
-        (Method::DELETE, &format!("/api/payments/{NOBODY}"), &["GET"]),
-        (Method::PUT, &format!("/api/payments/order/{NOBODY}"), &["GET"]),
+        (Method::DELETE, &format!("/api/payments/{UNKNOWN_ID}"), &["GET"]),
+        (Method::PUT, &format!("/api/payments/order/{UNKNOWN_ID}"), &["GET"]),
         (Method::POST, "/api/metrics", &["GET"]),
         (Method::POST, "/health/live", &["GET"]),
         (Method::from_bytes(b"BREW").expect("a method"), "/api/orders", &["GET", "POST"]),
@@ -177,7 +179,7 @@ async fn a_slash_at_the_end_makes_no_difference() {
     for path in ["/api/orders/", "/api/payments/stats/", "/health/live/"] {
         assert_eq!(stack.api.get(path).await.status(), StatusCode::OK, "{path}");
     }
-    for path in ["/api/orders//", &format!("/api/orders/{NOBODY}/")] {
+    for path in ["/api/orders//", &format!("/api/orders/{UNKNOWN_ID}/")] {
         let response = stack.api.get(path).await;
         assert_eq!(problem(response).await.status, 404, "{path}");
     }
@@ -202,7 +204,7 @@ async fn head_is_answered_as_get_without_the_body() {
         (format!("/api/orders/{id}"), "200 OK"),
         (format!("/api/payments/{payment}"), "200 OK"),
         ("/health/ready".to_owned(), "200 OK"),
-        (format!("/api/orders/{NOBODY}"), "404 Not Found"),
+        (format!("/api/orders/{UNKNOWN_ID}"), "404 Not Found"),
         (format!("/api/orders/{id}/cancel"), "405 Method Not Allowed"),
     ] {
         let request = |method| {
@@ -221,7 +223,7 @@ async fn head_is_answered_as_get_without_the_body() {
 }
 
 async fn nothing_was_placed(stack: &Stack) {
-    let walker = stack.walk_every_queue().await;
+    let walker = stack.drain_every_queue().await;
     let orders: contracts::page::Page<contracts::order::Order> = stack.api.read("/api/orders").await;
     assert_eq!(orders.data.iter().map(|order| order.id).collect::<Vec<_>>(), [walker]);
 }

@@ -6,9 +6,9 @@ use contracts::health::{Health, HealthStatus};
 use contracts::{OrderStatus, PaymentStatus};
 use http::StatusCode;
 use rustix::process::Signal;
-use tests::api::{header, order, problem};
+use tests::api::{IdempotencyKey, header, order, problem};
 use tests::raw_http::{exchange, rest};
-use tests::service::Service;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -79,9 +79,9 @@ async fn a_client_that_is_too_slow_is_closed_or_told_so() {
 #[tokio::test]
 async fn what_was_taken_is_finished_before_a_service_ends() {
     let mut stack = Stack::start().await;
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     // A client waits at the gateway for an order whose charge is under way.
-    let waiting = stack.api.post_keyed("k-1", "10.01").header("prefer", "wait=30");
+    let waiting = stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").header("prefer", "wait=30");
     let answered = async {
         let id = eventually("the order is there", async || {
             let orders: contracts::page::Page<contracts::order::Order> = stack.api.read("/api/orders").await;
@@ -121,7 +121,7 @@ async fn what_can_not_be_finished_in_time_is_taken_up_at_the_next_start() {
         .env("PROVIDER_TIMEOUT", "1s")
         .start()
         .await;
-    let held = stack.hold_provider().await;
+    let held = stack.block_provider().await;
     let (stopped, killed) = (stack.api.place("10.01").await, stack.api.place("10.01").await);
     stack.api.charge_begins(stopped).await;
     stack.api.charge_begins(killed).await;
@@ -177,7 +177,7 @@ async fn connected(stack: &Stack, bytes: &str) -> TcpStream {
     stream
 }
 
-async fn stops_in_order(service: &mut Service) {
+async fn stops_in_order(service: &mut ServiceProcess) {
     let status = service.stop().await;
     assert_eq!(status.code(), Some(0), "{}", service.log());
 }

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{
 use reqwest::Response;
 use serde_json::{Value, json};
 use tests::Stack;
-use tests::api::{accepted, header, order};
+use tests::api::{IdempotencyKey, accepted, header, order};
 use tests::otlp::{Collector, Span};
 
 /// A span as a trace must have it: service, name, kind, and its parent's name.
@@ -180,7 +180,7 @@ async fn a_clients_own_trace_is_continued_through_queries_and_commands() {
     let (collector, stack) = traced_stack().await;
     let (trace_id, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
     let traceparent = format!("00-{trace_id}-{parent}-01");
-    let request = stack.api.post_keyed("k-1", "10.01").header("traceparent", &traceparent);
+    let request = stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").header("traceparent", &traceparent);
     let placed = request.header("tracestate", "shop=cart").send().await.expect("an answer");
     assert_eq!(trace_of(&placed), trace_id);
     let id = accepted(placed).await;

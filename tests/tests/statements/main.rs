@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use contracts::topology::Service;
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, SqlSafeStr, Statement as _};
 use tests::infrastructure::{new_database, new_name};
-use tests::service::{Service as Process, environment};
+use tests::programs::{environment, run};
 
 use source::{Row, Source, Statement};
 
@@ -18,7 +18,7 @@ async fn database(service: Service) -> PgConnection {
     let url = new_database(&format!("{}_{service}", new_name())).await;
     let variables =
         environment(&[("DATABASE_URL", &url), ("RABBITMQ_URL", "amqp://nowhere/"), ("LOG_FORMAT", "json")]);
-    let migrated = Process::run(service.name(), &["--migrate-only"], &variables).await;
+    let migrated = run(service.name(), &["--migrate-only"], &variables).await;
     assert!(migrated.status.success(), "{migrated:?}");
     PgConnection::connect(&url).await.expect("a connection")
 }

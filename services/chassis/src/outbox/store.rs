@@ -43,7 +43,7 @@ pub(super) async fn claim(
     let rows = sqlx::query_as::<_, Message>(
         "SELECT event_id, event_type, order_id, correlation_id, trace_context, body
          FROM outbox
-         WHERE event_id > $1 AND created_at < now() - $2 AND event_type <> ALL($3)
+         WHERE event_id > $1 AND created_at < now() - $2::interval AND event_type <> ALL($3)
          ORDER BY event_id
          LIMIT $4
          FOR UPDATE SKIP LOCKED",

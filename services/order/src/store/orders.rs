@@ -117,7 +117,7 @@ pub(crate) async fn overdue(
 ) -> Result<Vec<OrderId>, StoreError> {
     let overdue = sqlx::query_scalar::<_, OrderId>(
         "SELECT id FROM orders
-         WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1
+         WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1::interval
          ORDER BY created_at
          LIMIT $2",
     );
@@ -128,7 +128,7 @@ pub(crate) async fn overdue(
 /// How many orders have waited for their payment for longer than `timeout`.
 pub(crate) async fn count_overdue(pool: &PgPool, timeout: Duration) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(
-        "SELECT count(*) FROM orders WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1",
+        "SELECT count(*) FROM orders WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1::interval",
     );
     Ok(count.bind(timeout).fetch_one(pool).await?.unsigned_abs())
 }

@@ -65,7 +65,7 @@ pub(crate) async fn load(
 ) -> Result<Vec<(OrderId, Payment)>, StoreError> {
     let rows = sqlx::query_as::<_, StateRow>(
         "SELECT order_id, amount, status, next_step, due_at <= now() AS is_due, attempts,
-                coalesce(last_charge_at >= now() - $2, false) AS charge_in_transit, cancel_requested,
+                coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit, cancel_requested,
                 transaction_id, last_error, correlation_id, trace_context
          FROM payments WHERE order_id = ANY($1)",
     )

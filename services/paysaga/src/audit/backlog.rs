@@ -1,32 +1,41 @@
-//! What is on its way or stuck: outboxes, failed messages, queues.
+//! Messages that wait or failed: outboxes, failed messages, queues.
 
 use std::time::Duration;
 
 use chassis::broker::{BrokerUrl, QueueDepth, queue_depths};
-use sqlx::{PgConnection, Row};
+use contracts::topology::Service;
+use sqlx::{FromRow, PgConnection};
 
 use super::report::{Finding, Report};
+use super::rows::duration;
 
-/// Adds a service's outbox and failed messages to the report. Messages that are older than `grace` should have left.
-pub async fn look_at_database(
+/// How many messages an outbox holds, and for how many seconds the oldest of them has waited.
+#[derive(FromRow)]
+struct Outbox {
+    depth: i64,
+    age: f64,
+}
+
+/// Adds a service's outbox and failed messages to the report. Messages that are older than `grace` should have been
+/// published.
+pub(super) async fn add_database(
     connection: &mut PgConnection,
-    service: &str,
+    service: Service,
     grace: Duration,
     report: &mut Report,
 ) -> Result<(), sqlx::Error> {
-    let row = sqlx::query(
+    let Outbox { depth, age } = sqlx::query_as::<_, Outbox>(
         "SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age FROM outbox",
     )
     .fetch_one(&mut *connection)
     .await?;
-    let depth = row.try_get::<i64, _>("depth")?.unsigned_abs();
-    let age = Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default();
-    *report.outbox.get_or_insert_default() += depth;
+    *report.outbox.get_or_insert_default() += depth.unsigned_abs();
+    let age = duration(age);
     if depth > 0 && age >= grace {
         let what = format!("{depth} messages in the outbox of {service}, the oldest for {} s", age.as_secs());
         report.findings.push(Finding::general("all-settled", what));
     }
-    let failed: i64 = sqlx::query_scalar("SELECT count(*) FROM failed_messages WHERE status = 'FAILED'")
+    let failed = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM failed_messages WHERE status = 'FAILED'")
         .fetch_one(connection)
         .await?;
     report.add_failed_messages(service, failed.unsigned_abs());
@@ -34,7 +43,7 @@ pub async fn look_at_database(
 }
 
 /// Adds the queues to the report. With no grace, a message in any of them is a finding.
-pub async fn look_at_queues(url: &BrokerUrl, grace: Duration, report: &mut Report) -> Result<(), String> {
+pub async fn add_queues(url: &BrokerUrl, grace: Duration, report: &mut Report) -> Result<(), String> {
     let depths = queue_depths(url).await?;
     report.queued = Some(depths.iter().map(|queue| u64::from(queue.messages)).sum());
     for QueueDepth { name, is_dead_letters, messages } in depths {

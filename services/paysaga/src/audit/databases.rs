@@ -1,24 +1,24 @@
-//! Both services' databases as the source of an audit: read in one snapshot each, by order id, never all at once.
+//! Both services' databases as the source of an audit: read in one snapshot each, by order id, one order at a time.
 
 use std::time::Duration;
 
-use contracts::{Money, OrderId};
-use futures_util::TryStreamExt;
-use sqlx::postgres::PgRow;
-use sqlx::types::Decimal;
-use sqlx::{PgConnection, Row};
+use contracts::topology::Service;
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::{FromRow, PgConnection};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::judge::{ChargeSide, OrderSide, Pair, PaymentSide};
-use super::pairs::Examiner;
+use super::auditor::Auditor;
+use super::backlog;
+use super::records::{OrderRecord, SagaRecords};
 use super::report::{Finding, Report};
+use super::rows::{OrderRow, PaymentRow};
 
 const ORDERS: &str = "
     SELECT id, total, status, extract(epoch FROM now() - updated_at)::float8 AS age
     FROM orders ORDER BY id";
 
-/// Payments alone, where the provider's books can't be read.
+/// Payments alone, for a provider whose books can't be read.
 const PAYMENTS: &str = "
     SELECT order_id, id, amount, status, next_step, attempts, last_error,
            extract(epoch FROM now() - updated_at)::float8 AS age,
@@ -33,13 +33,13 @@ const PAYMENTS_WITH_CHARGES: &str = "
     FROM payments LEFT JOIN provider_simulator.charges ON payment_id = id
     ORDER BY order_id";
 
-/// Charges that no payment knows of.
+/// Charges without a payment.
 const ORPHANED_CHARGES: &str = "
     SELECT payment_id FROM provider_simulator.charges
     WHERE NOT EXISTS (SELECT FROM payments WHERE id = payment_id)
     LIMIT 100";
 
-/// Statuses whose maintained counter is not what counting gives.
+/// Statuses whose maintained counter differs from what counting gives.
 const WRONG_ORDER_COUNTS: &str = "
     SELECT coalesce(counted.status, kept.status) AS status,
            format('%s orders are counted, there are %s', coalesce(kept.count, 0), coalesce(counted.count, 0)) AS what
@@ -47,7 +47,7 @@ const WRONG_ORDER_COUNTS: &str = "
     FULL JOIN (SELECT status, sum(count) AS count FROM order_counts GROUP BY status) AS kept USING (status)
     WHERE coalesce(counted.count, 0) <> coalesce(kept.count, 0)";
 
-/// Statuses whose maintained totals are not what adding up gives.
+/// Statuses whose maintained totals differ from what adding up gives.
 const WRONG_PAYMENT_TOTALS: &str = "
     SELECT coalesce(counted.status, kept.status) AS status,
            format('the statistics say %s payments of %s, there are %s of %s', coalesce(kept.count, 0),
@@ -58,45 +58,61 @@ const WRONG_PAYMENT_TOTALS: &str = "
     WHERE coalesce(counted.count, 0) <> coalesce(kept.count, 0)
        OR coalesce(counted.amount, 0) <> coalesce(kept.amount, 0)";
 
-/// A database can't be audited.
+/// A connection to each service's database.
+#[derive(Debug)]
+pub struct Databases {
+    /// To the order service's.
+    pub orders: PgConnection,
+    /// To the payment service's.
+    pub payments: PgConnection,
+}
+
+/// A database does not answer, or is not one of paysaga's.
 #[derive(Debug, Error)]
-pub enum AuditError {
-    /// It does not answer, or is none of ours.
-    #[error("the {database} database can't be read: {source}")]
-    Unreadable {
-        /// Which.
-        database: &'static str,
-        /// Why.
-        source: sqlx::Error,
-    },
+#[error("the {service} database can't be read: {source}")]
+pub struct AuditError {
+    service: Service,
+    source: sqlx::Error,
+}
+
+/// A status whose counter is wrong.
+#[derive(FromRow)]
+struct WrongCounter {
+    status: String,
+    what: String,
 }
 
 impl AuditError {
-    fn of(database: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| Self::Unreadable { database, source }
+    fn of(service: Service) -> impl Fn(sqlx::Error) -> Self + Copy {
+        move |source| Self { service, source }
     }
 }
 
-/// Audits both databases. What changed less than `grace` ago may still be on its way.
+/// Audits both databases, outboxes and failed messages included. What changed less than `grace` ago may still change.
 ///
 /// Each database is read in a snapshot of its own. The payment's is taken first, so that every payment in it has its
 /// order in the other.
-pub async fn audit(
-    orders: &mut PgConnection,
-    payments: &mut PgConnection,
-    grace: Duration,
-) -> Result<Report, AuditError> {
-    begin(payments).await.map_err(AuditError::of("payment"))?;
-    begin(orders).await.map_err(AuditError::of("order"))?;
-    let provider_known = has_provider(payments).await.map_err(AuditError::of("payment"))?;
-    let mut examiner = Examiner::new(grace, provider_known);
-    compare(orders, payments, provider_known, &mut examiner).await?;
-    wrong_counters(orders, WRONG_ORDER_COUNTS, &mut examiner).await.map_err(AuditError::of("order"))?;
-    wrong_counters(payments, WRONG_PAYMENT_TOTALS, &mut examiner).await.map_err(AuditError::of("payment"))?;
+pub async fn audit(databases: &mut Databases, grace: Duration) -> Result<Report, AuditError> {
+    let (of_order, of_payment) = (AuditError::of(Service::Order), AuditError::of(Service::Payment));
+    begin(&mut databases.payments).await.map_err(of_payment)?;
+    begin(&mut databases.orders).await.map_err(of_order)?;
+    let provider_known = has_simulated_provider(&mut databases.payments).await.map_err(of_payment)?;
+    let mut auditor = Auditor::new(grace, provider_known);
+    examine_every_order(databases, &mut auditor).await?;
+
+    let Databases { orders, payments } = databases;
+    let wrong = sqlx::query_as::<_, WrongCounter>(WRONG_ORDER_COUNTS).fetch_all(&mut *orders).await;
+    wrong.map_err(of_order)?.into_iter().for_each(|counter| auditor.find(counter.finding()));
+    let wrong = sqlx::query_as::<_, WrongCounter>(WRONG_PAYMENT_TOTALS).fetch_all(&mut *payments).await;
+    wrong.map_err(of_payment)?.into_iter().for_each(|counter| auditor.find(counter.finding()));
     if provider_known {
-        orphaned_charges(payments, &mut examiner).await.map_err(AuditError::of("payment"))?;
+        let orphans = sqlx::query_scalar::<_, Uuid>(ORPHANED_CHARGES).fetch_all(&mut *payments).await;
+        orphans.map_err(of_payment)?.into_iter().for_each(|charge| auditor.find(orphaned(charge)));
     }
-    Ok(examiner.close())
+    let mut report = auditor.finish();
+    backlog::add_database(orders, Service::Order, grace, &mut report).await.map_err(of_order)?;
+    backlog::add_database(payments, Service::Payment, grace, &mut report).await.map_err(of_payment)?;
+    Ok(report)
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -105,32 +121,25 @@ async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn has_provider(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT to_regclass('provider_simulator.charges') IS NOT NULL")
+async fn has_simulated_provider(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar::<_, bool>("SELECT to_regclass('provider_simulator.charges') IS NOT NULL")
         .fetch_one(connection)
         .await
 }
 
-/// Walks through both databases side by side, in the order of the orders' ids.
-async fn compare(
-    orders: &mut PgConnection,
-    payments: &mut PgConnection,
-    provider_known: bool,
-    examiner: &mut Examiner,
-) -> Result<(), AuditError> {
-    let payments_query = if provider_known { PAYMENTS_WITH_CHARGES } else { PAYMENTS };
-    let mut orders = sqlx::query(ORDERS).fetch(orders);
-    let mut payments = sqlx::query(payments_query).fetch(payments);
-    let mut next_order = async || {
-        let row = orders.try_next().await.and_then(|row| row.as_ref().map(read_order).transpose());
-        row.map_err(AuditError::of("order"))
+/// Reads both databases side by side, in the order of the orders' ids.
+async fn examine_every_order(databases: &mut Databases, auditor: &mut Auditor) -> Result<(), AuditError> {
+    let (of_order, of_payment) = (AuditError::of(Service::Order), AuditError::of(Service::Payment));
+    let orders = sqlx::query_as::<_, OrderRow>(ORDERS).fetch(&mut databases.orders);
+    let payments = if auditor.judge().provider_known {
+        sqlx::query_as::<_, PaymentRow>(PAYMENTS_WITH_CHARGES).fetch(&mut databases.payments)
+    } else {
+        sqlx::query_as::<_, PaymentRow>(PAYMENTS).fetch(&mut databases.payments)
     };
-    let mut next_payment = async || {
-        let row = payments.try_next().await.and_then(|row| row.as_ref().map(read_payment).transpose());
-        row.map_err(AuditError::of("payment"))
-    };
-    let mut order = next_order().await?;
-    let mut payment = next_payment().await?;
+    let mut orders = orders.map(|row| row.and_then(OrderRecord::try_from).map_err(of_order));
+    let mut payments = payments.map(|row| row.and_then(PaymentRow::into_records).map_err(of_payment));
+    let mut order = orders.try_next().await?;
+    let mut payment = payments.try_next().await?;
     loop {
         let ids =
             (order.as_ref().map(|order| order.id), payment.as_ref().map(|(payment, _)| payment.order_id));
@@ -140,86 +149,27 @@ async fn compare(
             (None, Some(_)) => (false, true),
             (Some(order), Some(payment)) => (order <= payment, payment <= order),
         };
-        let mut pair = Pair::default();
+        let mut records = SagaRecords::default();
         if takes_order {
-            pair.order = order;
-            order = next_order().await?;
+            records.order = order;
+            order = orders.try_next().await?;
         }
         if takes_payment {
             if let Some((found, charge)) = payment {
-                (pair.payment, pair.charge) = (Some(found), charge);
+                (records.payment, records.charge) = (Some(found), charge);
             }
-            payment = next_payment().await?;
+            payment = payments.try_next().await?;
         }
-        examiner.examine(pair);
+        auditor.examine(&records);
     }
 }
 
-async fn wrong_counters(
-    connection: &mut PgConnection,
-    query: &'static str,
-    examiner: &mut Examiner,
-) -> Result<(), sqlx::Error> {
-    for row in sqlx::query(query).fetch_all(connection).await? {
-        let (status, what): (String, String) = (row.try_get("status")?, row.try_get("what")?);
-        examiner.find(Finding::general("books-balance", format!("{status}: {what}")));
+impl WrongCounter {
+    fn finding(self) -> Finding {
+        Finding::general("books-balance", format!("{}: {}", self.status, self.what))
     }
-    Ok(())
 }
 
-async fn orphaned_charges(connection: &mut PgConnection, examiner: &mut Examiner) -> Result<(), sqlx::Error> {
-    for payment_id in sqlx::query_scalar::<_, Uuid>(ORPHANED_CHARGES).fetch_all(connection).await? {
-        let what = format!("the provider has a charge under {payment_id}, which is no payment");
-        examiner.find(Finding::general("one-charge", what));
-    }
-    Ok(())
-}
-
-fn read_order(row: &PgRow) -> Result<OrderSide, sqlx::Error> {
-    Ok(OrderSide {
-        id: row.try_get::<Uuid, _>("id")?.into(),
-        total: money(row.try_get("total")?)?,
-        status: decode(row.try_get::<&str, _>("status")?.parse())?,
-        age: age(row)?,
-    })
-}
-
-fn read_payment(row: &PgRow) -> Result<(PaymentSide, Option<ChargeSide>), sqlx::Error> {
-    let id = row.try_get::<Uuid, _>("id")?.into();
-    let order_id: OrderId = row.try_get::<Uuid, _>("order_id")?.into();
-    let charge = match row.try_get::<Option<Decimal>, _>("charged")? {
-        None => None,
-        Some(amount) => Some(ChargeSide {
-            payment_id: id,
-            amount: money(amount)?,
-            outcome: row.try_get("outcome")?,
-            refunded: row.try_get("refunded")?,
-        }),
-    };
-    let payment = PaymentSide {
-        id,
-        order_id,
-        amount: money(row.try_get("amount")?)?,
-        status: decode(row.try_get::<&str, _>("status")?.parse())?,
-        step: row.try_get("next_step")?,
-        attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
-        last_error: row.try_get("last_error")?,
-        age: age(row)?,
-    };
-    Ok((payment, charge))
-}
-
-fn age(row: &PgRow) -> Result<Duration, sqlx::Error> {
-    Ok(Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default())
-}
-
-fn money(amount: Decimal) -> Result<Money, sqlx::Error> {
-    decode(amount.try_into())
-}
-
-fn decode<T, E>(value: Result<T, E>) -> Result<T, sqlx::Error>
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    value.map_err(|error| sqlx::Error::Decode(error.into()))
+fn orphaned(charge: Uuid) -> Finding {
+    Finding::general("one-charge", format!("the provider has a charge under {charge}, which is no payment"))
 }

@@ -1,17 +1,19 @@
 //! The auditor: proves the invariants of `docs/INVARIANTS.md` on live data.
 //!
 //! ```text
-//! databases (streams by order id) ─┐
-//! pages (of the gateway) ──────────┴→ pairs: one order, its payment, its charge → judge (pure) → report
-//! backlog: outboxes, failed messages, queues ──────────────────────────────────────────────────────↗
+//! databases (rows) ─┐
+//! gateway_pages ────┴→ records of one order, its payment, its charge → judge (pure) → auditor (sums) → report → table
+//! backlog: outboxes, failed messages, queues ──────────────────────────────────────────────────────────↗
 //! ```
 
+pub mod auditor;
 pub mod backlog;
 pub mod databases;
+pub mod gateway_pages;
 pub mod judge;
-pub mod pages;
-pub mod pairs;
+pub mod records;
 pub mod report;
+mod rows;
 mod table;
 
 pub use report::{Finding, Report};

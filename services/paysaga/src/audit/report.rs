@@ -1,5 +1,6 @@
-//! What an audit came to.
+//! The result of an audit.
 
+use contracts::topology::Service;
 use contracts::{MoneyTotal, OrderId};
 use serde::Serialize;
 
@@ -22,23 +23,23 @@ impl Finding {
     }
 }
 
-/// What an audit looked at, and what it found.
+/// What an audit looked at and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Orders that were looked at.
     pub orders: u64,
-    /// Of those, orders whose saga has come to its end.
+    /// Of those, orders that have settled.
     pub settled: u64,
-    /// Of those, orders whose saga goes on and is not late.
+    /// Of those, orders that have not settled and are not late.
     pub in_flight: u64,
-    /// The totals of the PAID orders together.
+    /// The sum of the PAID orders' totals.
     pub paid: MoneyTotal,
-    /// What the provider charged and did not give back; absent where its books can't be read.
+    /// What the provider charged and did not give back; absent where its books were not read.
     pub held: Option<MoneyTotal>,
     /// Messages in the outboxes; absent where the databases were not read.
     pub outbox: Option<u64>,
-    /// Failed messages that wait for somebody to decide; absent where nobody may tell.
+    /// Failed messages that wait for an operator's decision; absent where the caller may not see them.
     pub failed_messages: Option<u64>,
     /// Messages in the queues; absent where the broker was not asked.
     pub queued: Option<u64>,
@@ -53,8 +54,8 @@ impl Report {
         self.findings.is_empty()
     }
 
-    /// Adds failed messages of a service that wait for somebody to decide.
-    pub(super) fn add_failed_messages(&mut self, service: &str, count: u64) {
+    /// Adds a service's failed messages that wait for an operator's decision.
+    pub(super) fn add_failed_messages(&mut self, service: Service, count: u64) {
         *self.failed_messages.get_or_insert_default() += count;
         if count > 0 {
             let what =

@@ -1,4 +1,4 @@
-//! A report for people.
+//! A report as tables.
 
 use super::report::Report;
 use crate::table;
@@ -7,7 +7,7 @@ use crate::table;
 #[must_use]
 pub fn render(report: &Report) -> String {
     let Report { orders, settled, in_flight, paid, held, outbox, failed_messages, queued, findings } = report;
-    let mut books = table::with_header(["what", "how many or how much"]);
+    let mut sums = table::with_header(["what", "how many or how much"]);
     for (what, value) in [
         ("orders", Some(orders.to_string())),
         ("settled", Some(settled.to_string())),
@@ -18,9 +18,9 @@ pub fn render(report: &Report) -> String {
         ("messages in queues", queued.map(|count| count.to_string())),
         ("failed messages", failed_messages.map(|count| count.to_string())),
     ] {
-        books.add_row([what.to_owned(), value.unwrap_or_else(|| "not looked at".to_owned())]);
+        sums.add_row([what.to_owned(), value.unwrap_or_else(|| "not looked at".to_owned())]);
     }
-    let mut text = books.trim_fmt();
+    let mut text = sums.trim_fmt();
     if !findings.is_empty() {
         let mut wrong = table::with_header(["invariant", "order", "what is wrong"]);
         for finding in findings {

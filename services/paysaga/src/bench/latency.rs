@@ -1,20 +1,20 @@
-//! Times of many requests, and what they come to.
+//! Percentiles of the times of many requests.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// What the times of many requests come to, in milliseconds on the wire.
+/// Percentiles of the times of many requests, in milliseconds in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latencies {
-    /// Half of them took no longer.
+    /// Half of them are not longer.
     #[serde(rename = "medianMs", serialize_with = "milliseconds")]
     pub median: Duration,
-    /// 95 of 100 took no longer.
+    /// 95 of 100 are not longer.
     #[serde(rename = "p95Ms", serialize_with = "milliseconds")]
     pub p95: Duration,
-    /// 99 of 100 took no longer.
+    /// 99 of 100 are not longer.
     #[serde(rename = "p99Ms", serialize_with = "milliseconds")]
     pub p99: Duration,
     /// The longest.
@@ -23,7 +23,7 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Sums up; nothing comes to zero.
+    /// The percentiles of these times; zero for none.
     #[must_use]
     pub fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
@@ -36,7 +36,7 @@ impl Latencies {
     }
 }
 
-/// A time as people read it.
+/// A time for a table.
 pub(super) fn show(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1000.0;
     if milliseconds < 100.0 { format!("{milliseconds:.1} ms") } else { format!("{milliseconds:.0} ms") }

@@ -1,4 +1,4 @@
-//! Many orders, a fixed number of requests under way at a time.
+//! Many orders, with a fixed number of concurrent requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use tokio::time::Instant;
 use crate::gateway::{Gateway, GatewayError, Placing};
 use crate::progress::Progress;
 
-/// What became of the requests.
+/// The results of the requests.
 #[derive(Debug)]
 pub(super) struct Sent {
     /// When the first was sent.
     pub(super) began: Instant,
     /// From the first request to the last answer.
     pub(super) took: Duration,
-    /// Orders that the gateway took.
+    /// Orders that the gateway accepted.
     pub(super) accepted: Vec<OrderId>,
-    /// What those come to; `None` is more than can be counted.
+    /// The sum of their totals; `None` is more than can be counted.
     pub(super) amount: Option<MoneyTotal>,
-    /// How long each of their requests took.
+    /// The time that each of their requests took.
     pub(super) latencies: Vec<Duration>,
     /// The other answers by status, `no answer` among them.
     pub(super) errors: BTreeMap<String, u64>,
@@ -30,7 +30,7 @@ pub(super) struct Sent {
     pub(super) first_error: Option<GatewayError>,
 }
 
-/// Sends all orders. The next one leaves as soon as one of `concurrency` is answered.
+/// Sends all orders. The next one is sent as soon as one of `concurrency` is answered.
 pub(super) async fn send(
     gateway: &Gateway,
     orders: &[CreateOrder],

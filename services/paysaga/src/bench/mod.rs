@@ -4,67 +4,70 @@
 //! idle? ─▶ single orders ─▶ N orders one at a time ─▶ the same N orders, many at once ─▶ ratio
 //! ```
 //! Sent one at a time, a message meets an empty queue and has a transaction, a commit and a confirm to itself. Sent
-//! many at once, messages share them. Both ways end the same: every order is on disk at each step before the next one
-//! hears of it.
+//! many at once, messages share them. Both are equally durable: every order is on disk at each step before the next step
+//! receives its message.
 
-mod books;
 mod latency;
 mod load;
+mod reconciliation;
 mod report;
 mod settlement;
 mod single;
 mod table;
+mod totals;
 
 use std::time::Duration;
 
+use contracts::PaymentStatus;
 use contracts::money::InvalidMoney;
 use contracts::order::CreateOrder;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use uuid::Uuid;
 
-pub use books::Untrue;
 pub use latency::Latencies;
+pub use reconciliation::WrongTotals;
 pub use report::{Ratio, Report, Single, Throughput};
-pub use settlement::NotFinal;
+pub use settlement::NotSettled;
 pub use table::render;
 
 use crate::forced_outcome::ForcedOutcome;
 use crate::gateway::{Gateway, GatewayError};
 use crate::progress::Progress;
-use books::Books;
+use reconciliation::Growth;
+use totals::Totals;
 
 /// What is measured.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Orders that are sent one after the other, each only when the one before it has settled.
     pub single: u32,
-    /// Orders that are sent each way for the throughput.
+    /// Orders that are sent for each of the two throughputs.
     pub orders: u32,
-    /// Requests under way at once.
+    /// Concurrent requests of the second throughput.
     pub concurrency: u32,
-    /// What the provider is made to do, order by order at random.
+    /// What the provider is made to do, drawn at random for each order.
     pub kinds: Vec<ForcedOutcome>,
-    /// How long the orders may take to their ends after the last was accepted.
-    pub patience: Duration,
+    /// How long the orders may take to settle after the last was accepted.
+    pub timeout: Duration,
 }
 
-/// There is no number to show.
+/// The measurement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// The gateway is not there, or does not let us in.
+    /// The gateway is unavailable, or refuses the request.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// A total is none.
+    /// A total is invalid.
     #[error("not a total: {0}")]
     Total(#[from] InvalidMoney),
-    /// Something else keeps the stack busy.
+    /// The stack is processing other payments.
     #[error("{0} payments are being processed already; the numbers would be theirs too")]
     Busy(u64),
-    /// Single orders are the measure; each counts.
+    /// A single order did not settle in time.
     #[error("a single order did not settle within {} s", .0.as_secs())]
     Slow(Duration),
-    /// The gateway took none of the orders.
+    /// The gateway accepted none of the orders.
     #[error("none of {orders} orders was accepted: {first}")]
     NoneAccepted {
         /// How many were sent.
@@ -72,37 +75,41 @@ pub enum BenchError {
         /// The first answer.
         first: GatewayError,
     },
-    /// Accepted orders that did not end.
+    /// Accepted orders did not settle in time.
     #[error(transparent)]
-    NotFinal(#[from] NotFinal),
-    /// The stack's own sums contradict what was sent.
+    NotSettled(#[from] NotSettled),
+    /// The stack's own totals contradict what was sent.
     #[error(transparent)]
-    Untrue(#[from] Untrue),
+    WrongTotals(#[from] WrongTotals),
 }
 
-/// Measures.
+/// Runs the measurement.
 pub async fn run(gateway: &Gateway, plan: &Plan, progress: &Progress) -> Result<Report, BenchError> {
     wait_until_idle(gateway, progress).await?;
     let single = single::measure(gateway, plan.single, progress).await?;
     let orders = draw(plan)?;
     let one_at_a_time = throughput(gateway, plan, &orders, 1, progress).await?;
     let at_once = throughput(gateway, plan, &orders, plan.concurrency, progress).await?;
-    Ok(Report { single, ratio: Ratio::of(&at_once, &one_at_a_time), one_at_a_time, at_once })
+    Ok(Report { single, ratio: at_once.ratio_to(&one_at_a_time), one_at_a_time, at_once })
 }
 
 async fn wait_until_idle(gateway: &Gateway, progress: &Progress) -> Result<(), BenchError> {
-    const PATIENCE: u32 = 30;
+    const ATTEMPTS: u32 = 30;
     let step = progress.step("idle");
-    for _ in 0..PATIENCE {
-        let processing = Books::read(gateway).await?.processing();
+    for _ in 0..ATTEMPTS {
+        let processing = processing(gateway).await?;
         if processing == 0 {
             step.done("the stack has nothing to do");
             return Ok(());
         }
-        step.note(&format!("{processing} payments are being processed"));
+        step.waits_for(&format!("{processing} payments are being processed"));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Err(BenchError::Busy(Books::read(gateway).await?.processing()))
+    Err(BenchError::Busy(processing(gateway).await?))
+}
+
+async fn processing(gateway: &Gateway) -> Result<u64, GatewayError> {
+    Ok(Totals::read(gateway).await?.payments_of(PaymentStatus::Processing))
 }
 
 /// The orders to send: of different customers, and with different totals, so that sums mean something.
@@ -125,17 +132,17 @@ async fn throughput(
     progress: &Progress,
 ) -> Result<Throughput, BenchError> {
     let step = progress.step(&format!("{concurrency} at once"));
-    let before = Books::read(gateway).await?;
+    let before = Totals::read(gateway).await?;
     let mut sent = load::send(gateway, orders, concurrency, progress).await;
     if sent.accepted.is_empty()
         && let Some(first) = sent.first_error.take()
     {
         return Err(BenchError::NoneAccepted { orders: plan.orders, first });
     }
-    let settlement = settlement::watch(gateway, &sent, &before, plan.patience, progress).await?;
-    let after = Books::read(gateway).await?;
-    let sums = books::check(&before, &after, &sent, &settlement)?;
-    let throughput = Throughput::of(concurrency, &sent, &settlement, sums);
+    let settlement = settlement::watch(gateway, &sent, &before, plan.timeout, progress).await?;
+    let growth = Growth { before, after: Totals::read(gateway).await? };
+    let sums_are_exact = growth.is_what_was_sent(&sent, &settlement)?;
+    let throughput = Throughput::of(concurrency, &sent, &settlement, sums_are_exact);
     step.done(&format!("{} orders", throughput.accepted));
     Ok(throughput)
 }
@@ -151,7 +158,7 @@ mod tests {
             orders: 200,
             concurrency: 1,
             kinds: vec![ForcedOutcome::Declined, ForcedOutcome::Failed],
-            patience: Duration::ZERO,
+            timeout: Duration::ZERO,
         };
         let cents: Vec<u32> = draw(&plan).unwrap().iter().map(|order| order.total.cents()).collect();
         assert_eq!(cents.len(), 200);

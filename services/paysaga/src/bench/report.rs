@@ -1,4 +1,4 @@
-//! What was measured.
+//! The results of a measurement.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::latency::{Latencies, milliseconds};
 use super::load::Sent;
 use super::settlement::Settlement;
 
-/// All of one run.
+/// All results of one run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -19,7 +19,7 @@ pub struct Report {
     pub one_at_a_time: Throughput,
     /// The same orders, many requests at once.
     pub at_once: Throughput,
-    /// The latter by the former.
+    /// The latter divided by the former.
     pub ratio: Ratio,
 }
 
@@ -39,11 +39,11 @@ pub struct Single {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throughput {
-    /// Requests under way at once.
+    /// Concurrent requests.
     pub concurrency: u32,
     /// Orders that were sent.
     pub sent: u64,
-    /// Orders that the gateway took. All of them became final.
+    /// Orders that the gateway accepted. All of them settled.
     pub accepted: u64,
     /// The other answers by status.
     pub errors: BTreeMap<String, u64>,
@@ -52,19 +52,19 @@ pub struct Throughput {
     pub first_error: Option<String>,
     /// Accepted orders by the time from the first request to the last answer.
     pub accepted_per_second: f64,
-    /// Accepted orders by the time from the first request to the moment when all were seen final.
+    /// Accepted orders by the time from the first request until all were seen to have settled.
     pub settled_per_second: f64,
     /// From request to answer, of the accepted orders.
     pub accept: Latencies,
-    /// From the first request to the moment when all were seen final.
+    /// From the first request until all were seen to have settled.
     #[serde(rename = "settledAfterMs", serialize_with = "milliseconds")]
     pub settled_after: Duration,
-    /// So much too long is that at most.
+    /// By how much that is too long at most.
     #[serde(rename = "seenLateMs", serialize_with = "milliseconds")]
     pub seen_late: Duration,
-    /// How many orders ended how.
+    /// How many orders settled with each status.
     pub statuses: BTreeMap<String, u64>,
-    /// Whether the stack's own sums grew by exactly what was sent. False if that can't be told: somebody else placed
+    /// Whether the stack's own totals grew by exactly what was sent. False if they could not be compared: others placed
     /// orders too, or a request that got an error was accepted after all.
     pub sums_are_exact: bool,
 }
@@ -98,13 +98,12 @@ impl Throughput {
             sums_are_exact,
         }
     }
-}
 
-impl Ratio {
-    pub(super) fn of(many: &Throughput, one: &Throughput) -> Self {
-        Self {
-            accepted: many.accepted_per_second / one.accepted_per_second,
-            settled: many.settled_per_second / one.settled_per_second,
+    /// How many times as fast as `other` this is.
+    pub(super) fn ratio_to(&self, other: &Self) -> Ratio {
+        Ratio {
+            accepted: self.accepted_per_second / other.accepted_per_second,
+            settled: self.settled_per_second / other.settled_per_second,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting until every accepted order is final.
+//! Waiting until every accepted order has settled.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -8,92 +8,90 @@ use contracts::{OrderId, OrderStatus};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep};
 
-use super::books::Books;
 use super::load::Sent;
-use crate::gateway::{Gateway, GatewayError};
+use super::totals::Totals;
+use crate::gateway::{Gateway, GatewayError, Paging};
 use crate::progress::Progress;
 
-/// How often the stack is looked at.
-const INTERVAL: Duration = Duration::from_millis(25);
+/// How often the stack is asked.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// Pages of the order list that are read at once.
 const PAGES_AT_ONCE: usize = 4;
 
-/// Every accepted order is final.
+/// Every accepted order has settled.
 #[derive(Debug)]
 pub(super) struct Settlement {
     /// From the first request to the moment when that was seen.
     pub(super) took: Duration,
-    /// How long before that moment it was seen that they were not all final: so much too long is `took` at most.
+    /// By how much `took` is too long at most: the time since it was last seen that some had not settled.
     pub(super) late: Duration,
-    /// How many ended how.
+    /// How many settled with each status.
     pub(super) statuses: HashMap<OrderStatus, u64>,
 }
 
-/// Accepted orders that did not end.
+/// Accepted orders did not settle in time.
 #[derive(Debug, thiserror::Error)]
-#[error("{number} accepted orders are not final {} s after the last was accepted: {examples}{}", .patience.as_secs(), because(.trouble.as_ref()))]
-pub struct NotFinal {
+#[error("{number} accepted orders have not settled {} s after the last was accepted: {examples}{}", .timeout.as_secs(), with_last_error(.last_error.as_ref()))]
+pub struct NotSettled {
     number: usize,
     examples: String,
-    patience: Duration,
-    trouble: Option<GatewayError>,
+    timeout: Duration,
+    last_error: Option<GatewayError>,
 }
 
-/// Watches until every accepted order is final.
+/// Waits until every accepted order has settled.
 ///
-/// The payments' sums tell cheaply when it is worth a look at the orders themselves; those are then read from the
-/// list, newest first, and found one by one.
+/// The payments' totals show cheaply when it is worth reading the orders themselves; those are then read from the list,
+/// newest first.
 pub(super) async fn watch(
     gateway: &Gateway,
     sent: &Sent,
-    before: &Books,
-    patience: Duration,
+    before: &Totals,
+    timeout: Duration,
     progress: &Progress,
-) -> Result<Settlement, NotFinal> {
+) -> Result<Settlement, NotSettled> {
     let bar = progress.bar("settled", sent.accepted.len() as u64);
     let mut last_unsettled = sent.began + sent.took;
-    let deadline = last_unsettled + patience;
+    let deadline = last_unsettled + timeout;
     let mut open: BTreeSet<OrderId> = sent.accepted.iter().copied().collect();
     let mut statuses = HashMap::new();
     loop {
         let now = Instant::now();
-        let looked = async {
-            let books = Books::read(gateway).await?;
-            let concluded = books.concluded_since(before);
+        let read = async {
+            let totals = Totals::read(gateway).await?;
+            let concluded = totals.concluded_since(before);
             bar.set(concluded);
             if concluded >= sent.accepted.len() as u64 || now >= deadline {
-                strike_off_final_orders(gateway, books.orders_since(before), &mut open, &mut statuses)
-                    .await?;
+                remove_settled_orders(gateway, totals.orders_since(before), &mut open, &mut statuses).await?;
             }
             Ok(())
         };
-        let looked = looked.await;
+        let read = read.await;
         if open.is_empty() {
             let seen = Instant::now();
             return Ok(Settlement { took: seen - sent.began, late: seen - last_unsettled, statuses });
         }
         if now >= deadline {
-            return Err(not_final(&open, patience, looked.err()));
+            return Err(not_settled(&open, timeout, read.err()));
         }
         last_unsettled = now;
-        sleep(INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Reads the newest orders, so many, and takes those that are final out of `open`.
-async fn strike_off_final_orders(
+/// Reads that many of the newest orders, and removes those that have settled from `open`.
+async fn remove_settled_orders(
     gateway: &Gateway,
     newest: u64,
     open: &mut BTreeSet<OrderId>,
     statuses: &mut HashMap<OrderStatus, u64>,
 ) -> Result<(), GatewayError> {
-    let limit = u64::from(PageRequest::MAX_LIMIT);
-    let pages = 1..=newest.div_ceil(limit);
+    let pages = (1..=newest.div_ceil(PageRequest::MAX_LIMIT.into())).map(Paging::largest);
     let mut read =
-        Box::pin(stream::iter(pages).map(|page| gateway.orders(page, limit)).buffer_unordered(PAGES_AT_ONCE));
+        Box::pin(stream::iter(pages).map(|page| gateway.orders(page)).buffer_unordered(PAGES_AT_ONCE));
     while let Some(page) = read.try_next().await? {
         for order in page.data {
-            // PAID is where an order stays unless the customer cancels it, and nobody does here.
+            // An order stays PAID unless the customer cancels it, and these are not cancelled.
             if order.status != OrderStatus::PendingPayment && open.remove(&order.id) {
                 *statuses.entry(order.status).or_default() += 1;
             }
@@ -102,12 +100,12 @@ async fn strike_off_final_orders(
     Ok(())
 }
 
-fn not_final(open: &BTreeSet<OrderId>, patience: Duration, trouble: Option<GatewayError>) -> NotFinal {
+fn not_settled(open: &BTreeSet<OrderId>, timeout: Duration, last_error: Option<GatewayError>) -> NotSettled {
     let examples: Vec<String> = open.iter().take(3).map(ToString::to_string).collect();
     let more = if open.len() > examples.len() { ", …" } else { "" };
-    NotFinal { number: open.len(), examples: examples.join(", ") + more, patience, trouble }
+    NotSettled { number: open.len(), examples: examples.join(", ") + more, timeout, last_error }
 }
 
-fn because(trouble: Option<&GatewayError>) -> String {
-    trouble.map_or_else(String::new, |trouble| format!("; at last {trouble}"))
+fn with_last_error(error: Option<&GatewayError>) -> String {
+    error.map_or_else(String::new, |error| format!("; the last request failed: {error}"))
 }

@@ -25,7 +25,7 @@ pub(super) async fn measure(
     let step = progress.step("single");
     let bar = progress.bar("single orders", count.into());
     let (mut seen, mut saga) = (Vec::new(), Vec::new());
-    // One that does not count: it opens the connections along the way.
+    // The first is not measured: it opens the connections.
     settle_one(gateway).await?;
     for _ in 0..count {
         let sent = Instant::now();

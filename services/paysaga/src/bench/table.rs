@@ -1,4 +1,4 @@
-//! The bench's result for people.
+//! The results of a measurement as tables.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ pub fn render(report: &Report) -> String {
     let parts = [
         format!("{} single orders on the idle stack", single.orders),
         single_table(single).to_string(),
-        "  seen: from the request to the settled order in the answer. The gateway looks after 4 ms, then less and less often,\n  \
-         so up to a third of it is waiting for its next look.\n  \
+        "  seen: from the request to the settled order in the answer. The gateway polls after 4 ms, then less and less often,\n  \
+         so up to a third of it is waiting for its next poll.\n  \
          saga: from the transaction that wrote the order to the one that \
          settled it, to the millisecond.\n"
             .to_owned(),
-        format!("{} orders each way", one.sent),
+        format!("{} orders, sent one at a time and at once", one.sent),
         throughput_table(report).to_string(),
         format!(
-            "  settled/s: until all were seen final. That was seen {} and {} late at most.",
+            "  settled/s: until all were seen to have settled, which was at most {} and {} late.",
             show(one.seen_late),
             show(many.seen_late)
         ),
@@ -50,27 +50,27 @@ fn throughput_table(report: &Report) -> Table {
         let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.1} ×"));
         table.add_row([name.to_owned(), value(one), value(many), ratio]);
     };
-    row("accepted/s", &|way| format!("{:.0}", way.accepted_per_second), Some(ratio.accepted));
-    row("settled/s", &|way| format!("{:.0}", way.settled_per_second), Some(ratio.settled));
-    row("accept, median", &|way| show(way.accept.median), None);
-    row("accept, p99", &|way| show(way.accept.p99), None);
-    row("ended", &|way| list(&way.statuses), None);
-    row("errors", &|way| list(&way.errors), None);
+    row("accepted/s", &|throughput| format!("{:.0}", throughput.accepted_per_second), Some(ratio.accepted));
+    row("settled/s", &|throughput| format!("{:.0}", throughput.settled_per_second), Some(ratio.settled));
+    row("accept, median", &|throughput| show(throughput.accept.median), None);
+    row("accept, p99", &|throughput| show(throughput.accept.p99), None);
+    row("ended", &|throughput| list(&throughput.statuses), None);
+    row("errors", &|throughput| list(&throughput.errors), None);
     table
 }
 
 fn remarks(throughput: &Throughput) -> String {
     let Throughput { concurrency, errors, first_error, sums_are_exact, .. } = throughput;
-    let sums = if *sums_are_exact {
-        "the stack's own sums grew by exactly what was sent"
+    let totals = if *sums_are_exact {
+        "the stack's own totals grew by exactly what was sent"
     } else if errors.is_empty() {
-        "the stack's own sums were not compared, since others placed orders too"
+        "the stack's own totals were not compared, since others placed orders too"
     } else {
-        "the stack's own sums were not compared, since it is not known which of the errors were accepted after all"
+        "the stack's own totals were not compared, since it is not known which of the errors were accepted after all"
     };
     let error =
         first_error.as_ref().map_or_else(String::new, |error| format!("\n    The first error: {error}"));
-    format!("  {concurrency} at once: every accepted order is final; {sums}.{error}")
+    format!("  {concurrency} at once: every accepted order has settled; {totals}.{error}")
 }
 
 fn list(counts: &BTreeMap<String, u64>) -> String {

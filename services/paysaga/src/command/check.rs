@@ -6,27 +6,30 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chassis::broker::BrokerUrl;
 use clap::Args;
+use contracts::topology::Service;
+use local_stack::stack::plan::InfrastructureUrls;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
-use super::gateway::GatewayOptions;
-use super::given::GivenInfrastructure;
+use super::infrastructure_urls::InfrastructureOptions;
+use super::running_stack::StackOptions;
+use crate::audit::databases::Databases;
 use crate::audit::{self, Report};
 use crate::progress::Progress;
-use crate::stack::plan::Given;
 
 /// Proves on live data that no order is stuck, no money is held that should not be, and both services and the
 /// provider's books agree. Fails, and names the invariant, if something is wrong.
 ///
-/// Asks the gateway unless the databases are given. With the databases it also sees the outboxes, what the simulated
-/// provider has on its books, and whether the maintained counters are true; with RabbitMQ, what waits in the queues.
+/// Asks the gateway unless the databases are given, or known because the stack runs in this directory. With the databases
+/// it also sees the outboxes, the simulated provider's books, and whether the maintained counters are right; with RabbitMQ,
+/// the messages in the queues.
 #[derive(Debug, Args)]
 #[command(after_help = "The invariants are explained in docs/INVARIANTS.md.")]
 pub(super) struct Check {
-    /// What changed less than this long ago may still be on its way (such as 90s or 5m)
+    /// What changed less than this long ago may still change (such as 90s or 5m)
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
     grace: Duration,
-    /// Nothing is on its way any more: whatever has not settled is wrong (a grace of 0)
+    /// Everything should have settled: whatever has not is wrong (a grace of 0)
     #[arg(long, conflicts_with = "grace")]
     settled: bool,
     /// Print the result as JSON
@@ -34,9 +37,9 @@ pub(super) struct Check {
     json: bool,
     // Last: the headings they bring hold for everything after them.
     #[command(flatten, next_help_heading = "Databases and broker, to look behind the gateway")]
-    given: GivenInfrastructure,
+    infrastructure: InfrastructureOptions,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Serialize)]
@@ -48,8 +51,7 @@ struct Result<'a> {
 
 impl Check {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let grace = if self.settled { Duration::ZERO } else { self.grace };
-        let report = audit(self.given.read()?, &self.gateway, grace).await?;
+        let report = self.audit(&Progress::new()).await?;
         let mut output = stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut output, &Result { ok: report.is_clean(), report: &report })?;
@@ -61,34 +63,42 @@ impl Check {
         ensure!(report.is_clean(), "{wrong} findings among {orders} orders");
         Ok(())
     }
+
+    async fn audit(&self, progress: &Progress) -> anyhow::Result<Report> {
+        let mut urls = self.infrastructure.read()?;
+        let mut found = None;
+        if urls == InfrastructureUrls::default() {
+            found = self.stack.find(progress)?;
+            urls = found.clone().map(InfrastructureUrls::from).unwrap_or_default();
+        } else if self.stack.names_directory() {
+            bail!(
+                "--directory can't be used with the URL of a database or broker, which may be another stack's"
+            );
+        }
+        let grace = if self.settled { Duration::ZERO } else { self.grace };
+        let step = progress.step("check");
+        let mut report = match (urls.order_database_url, urls.payment_database_url) {
+            (Some(orders), Some(payments)) => {
+                let mut databases = Databases {
+                    orders: connect(Service::Order, &orders).await?,
+                    payments: connect(Service::Payment, &payments).await?,
+                };
+                audit::databases::audit(&mut databases, grace).await?
+            }
+            (None, None) => audit::gateway_pages::audit(&self.stack.gateway(found.as_ref())?, grace).await?,
+            (Some(_), None) => bail!("--order-database-url needs --payment-database-url beside it"),
+            (None, Some(_)) => bail!("--payment-database-url needs --order-database-url beside it"),
+        };
+        if let Some(url) = urls.rabbitmq_url {
+            let url: BrokerUrl = url.parse().map_err(|error| anyhow::anyhow!("--rabbitmq-url {error}"))?;
+            let added = audit::backlog::add_queues(&url, grace, &mut report).await;
+            added.map_err(|error| anyhow::anyhow!("cannot look at the queues: {error}"))?;
+        }
+        step.done(&format!("{} orders", report.orders));
+        Ok(report)
+    }
 }
 
-async fn audit(given: Given, gateway: &GatewayOptions, grace: Duration) -> anyhow::Result<Report> {
-    let step = Progress::new().step("check");
-    let mut report = match (given.order_database_url, given.payment_database_url) {
-        (Some(orders), Some(payments)) => databases(&orders, &payments, grace).await?,
-        (None, None) => audit::pages::audit(&gateway.client()?, grace).await?,
-        (Some(_), None) => bail!("--order-database-url needs --payment-database-url beside it"),
-        (None, Some(_)) => bail!("--payment-database-url needs --order-database-url beside it"),
-    };
-    if let Some(url) = given.rabbitmq_url {
-        let url: BrokerUrl = url.parse().map_err(|error| anyhow::anyhow!("--rabbitmq-url {error}"))?;
-        let looked = audit::backlog::look_at_queues(&url, grace, &mut report).await;
-        looked.map_err(|error| anyhow::anyhow!("cannot look at the queues: {error}"))?;
-    }
-    step.done(&format!("{} orders", report.orders));
-    Ok(report)
-}
-
-async fn databases(orders: &str, payments: &str, grace: Duration) -> anyhow::Result<Report> {
-    let connect = async |name: &str, url: &str| {
-        PgConnection::connect(url).await.with_context(|| format!("cannot connect to the {name} database"))
-    };
-    let (mut orders, mut payments) = (connect("order", orders).await?, connect("payment", payments).await?);
-    let mut report = audit::databases::audit(&mut orders, &mut payments, grace).await?;
-    for (service, connection) in [("order", &mut orders), ("payment", &mut payments)] {
-        let looked = audit::backlog::look_at_database(connection, service, grace, &mut report).await;
-        looked.with_context(|| format!("cannot read the {service} database"))?;
-    }
-    Ok(report)
+async fn connect(service: Service, url: &str) -> anyhow::Result<PgConnection> {
+    PgConnection::connect(url).await.with_context(|| format!("cannot connect to the {service} database"))
 }

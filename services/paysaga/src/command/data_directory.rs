@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use local_stack::directory::DirectoryError;
+use local_stack::{Directory, Installation};
 
-use crate::infrastructure::directory::{Directory, DirectoryError};
-use crate::infrastructure::installation::Installation;
+use super::running_stack::DEFAULT_DIRECTORY;
 
 /// Where data is kept, if it is.
 #[derive(Debug, Args)]
 pub(super) struct DataDirectory {
     /// Keep data, passwords and logs in this directory
-    #[arg(long, value_name = "PATH", default_value = ".paysaga")]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DIRECTORY)]
     directory: PathBuf,
     /// Use a temporary directory and remove it, logs included, at the end
     #[arg(long, conflicts_with = "directory")]
@@ -23,7 +24,7 @@ impl DataDirectory {
         if self.ephemeral {
             Directory::ephemeral(installation).await
         } else {
-            Directory::keep(&self.directory, installation).await
+            Directory::persistent(&self.directory, installation).await
         }
     }
 }

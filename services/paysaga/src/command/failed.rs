@@ -3,19 +3,22 @@
 use std::io::{Write, stdout};
 
 use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use contracts::Timestamp;
 use contracts::failed_message::{
     FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus, ReplayRequest,
 };
+use contracts::topology::Service;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::gateway::GatewayOptions;
-use crate::gateway::{FailedMessagesOf, Gateway};
+use super::running_stack::StackOptions;
+use crate::gateway::{Gateway, Paging};
+use crate::progress::Progress;
 use crate::table;
 
-/// Messages that no service could handle: look at them, have them handled again, or give them up.
+/// Messages that no service could handle: show them, have them handled again, or discard them.
 ///
 /// Replaying is harmless: a message keeps its event id, and what was done once is not done again.
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ enum Action {
     Show(Show),
     /// Have one, or all that fit, handled again
     Replay(Replay),
-    /// Give one up, for a reason that is kept
+    /// Discard one, for a reason that is kept
     Discard(Discard),
 }
 
@@ -41,8 +44,8 @@ enum Action {
 #[command(next_help_heading = "Which messages")]
 struct Which {
     /// Of this service [default: both]
-    #[arg(long, value_enum)]
-    service: Option<FailedMessagesOf>,
+    #[arg(long, value_parser = service_names())]
+    service: Option<Service>,
     /// That failed on this queue
     #[arg(long)]
     queue: Option<String>,
@@ -62,7 +65,7 @@ struct Which {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Where they stand
+    /// Their status
     #[arg(long, value_enum, default_value_t = Status::Failed)]
     status: Status,
     /// Most messages of each service, from 1 to 100
@@ -77,7 +80,7 @@ struct List {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Debug, Args)]
@@ -85,7 +88,7 @@ struct Show {
     /// The failed message's id
     id: Uuid,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Debug, Args)]
@@ -96,7 +99,7 @@ struct Replay {
     /// All that wait for a decision and fit what follows
     #[arg(long)]
     all: bool,
-    /// Only say how many that are
+    /// Only print how many that are
     #[arg(long, requires = "all")]
     dry_run: bool,
     /// Most messages a second and service [default: as fast as it goes]
@@ -105,18 +108,18 @@ struct Replay {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Debug, Args)]
 struct Discard {
     /// The failed message's id
     id: Uuid,
-    /// Why it is given up
+    /// Why it is discarded
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    gateway: GatewayOptions,
+    stack: StackOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -127,7 +130,7 @@ enum Status {
     Replaying,
     /// Handled after all
     Replayed,
-    /// Given up
+    /// Discarded
     Discarded,
     /// All of these
     Any,
@@ -139,6 +142,12 @@ struct Listed {
     service: &'static str,
     #[serde(flatten)]
     message: FailedMessage,
+}
+
+/// The services that have failed messages.
+fn service_names() -> impl TypedValueParser<Value = Service> {
+    PossibleValuesParser::new(Service::WITH_DATABASE.map(Service::name))
+        .try_map(|name| name.parse::<Service>())
 }
 
 impl Failed {
@@ -154,11 +163,12 @@ impl Failed {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let gateway = self.stack.connect(&Progress::new())?;
         let filter = FailedMessageFilter { status: self.status.into(), ..self.which.filter() };
+        let paging = Paging { page: self.page, limit: self.limit };
         let (mut listed, mut total) = (Vec::new(), 0);
         for service in self.which.services() {
-            let page = gateway.failed_messages(service, &filter, self.page, self.limit).await?;
+            let page = gateway.failed_messages(service, &filter, paging).await?;
             total += page.meta.total;
             listed.extend(page.data.into_iter().map(|message| Listed { service: service.name(), message }));
         }
@@ -179,7 +189,7 @@ impl List {
 
 impl Show {
     async fn run(self) -> anyhow::Result<()> {
-        let (_, details) = find(&self.gateway.client()?, self.id).await?;
+        let (_, details) = find(&self.stack.connect(&Progress::new())?, self.id).await?;
         let mut output = stdout().lock();
         serde_json::to_writer_pretty(&mut output, &details)?;
         writeln!(output)?;
@@ -189,11 +199,11 @@ impl Show {
 
 impl Replay {
     async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let gateway = self.stack.connect(&Progress::new())?;
         let Some(id) = self.id else { return self.run_all(&gateway).await };
         let (service, _) = find(&gateway, id).await?;
         gateway.replay(service, id).await?;
-        writeln!(stdout(), "{id} will be handled again by the {} service", service.name())?;
+        writeln!(stdout(), "{id} will be handled again by the {service} service")?;
         Ok(())
     }
 
@@ -202,11 +212,10 @@ impl Replay {
             ReplayRequest { filter: self.which.filter(), dry_run: self.dry_run, rate_per_second: self.rate };
         for service in self.which.services() {
             let accepted = gateway.replay_all(service, &request).await?;
-            let (name, matching) = (service.name(), accepted.matching);
             if self.dry_run {
-                writeln!(stdout(), "{name}: {matching} messages would be handled again")?;
+                writeln!(stdout(), "{service}: {} messages would be handled again", accepted.matching)?;
             } else {
-                writeln!(stdout(), "{name}: {} messages will be handled again", accepted.scheduled)?;
+                writeln!(stdout(), "{service}: {} messages will be handled again", accepted.scheduled)?;
             }
         }
         Ok(())
@@ -215,17 +224,17 @@ impl Replay {
 
 impl Discard {
     async fn run(self) -> anyhow::Result<()> {
-        let gateway = self.gateway.client()?;
+        let gateway = self.stack.connect(&Progress::new())?;
         let (service, _) = find(&gateway, self.id).await?;
         gateway.discard(service, self.id, self.reason).await?;
-        writeln!(stdout(), "{} is given up", self.id)?;
+        writeln!(stdout(), "{} is discarded", self.id)?;
         Ok(())
     }
 }
 
 impl Which {
-    fn services(&self) -> Vec<FailedMessagesOf> {
-        self.service.map_or_else(|| FailedMessagesOf::ALL.to_vec(), |service| vec![service])
+    fn services(&self) -> Vec<Service> {
+        self.service.map_or_else(|| Service::WITH_DATABASE.to_vec(), |service| vec![service])
     }
 
     fn filter(&self) -> FailedMessageFilter {
@@ -252,9 +261,9 @@ impl From<Status> for Option<FailedMessageStatus> {
     }
 }
 
-/// The message, and whose it is: an operator knows its id, and need not know more.
-async fn find(gateway: &Gateway, id: Uuid) -> anyhow::Result<(FailedMessagesOf, FailedMessageDetails)> {
-    for service in FailedMessagesOf::ALL {
+/// The message, and the service that it failed in: an operator needs only its id.
+async fn find(gateway: &Gateway, id: Uuid) -> anyhow::Result<(Service, FailedMessageDetails)> {
+    for service in Service::WITH_DATABASE {
         if let Some(details) = gateway.failed_message(service, id).await? {
             return Ok((service, details));
         }

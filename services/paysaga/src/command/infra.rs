@@ -1,7 +1,7 @@
 //! `paysaga infra`: the private servers alone, for test kits.
 //!
-//! Whoever starts it holds its standard input. When that process ends in whatever way, the kernel closes the pipe
-//! and the servers go.
+//! The process that starts it holds the other end of its standard input. However that process ends, the kernel closes the
+//! pipe, and the servers stop.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,11 +9,10 @@ use std::thread;
 
 use anyhow::Context;
 use clap::Args;
+use local_stack::{Infrastructure, Installation};
 use tokio::sync::oneshot;
 
 use super::data_directory::DataDirectory;
-use crate::infrastructure::Infrastructure;
-use crate::infrastructure::installation::Installation;
 use crate::interrupts::Interrupts;
 
 /// Starts PostgreSQL and RabbitMQ, prints one line of JSON with their addresses and passwords when both serve,
@@ -50,7 +49,7 @@ impl Infra {
     }
 }
 
-/// Comes back only with what went wrong.
+/// Returns only when something has failed.
 async fn serve(infrastructure: &mut Infrastructure) -> anyhow::Error {
     if let Err(error) = infrastructure.start().await {
         return error.into();
@@ -68,8 +67,8 @@ fn print(infrastructure: &Infrastructure) -> anyhow::Result<()> {
     Ok(output.flush()?)
 }
 
-/// Reads on a thread of its own, which nobody waits for: a read can't be taken back, and the runtime would wait for
-/// one of its own threads at the end.
+/// Reads on a thread that is not one of the runtime's: a read can't be cancelled, and the runtime would wait for its own
+/// threads at the end.
 async fn end_of_standard_input() {
     let (ended, end) = oneshot::channel::<()>();
     thread::spawn(move || {

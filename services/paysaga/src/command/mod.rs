@@ -1,13 +1,13 @@
-//! What can be typed: one file a subcommand.
+//! The command line: one file a subcommand.
 
 mod bench;
 mod check;
 mod data_directory;
 mod demo;
 mod failed;
-mod gateway;
-mod given;
 mod infra;
+mod infrastructure_urls;
+mod running_stack;
 mod up;
 
 use clap::{Parser, Subcommand};
@@ -24,7 +24,7 @@ pub struct Cli {
 enum Command {
     /// Start everything on this machine and keep it running until Ctrl-C
     Up(up::Up),
-    /// Place orders of every kind against a running stack and follow each to its end
+    /// Place orders of every kind against a running stack and follow each until it settles
     Demo(demo::Demo),
     /// Measure a running stack: time to settle, throughput, and what batching brings
     Bench(bench::Bench),
@@ -37,7 +37,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what was asked for. An error is what the person who typed it is told.
+    /// Runs the subcommand. An error is printed for the operator.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Up(up) => up.run().await,

@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use local_stack::services::Ports;
+use local_stack::stack::Addresses;
+use local_stack::stack::plan::Plan;
+use local_stack::{Installation, Stack, jaeger};
 
 use super::data_directory::DataDirectory;
-use super::given::GivenInfrastructure;
-use crate::infrastructure::installation::Installation;
-use crate::infrastructure::jaeger;
+use super::infrastructure_urls::InfrastructureOptions;
 use crate::interrupts::Interrupts;
 use crate::progress::Progress;
-use crate::stack::plan::Plan;
-use crate::stack::service::Ports;
-use crate::stack::{Addresses, Stack};
 
 /// Starts PostgreSQL, RabbitMQ and, if there is one, Jaeger, all private to this directory, then the services order,
 /// payment and gateway. Everything stops on Ctrl-C (at once on a second one), and when any part ends by itself.
@@ -44,8 +43,8 @@ pub(super) struct Up {
     #[arg(long, value_name = "FOLDER")]
     bin_dir: Option<PathBuf>,
     // Last: the heading it brings holds for everything after it.
-    #[command(flatten, next_help_heading = "Infrastructure that is there already, instead of a private one")]
-    given: GivenInfrastructure,
+    #[command(flatten, next_help_heading = "Existing infrastructure, used instead of a private one")]
+    existing: InfrastructureOptions,
 }
 
 impl Up {
@@ -61,9 +60,9 @@ impl Up {
             failure = run_until_a_part_ends(&mut stack, &progress) => Err(failure),
         };
         match &ran {
-            Ok(()) => progress.say("stopping; once more to hurry"),
-            // Said before the rest is stopped: whoever waits should know why.
-            Err(failure) => progress.say(&format!("paysaga: {failure:#}\nstopping the rest")),
+            Ok(()) => progress.message("stopping; press Ctrl-C again to stop at once"),
+            // Before the rest is stopped, which takes seconds: the operator should know why.
+            Err(failure) => progress.message(&format!("paysaga: {failure:#}\nstopping the rest")),
         }
         let stopped = tokio::select! {
             stopped = stack.stop(&progress) => stopped,
@@ -75,14 +74,14 @@ impl Up {
 
     fn plan(self, installation: &Installation) -> anyhow::Result<Plan> {
         let home_of_programs = || {
-            let own = env::current_exe().context("cannot learn where this program is")?;
+            let own = env::current_exe().context("cannot find the folder of this program")?;
             Ok::<_, anyhow::Error>(own.parent().map(Path::to_owned).unwrap_or_default())
         };
         let cache = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/paysaga"));
         Ok(Plan {
             programs: self.bin_dir.map_or_else(home_of_programs, Ok)?,
             ports: Ports { gateway: self.gateway_port, order: self.order_port, payment: self.payment_port },
-            given: self.given.read()?,
+            existing: self.existing.read()?,
             jaeger: self
                 .jaeger
                 .filter(|program| !program.as_os_str().is_empty())
@@ -91,7 +90,7 @@ impl Up {
     }
 }
 
-/// Comes back only with what went wrong.
+/// Returns only when something has failed.
 async fn run_until_a_part_ends(stack: &mut Stack, progress: &Progress) -> anyhow::Error {
     let begun = Instant::now();
     if let Err(error) = stack.start(progress).await {

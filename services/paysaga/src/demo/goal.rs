@@ -1,4 +1,4 @@
-//! What an order is watched for.
+//! The state that an order is followed to.
 
 use std::fmt;
 
@@ -6,31 +6,31 @@ use contracts::order::Order;
 use contracts::payment::Payment;
 use contracts::{CancelReason, OrderStatus, PaymentStatus};
 
-/// What can be seen of a saga from outside.
+/// What the gateway shows of a saga.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     pub(super) order: Option<Order>,
     pub(super) payment: Option<Payment>,
 }
 
-/// How a saga ends, on both sides.
+/// The final state of order and payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(super) struct EndState {
     pub(super) order: OrderStatus,
     pub(super) reason: Option<CancelReason>,
     pub(super) payment: PaymentStatus,
 }
 
-/// What is waited for.
+/// The state that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
     /// The provider was asked and has not answered yet.
     ChargeUnderWay,
-    /// Both sides are where they are to stay.
-    End(Ending),
+    /// The order has settled like this.
+    End(EndState),
 }
 
-/// How what is seen compares with the goal.
+/// How what was observed compares with the goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     NotYet,
@@ -40,7 +40,7 @@ pub(super) enum Judgement {
 }
 
 impl Goal {
-    pub(super) fn judge(self, seen: &Seen) -> Judgement {
+    pub(super) fn judge(self, seen: &Observed) -> Judgement {
         match self {
             Self::ChargeUnderWay => match &seen.payment {
                 Some(payment) if payment.status != PaymentStatus::Processing => Judgement::Missed,
@@ -52,19 +52,19 @@ impl Goal {
     }
 }
 
-impl Ending {
+impl EndState {
     pub(super) const PAID: Self =
         Self { order: OrderStatus::Paid, reason: None, payment: PaymentStatus::Approved };
 
-    fn judge(self, seen: &Seen) -> Judgement {
+    fn judge(self, seen: &Observed) -> Judgement {
         let order = seen.order.as_ref().map(|order| (order.status, order.cancel_reason));
         let payment = seen.payment.as_ref().map(|payment| payment.status);
-        let order_is_there = order == Some((self.order, self.reason));
-        let order_is_lost = !order_is_there && order.is_some_and(|(status, _)| !self.can_follow(status));
-        let payment_is_lost = payment.is_some_and(|status| !self.can_pay_after(status));
-        if order_is_there && payment == Some(self.payment) {
+        let order_is_final = order == Some((self.order, self.reason));
+        let order_missed_it = !order_is_final && order.is_some_and(|(status, _)| !self.can_follow(status));
+        let payment_missed_it = payment.is_some_and(|status| !self.can_pay_after(status));
+        if order_is_final && payment == Some(self.payment) {
             Judgement::Reached
-        } else if order_is_lost || payment_is_lost {
+        } else if order_missed_it || payment_missed_it {
             Judgement::Missed
         } else {
             Judgement::NotYet
@@ -95,10 +95,10 @@ impl fmt::Display for Goal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ChargeUnderWay => formatter.write_str("PROCESSING, with the charge under way"),
-            Self::End(Ending { order, reason: Some(reason), payment }) => {
+            Self::End(EndState { order, reason: Some(reason), payment }) => {
                 write!(formatter, "{order} ({reason}), {payment}")
             }
-            Self::End(Ending { order, reason: None, payment }) => write!(formatter, "{order}, {payment}"),
+            Self::End(EndState { order, reason: None, payment }) => write!(formatter, "{order}, {payment}"),
         }
     }
 }
@@ -114,9 +114,9 @@ mod tests {
     fn seen(
         order: Option<(OrderStatus, Option<CancelReason>)>,
         payment: Option<(PaymentStatus, u32)>,
-    ) -> Seen {
+    ) -> Observed {
         let (order_id, total, now) = (Uuid::nil().into(), "9.99".parse().unwrap(), Timestamp::now());
-        Seen {
+        Observed {
             order: order.map(|(status, cancel_reason)| Order {
                 id: order_id,
                 user_id: Uuid::nil().into(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_reached_when_both_sides_are_there() {
+    fn the_end_is_reached_when_order_and_payment_are_in_their_final_states() {
         use OrderStatus::{Cancelled, Paid, PendingPayment};
         use PaymentStatus::{Approved, Declined, Processing, Refunded};
         let user = Some(CancelReason::UserRequested);
@@ -173,7 +173,7 @@ mod tests {
             ),
         ] {
             let seen = seen(order, payment.map(|status| (status, 1)));
-            assert_eq!(Goal::End(kind.ending()).judge(&seen), expected, "{kind:?} {order:?} {payment:?}");
+            assert_eq!(Goal::End(kind.end_state()).judge(&seen), expected, "{kind:?} {order:?} {payment:?}");
         }
     }
 

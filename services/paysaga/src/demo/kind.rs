@@ -4,7 +4,7 @@ use contracts::money::InvalidMoney;
 use contracts::{CancelReason, Money, OrderStatus, PaymentStatus};
 use serde::Serialize;
 
-use super::goal::Ending;
+use super::goal::EndState;
 use crate::forced_outcome::ForcedOutcome;
 
 /// What is done with an order, and so how it ends.
@@ -42,7 +42,7 @@ impl Kind {
         Self::Duplicate,
     ];
 
-    /// For people.
+    /// The name that is shown.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// What an order of this kind costs; all differ, so that they are easily told apart.
+    /// The total of an order of this kind; all differ, so that they are easily distinguished.
     pub(super) fn total(self) -> Result<Money, InvalidMoney> {
         match self {
             Self::Approved => ForcedOutcome::Approved.total(10),
@@ -72,25 +72,31 @@ impl Kind {
         }
     }
 
-    /// How it ends.
-    pub(super) const fn ending(self) -> Ending {
-        const fn ending(order: OrderStatus, reason: Option<CancelReason>, payment: PaymentStatus) -> Ending {
-            Ending { order, reason, payment }
+    /// The states in which it settles.
+    pub(super) const fn end_state(self) -> EndState {
+        const fn end_state(
+            order: OrderStatus,
+            reason: Option<CancelReason>,
+            payment: PaymentStatus,
+        ) -> EndState {
+            EndState { order, reason, payment }
         }
         match self {
-            Self::Approved | Self::AnswerLost | Self::Slow | Self::Duplicate => Ending::PAID,
-            Self::Declined => {
-                ending(OrderStatus::Cancelled, Some(CancelReason::PaymentDeclined), PaymentStatus::Declined)
-            }
-            Self::Failed => ending(OrderStatus::Failed, None, PaymentStatus::Failed),
+            Self::Approved | Self::AnswerLost | Self::Slow | Self::Duplicate => EndState::PAID,
+            Self::Declined => end_state(
+                OrderStatus::Cancelled,
+                Some(CancelReason::PaymentDeclined),
+                PaymentStatus::Declined,
+            ),
+            Self::Failed => end_state(OrderStatus::Failed, None, PaymentStatus::Failed),
             Self::CancelledUnderWay | Self::CancelledAfterPaid => {
-                ending(OrderStatus::Cancelled, Some(CancelReason::UserRequested), PaymentStatus::Refunded)
+                end_state(OrderStatus::Cancelled, Some(CancelReason::UserRequested), PaymentStatus::Refunded)
             }
         }
     }
 
-    /// Why it takes its time, if it does.
-    pub(super) const fn patience(self) -> Option<&'static str> {
+    /// Why it takes seconds, if it does.
+    pub(super) const fn slow_because(self) -> Option<&'static str> {
         match self {
             Self::AnswerLost => Some(
                 "the provider's answer never comes; after PROVIDER_TIMEOUT (8 s unless set) it is looked up",
@@ -100,6 +106,21 @@ impl Kind {
             Self::Approved | Self::Declined | Self::Failed | Self::CancelledAfterPaid | Self::Duplicate => {
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::status::final_states_agree;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_ends_in_states_that_agree() {
+        for kind in Kind::ALL {
+            let EndState { order, payment, .. } = kind.end_state();
+            assert!(final_states_agree(order, Some(payment)), "{kind:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Orders of every kind against a running stack, each followed to its end.
+//! Orders of every kind against a running stack, each followed until it settles.
 //!
 //! The demo knows how each kind ends ([`Kind`]), so it is also a quick check of a stack.
 
-mod course;
+mod follower;
 mod goal;
 mod kind;
 mod table;
@@ -14,72 +14,72 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
-pub use course::Course;
+pub use follower::FollowedOrder;
 pub use kind::Kind;
 pub use table::render;
 
 use crate::gateway::{Gateway, GatewayError};
 use crate::progress::{Bar, Progress};
-use course::Follower;
+use follower::Follower;
 
-/// The demo can't be given.
+/// The demo can't be run.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The gateway is not there, or does not let us in.
+    /// The gateway is unavailable, or refuses the request.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// A total is none.
+    /// A total is invalid.
     #[error("not a total: {0}")]
     Total(#[from] InvalidMoney),
 }
 
-/// Places one order of each kind, all at once, and follows them. `patience` is how long an order may take to its end.
+/// Places one order of each kind, all at once, and follows them. `timeout` is how long an order may take to settle.
 pub async fn run(
     gateway: &Gateway,
-    patience: Duration,
+    timeout: Duration,
     progress: &Progress,
-) -> Result<Vec<Course>, DemoError> {
-    // Asked first, so that what is wrong with the gateway is said once, and not for every order.
+) -> Result<Vec<FollowedOrder>, DemoError> {
+    // Asked first, so that a problem with the gateway is reported once, and not for every order.
     gateway.payment_stats().await?;
-    let follower = Follower { gateway, customer: Uuid::new_v4().into(), patience };
+    let follower = Follower { gateway, customer: Uuid::new_v4().into(), timeout };
     let mut under_way = FuturesUnordered::new();
     for kind in Kind::ALL {
         under_way.push(follower.follow(kind, kind.total()?));
     }
     for kind in Kind::ALL {
-        if let Some(reason) = kind.patience() {
-            progress.say(&format!("{:<20} takes its time: {reason}", kind.name()));
+        if let Some(reason) = kind.slow_because() {
+            progress.message(&format!("{:<20} takes its time: {reason}", kind.name()));
         }
     }
     let bar = progress.bar("orders", Kind::ALL.len() as u64);
-    let mut courses = Vec::new();
-    note_waiting(&bar, &courses);
-    while let Some(course) = under_way.next().await {
-        progress.say(&line(&course));
-        courses.push(course);
+    let mut orders = Vec::new();
+    show_waiting(&bar, &orders);
+    while let Some(order) = under_way.next().await {
+        progress.message(&line(&order));
+        orders.push(order);
         bar.advance();
-        note_waiting(&bar, &courses);
+        show_waiting(&bar, &orders);
     }
-    courses.sort_by_key(|course| Kind::ALL.iter().position(|kind| *kind == course.kind));
-    Ok(courses)
+    orders.sort_by_key(|order| Kind::ALL.iter().position(|kind| *kind == order.kind));
+    Ok(orders)
 }
 
-fn note_waiting(bar: &Bar, done: &[Course]) {
+fn show_waiting(bar: &Bar, done: &[FollowedOrder]) {
     let waiting: Vec<&str> = Kind::ALL
         .into_iter()
-        .filter(|kind| done.iter().all(|course| course.kind != *kind))
+        .filter(|kind| done.iter().all(|order| order.kind != *kind))
         .map(Kind::name)
         .collect();
-    bar.note(&waiting.join(", "));
+    bar.waits_for(&waiting.join(", "));
 }
 
-fn line(course: &Course) -> String {
-    let name = course.kind.name();
-    match (&course.problem, course.settled) {
-        (Some(problem), _) => format!("✗ {name:<20} {}; {problem}", table::states(course)),
+fn line(order: &FollowedOrder) -> String {
+    let name = order.kind.name();
+    match (&order.problem, order.settled) {
+        (Some(problem), _) => format!("✗ {name:<20} {}; {problem}", table::states(order)),
         (None, Some(settled)) => {
-            format!("✓ {name:<20} {} ({:.2} s)", table::states(course), settled.as_secs_f32())
+            format!("✓ {name:<20} {} ({:.2} s)", table::states(order), settled.as_secs_f32())
         }
-        (None, None) => format!("✓ {name:<20} {}", table::states(course)),
+        (None, None) => format!("✓ {name:<20} {}", table::states(order)),
     }
 }

@@ -1,34 +1,34 @@
-//! The demo's result for people.
+//! The demo's result as a table.
 
-use super::course::Course;
+use super::follower::FollowedOrder;
 use crate::table;
 
 /// One line an order.
 #[must_use]
-pub fn render(courses: &[Course]) -> String {
+pub fn render(orders: &[FollowedOrder]) -> String {
     let header = ["kind", "order", "order status", "payment", "settled after", "trace"];
     let mut table = table::with_header(header);
-    for course in courses {
-        let [order, payment] = statuses(course);
+    for order in orders {
+        let [order_status, payment_status] = statuses(order);
         table.add_row([
-            course.kind.name().to_owned(),
-            or_dash(course.order_id),
-            order,
-            payment,
-            course.settled.map_or_else(|| "✗".to_owned(), |time| format!("{:.2} s", time.as_secs_f32())),
-            or_dash(course.trace.as_ref()),
+            order.kind.name().to_owned(),
+            or_dash(order.order_id),
+            order_status,
+            payment_status,
+            order.settled.map_or_else(|| "✗".to_owned(), |time| format!("{:.2} s", time.as_secs_f32())),
+            or_dash(order.trace.as_ref()),
         ]);
     }
     table.trim_fmt()
 }
 
-/// Where order and payment were seen last.
-pub(super) fn states(course: &Course) -> String {
-    statuses(course).join(", ")
+/// The last known statuses of order and payment.
+pub(super) fn states(order: &FollowedOrder) -> String {
+    statuses(order).join(", ")
 }
 
-fn statuses(course: &Course) -> [String; 2] {
-    [or_dash(course.order_status), or_dash(course.payment_status)]
+fn statuses(order: &FollowedOrder) -> [String; 2] {
+    [or_dash(order.order_status), or_dash(order.payment_status)]
 }
 
 fn or_dash(value: Option<impl ToString>) -> String {

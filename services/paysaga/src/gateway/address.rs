@@ -1,4 +1,4 @@
-//! Where the gateway is.
+//! The gateway's address.
 
 use std::fmt;
 use std::str::FromStr;
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn what_is_not_an_address_is_refused() {
         for text in [
             "",
             "127.0.0.1:3000",

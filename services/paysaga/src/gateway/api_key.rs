@@ -1,4 +1,4 @@
-//! The key that lets us in.
+//! The API key.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the gateway, as the person at the terminal reads it.
+//! Errors of requests to the gateway, as an operator reads them.
 
 use std::error::Error;
 use std::fmt;
@@ -9,16 +9,16 @@ use reqwest::StatusCode;
 
 use super::GatewayUrl;
 
-/// The gateway did not do what it was asked for.
+/// A request to the gateway failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// Nobody listens there.
+    /// Nothing listens at the address.
     #[error("nothing answers at {0}; is `paysaga up` running?")]
-    NobodyThere(GatewayUrl),
-    /// No answer came in time. What was asked for may have been done or not.
+    ConnectionRefused(GatewayUrl),
+    /// No answer in time. The request may have been carried out or not.
     #[error("{0} did not answer in time")]
-    TooLate(GatewayUrl),
-    /// The network, or TLS. What was asked for may have been done or not.
+    TimedOut(GatewayUrl),
+    /// The network or TLS failed. The request may have been carried out or not.
     #[error("cannot talk to {url}: {reason}")]
     Connection {
         /// Which gateway.
@@ -26,22 +26,22 @@ pub enum GatewayError {
         /// What happened.
         reason: String,
     },
-    /// It said no, and why.
+    /// The gateway refused the request.
     #[error("{url} refused: {refusal}")]
     Refused {
         /// Which gateway.
         url: GatewayUrl,
-        /// Its words.
+        /// Why.
         refusal: Refusal,
     },
-    /// Something that no gateway of ours says.
+    /// An answer that the gateway never gives.
     #[error("{url} answered {status}, but not as the gateway does: {reason}")]
-    Strange {
-        /// Who answered.
+    UnexpectedAnswer {
+        /// Which gateway.
         url: GatewayUrl,
         /// The answer's status.
         status: StatusCode,
-        /// What is wrong with the rest of it.
+        /// What is wrong with it.
         reason: String,
     },
 }
@@ -56,23 +56,23 @@ impl GatewayError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { refusal, .. } => Some(refusal.0.status),
-            Self::Strange { status, .. } => Some(status.as_u16()),
-            Self::NobodyThere(_) | Self::TooLate(_) | Self::Connection { .. } => None,
+            Self::UnexpectedAnswer { status, .. } => Some(status.as_u16()),
+            Self::ConnectionRefused(_) | Self::TimedOut(_) | Self::Connection { .. } => None,
         }
     }
 
     pub(super) fn no_answer(url: &GatewayUrl, error: reqwest::Error) -> Self {
         let url = url.clone();
         if error.is_timeout() {
-            return Self::TooLate(url);
+            return Self::TimedOut(url);
         }
-        // reqwest says "error sending request"; what happened is at the end of the chain.
+        // reqwest's own text is "error sending request"; the cause is at the end of the chain.
         let error = error.without_url();
         let chain =
             || std::iter::successors(Some(&error as &(dyn Error + 'static)), |error| (*error).source());
         let mut io_errors = chain().filter_map(|error| error.downcast_ref::<io::Error>());
         if io_errors.any(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            return Self::NobodyThere(url);
+            return Self::ConnectionRefused(url);
         }
         Self::Connection { url, reason: chain().last().map_or_else(String::new, ToString::to_string) }
     }
@@ -82,14 +82,14 @@ impl GatewayError {
         serde_json::from_str(body).map_or_else(
             |_| {
                 let begins: String = body.chars().take(200).collect();
-                Self::strange(url, status, &format!("no problem+json but {begins:?}"))
+                Self::unexpected(url, status, &format!("no problem+json but {begins:?}"))
             },
             |problem| Self::Refused { url: url.clone(), refusal: Refusal(problem) },
         )
     }
 
-    pub(super) fn strange(url: &GatewayUrl, status: StatusCode, reason: &str) -> Self {
-        Self::Strange { url: url.clone(), status, reason: reason.to_owned() }
+    pub(super) fn unexpected(url: &GatewayUrl, status: StatusCode, reason: &str) -> Self {
+        Self::UnexpectedAnswer { url: url.clone(), status, reason: reason.to_owned() }
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_told_with_status_detail_and_every_member() {
+    fn a_problem_is_shown_with_status_detail_and_every_member() {
         let problem = Problem {
             correlation_id: Some("c-1".to_owned()),
             ..Problem::invalid(vec![
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_key_is_told_how_to_give_one() {
+    fn a_missing_api_key_is_answered_with_how_to_give_one() {
         let problem = Problem::new(401, "An API key is needed: Authorization: Bearer <key>.");
         let error = refused(StatusCode::UNAUTHORIZED, &serde_json::to_string(&problem).unwrap());
         assert!(error.to_string().ends_with("--api-key-file."), "{error}");
     }
 
     #[test]
-    fn an_answer_of_somebody_else_is_shown_as_it_is_but_not_at_length() {
+    fn an_answer_of_another_server_is_shown_but_not_at_length() {
         let error = refused(StatusCode::BAD_GATEWAY, &format!("<html>{}", "x".repeat(10_000)));
         let text = error.to_string();
         assert!(

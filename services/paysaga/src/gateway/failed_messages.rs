@@ -1,85 +1,61 @@
-//! What operators ask the gateway about failed messages.
+//! Requests about failed messages, for operators.
 
 use contracts::failed_message::{
     DiscardRequest, FailedMessage, FailedMessageDetails, FailedMessageFilter, ReplayAccepted, ReplayRequest,
 };
 use contracts::page::Page;
+use contracts::topology::Service;
 use reqwest::Method;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{Gateway, GatewayError};
-
-/// Whose failed messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum FailedMessagesOf {
-    /// The order service's.
-    Order,
-    /// The payment service's.
-    Payment,
-}
-
-impl FailedMessagesOf {
-    /// Every service that consumes messages.
-    pub const ALL: [Self; 2] = [Self::Order, Self::Payment];
-
-    /// The service's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Order => "order",
-            Self::Payment => "payment",
-        }
-    }
-
-    fn path(self) -> String {
-        format!("/api/admin/{}/failed-messages", self.name())
-    }
-}
+use super::{Gateway, GatewayError, Paging};
 
 impl Gateway {
     /// `GET /api/admin/{service}/failed-messages`, the one that failed last first.
     pub async fn failed_messages(
         &self,
-        of: FailedMessagesOf,
+        service: Service,
         filter: &FailedMessageFilter,
-        page: u64,
-        limit: u64,
+        paging: Paging,
     ) -> Result<Page<FailedMessage>, GatewayError> {
-        let path = format!("{}?page={page}&limit={limit}{}", of.path(), query(filter));
-        self.get(&path).await
+        self.get(&format!("{}?{paging}{}", path(service), query(filter))).await
     }
 
     /// `GET /api/admin/{service}/failed-messages/{id}`; `None` if the service has none with that id.
     pub async fn failed_message(
         &self,
-        of: FailedMessagesOf,
+        service: Service,
         id: Uuid,
     ) -> Result<Option<FailedMessageDetails>, GatewayError> {
-        self.find(&format!("{}/{id}", of.path())).await
+        self.find(&format!("{}/{id}", path(service))).await
     }
 
     /// `POST /api/admin/{service}/failed-messages/{id}/replay`
-    pub async fn replay(&self, of: FailedMessagesOf, id: Uuid) -> Result<ReplayAccepted, GatewayError> {
-        let request = self.request(Method::POST, &format!("{}/{id}/replay", of.path()));
+    pub async fn replay(&self, service: Service, id: Uuid) -> Result<ReplayAccepted, GatewayError> {
+        let request = self.request(Method::POST, &format!("{}/{id}/replay", path(service)));
         self.body(self.send(request).await?).await
     }
 
     /// `POST /api/admin/{service}/failed-messages/replay`
     pub async fn replay_all(
         &self,
-        of: FailedMessagesOf,
+        service: Service,
         what: &ReplayRequest,
     ) -> Result<ReplayAccepted, GatewayError> {
-        let request = self.request(Method::POST, &format!("{}/replay", of.path())).json(what);
+        let request = self.request(Method::POST, &format!("{}/replay", path(service))).json(what);
         self.body(self.send(request).await?).await
     }
 
     /// `DELETE /api/admin/{service}/failed-messages/{id}`
-    pub async fn discard(&self, of: FailedMessagesOf, id: Uuid, reason: String) -> Result<(), GatewayError> {
-        let request = self.request(Method::DELETE, &format!("{}/{id}", of.path()));
+    pub async fn discard(&self, service: Service, id: Uuid, reason: String) -> Result<(), GatewayError> {
+        let request = self.request(Method::DELETE, &format!("{}/{id}", path(service)));
         self.send(request.json(&DiscardRequest { reason })).await.map(drop)
     }
+}
+
+fn path(service: Service) -> String {
+    format!("/api/admin/{service}/failed-messages")
 }
 
 /// The filter as the rest of a query string.
@@ -110,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_said_in_the_query() {
+    fn a_filter_becomes_a_query_string() {
         assert_eq!(query(&FailedMessageFilter::default()), "");
         let filter = FailedMessageFilter {
             queue: Some("order.create.queue".to_owned()),

@@ -1,4 +1,4 @@
-//! The gateway, as the operator's commands call it: the contract's requests with the contract's types.
+//! A client of the gateway: the contract's requests with the contract's types.
 
 mod address;
 mod api_key;
@@ -6,28 +6,28 @@ mod error;
 mod failed_messages;
 mod trace;
 
+use std::fmt;
 use std::time::Duration;
 
 use contracts::OrderId;
 use contracts::order::{CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order};
-use contracts::page::Page;
+use contracts::page::{Page, PageRequest};
 use contracts::payment::{Payment, PaymentStats};
+use local_stack::http::{ClientError, plain_builder};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, header};
+use rustls::crypto::ring;
 use serde::de::DeserializeOwned;
-
-use crate::infrastructure::http::{self, ClientError};
 
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
 pub use error::{GatewayError, Refusal};
-pub use failed_messages::FailedMessagesOf;
 pub use trace::Trace;
 
-/// How long the gateway may take to answer, beyond what it was asked to wait.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the gateway may take to answer, beyond the wait that was asked for.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where in which trace a request belongs (W3C Trace Context).
+/// The header with the trace and the parent span of a request (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 
 /// A client of one gateway. Nothing is sent twice: a command that got no answer may have been accepted.
@@ -38,7 +38,31 @@ pub struct Gateway {
     client: Client,
 }
 
-/// How an order is placed, beyond what it says.
+/// Which page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging {
+    /// The page's number, from 1.
+    pub page: u64,
+    /// Most items on it, from 1 to 100.
+    pub limit: u64,
+}
+
+impl Paging {
+    /// A page that holds as many items as a page may.
+    #[must_use]
+    pub fn largest(page: u64) -> Self {
+        Self { page, limit: PageRequest::MAX_LIMIT.into() }
+    }
+}
+
+impl fmt::Display for Paging {
+    /// As a part of a query string.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "page={}&limit={}", self.page, self.limit)
+    }
+}
+
+/// How an order is placed, beyond its content.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Placing<'a> {
     /// The same key and the same order give one order, however often they are sent.
@@ -47,7 +71,7 @@ pub struct Placing<'a> {
     pub wait: Option<Duration>,
 }
 
-/// An order that the gateway took.
+/// An order that the gateway accepted.
 #[derive(Clone, Debug)]
 pub struct Placed {
     /// The order's id.
@@ -61,8 +85,7 @@ pub struct Placed {
 impl Gateway {
     /// A client for the gateway at `url`; nothing is sent yet.
     pub fn new(url: GatewayUrl, api_key: Option<ApiKey>) -> Result<Self, ClientError> {
-        let builder = if url.is_encrypted() { http::verifying_builder() } else { http::plain_builder()? };
-        let client = builder
+        let client = client_builder(&url)?
             .connect_timeout(Duration::from_secs(5))
             // The gateway closes connections that were idle for 15 s; a request must not meet that.
             .pool_idle_timeout(Duration::from_secs(10))
@@ -80,7 +103,7 @@ impl Gateway {
         if let Some(wait) = how.wait {
             request = request
                 .header("prefer", format!("wait={}", wait.as_secs()))
-                .timeout(wait.saturating_add(PATIENCE));
+                .timeout(wait.saturating_add(TIMEOUT));
         }
         let response = self.send(request).await?;
         let trace = response.headers().get(TRACEPARENT).and_then(Trace::of_traceparent);
@@ -109,13 +132,13 @@ impl Gateway {
     }
 
     /// `GET /api/orders`, newest first.
-    pub async fn orders(&self, page: u64, limit: u64) -> Result<Page<Order>, GatewayError> {
-        self.get(&format!("/api/orders?page={page}&limit={limit}")).await
+    pub async fn orders(&self, paging: Paging) -> Result<Page<Order>, GatewayError> {
+        self.get(&format!("/api/orders?{paging}")).await
     }
 
     /// `GET /api/payments`, newest first.
-    pub async fn payments(&self, page: u64, limit: u64) -> Result<Page<Payment>, GatewayError> {
-        self.get(&format!("/api/payments?page={page}&limit={limit}")).await
+    pub async fn payments(&self, paging: Paging) -> Result<Page<Payment>, GatewayError> {
+        self.get(&format!("/api/payments?{paging}")).await
     }
 
     /// `GET /api/payments/order/{orderId}`; `None` if there is none yet.
@@ -141,7 +164,7 @@ impl Gateway {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, self.url.of(path)).timeout(PATIENCE);
+        let request = self.client.request(method, self.url.of(path)).timeout(TIMEOUT);
         match &self.api_key {
             Some(key) => request.header(header::AUTHORIZATION, key.bearer()),
             None => request,
@@ -163,6 +186,16 @@ impl Gateway {
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| GatewayError::no_answer(&self.url, error))?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| GatewayError::strange(&self.url, status, &error.to_string()))
+            .map_err(|error| GatewayError::unexpected(&self.url, status, &error.to_string()))
     }
+}
+
+/// Certificates are read for HTTPS only: a machine that has none can still reach a gateway by plain HTTP.
+fn client_builder(url: &GatewayUrl) -> Result<ClientBuilder, ClientError> {
+    if !url.is_encrypted() {
+        return plain_builder();
+    }
+    // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
+    ring::default_provider().install_default().ok();
+    Ok(Client::builder().no_proxy())
 }

@@ -1,4 +1,4 @@
-//! The trace that a request became part of.
+//! The trace that a request belongs to.
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Progress;
 
-/// A bar on a terminal, nothing elsewhere: results are said line by line there. It goes when it is dropped.
+/// A bar on a terminal, nothing elsewhere: results are printed line by line there. It disappears when it is dropped.
 #[derive(Debug)]
 pub struct Bar(Option<ProgressBar>);
 
@@ -42,8 +42,8 @@ impl Bar {
         }
     }
 
-    /// Says what is being waited for.
-    pub fn note(&self, what: &str) {
+    /// Shows what is waited for.
+    pub fn waits_for(&self, what: &str) {
         if let Some(bar) = &self.0 {
             bar.set_message(what.to_owned());
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 pub use bar::Bar;
+use local_stack::progress;
 
 /// Where steps are shown.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Progress {
     terminal: Option<MultiProgress>,
 }
 
-/// One step under way. Dropped without [`Step::done`] it just vanishes: the error that follows says why.
+/// One step under way. Dropped without [`Step::done`] it disappears: the error that follows has the reason.
 #[derive(Debug)]
 pub struct Step {
     what: String,
@@ -46,10 +47,10 @@ impl Progress {
         Step { what: what.to_owned(), since: Instant::now(), spinner }
     }
 
-    /// Shows a line of its own.
-    pub fn say(&self, line: &str) {
+    /// Shows a line that belongs to no step.
+    pub fn message(&self, line: &str) {
         match &self.terminal {
-            // A terminal that is gone is no reason to fail: whoever watched has left.
+            // A terminal that was closed is no reason to fail.
             Some(terminal) => drop(terminal.println(line)),
             None => write(line),
         }
@@ -63,8 +64,8 @@ impl Default for Progress {
 }
 
 impl Step {
-    /// Says what is being waited for. On a terminal only: it changes many times a second.
-    pub fn note(&self, what: &str) {
+    /// Shows what the step waits for. On a terminal only: it changes many times a second.
+    pub fn waits_for(&self, what: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(what.to_owned());
         }
@@ -94,6 +95,32 @@ impl Step {
     }
 }
 
+impl progress::Progress for Progress {
+    type Step = Step;
+
+    fn step(&self, what: &str) -> Step {
+        Self::step(self, what)
+    }
+
+    fn message(&self, line: &str) {
+        Self::message(self, line);
+    }
+}
+
+impl progress::Step for Step {
+    fn waits_for(&self, what: &str) {
+        Self::waits_for(self, what);
+    }
+
+    fn done(self, result: &str) {
+        Self::done(self, result);
+    }
+
+    fn warn(self, result: &str) {
+        Self::warn(self, result);
+    }
+}
+
 impl Drop for Step {
     fn drop(&mut self) {
         if let Some(spinner) = &self.spinner {
@@ -103,6 +130,6 @@ impl Drop for Step {
 }
 
 fn write(line: &str) {
-    // As above: nobody may be reading any more.
+    // As above: the other end may have been closed.
     let _ = writeln!(stderr(), "{line}");
 }

@@ -1,11 +1,11 @@
 //! What a long outage of the broker leaves: a very long outbox. It empties by itself, in bounded memory, and new orders
 //! don't wait for its end.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use contracts::OrderStatus;
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
+use procfs::process::Process;
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
@@ -16,6 +16,7 @@ use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
+use crate::service::ServiceProcess;
 
 const ROWS: u32 = 1_000_000;
 
@@ -26,10 +27,10 @@ const MOST_MEMORY: u64 = 300 << 20;
 const MOST_TIME: Duration = Duration::from_secs(10);
 
 /// How long emptying may take before it counts as stuck: two seconds a thousand rows.
-const PATIENCE_PER_ROW: Duration = Duration::from_millis(2);
+const TIMEOUT_PER_ROW: Duration = Duration::from_millis(2);
 
-/// Rows as the order service writes them, an hour old: each says again that one of the orders was created, if that was
-/// said before (of an order whose cancellation came first it never is). Their ids rise with their age, as UUIDs of
+/// Rows as the order service writes them, an hour old: each is another `OrderCreated` of one of the orders that had one
+/// (an order that was cancelled before it was placed has none). Their ids rise with their age, as UUIDs of
 /// version 7 do.
 const FILL: &str = r#"
     INSERT INTO outbox (event_id, event_type, order_id, trace_context, body, created_at)
@@ -50,18 +51,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
-    // A line in the log for each of a million messages is not what this is about.
+    // Without a line in the log for each of a million messages.
     let quiet = vec![("RUST_LOG", "warn".to_owned())];
     rig.start(&Plan { environment: quiet, ..Plan::default() }).await;
     let before = rig.load();
-    before.more(200).await;
-    let mut book = before.stop().await;
+    before.wait_for_orders(200).await;
+    let mut records = before.stop().await;
     rig.fault_is_over();
-    rig.rests(&book, 0).await;
+    rig.wait_until_at_rest(&records, 0).await;
 
-    let ids = rig.services.iter().map(|(_, service)| service.id()).collect::<Vec<_>>();
+    let ids = rig.services.iter().map(ServiceProcess::id).collect::<Vec<_>>();
     rig.servers.rabbitmq().stop().await.expect("it stops");
-    let mut order = rig.database(Role::Order).await.expect("the database answers");
+    let mut order = rig.database(Service::Order).await.expect("the database answers");
     let filled = sqlx::query(FILL).bind(i64::from(rows)).execute(&mut order).await.expect("it can be filled");
     assert_eq!(filled.rows_affected(), u64::from(rows));
     rig.servers.rabbitmq().start().await.expect("it starts");
@@ -71,12 +72,12 @@ async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
     let api = rig.api();
     let seen = empties(rig, &api, &mut order, rows).await;
     drop(order);
-    book.merge(load.stop().await);
-    // Those whose fate was watched are in no customer's book.
-    book.placed.extend(seen.watched.iter().copied().map(crate::faults::load::Placed::kept));
-    let same = rig.services.iter().map(|(_, service)| service.id()).collect::<Vec<_>>() == ids;
-    let mut outcome = rig.judge(book).await;
-    outcome.complaints.extend(seen.complaint);
+    records.merge(load.stop().await);
+    // Those that were placed here are not in the customers' records.
+    records.placed.extend(seen.watched.iter().copied().map(crate::faults::load::Placed::new));
+    let same = rig.services.iter().map(ServiceProcess::id).collect::<Vec<_>>() == ids;
+    let mut outcome = rig.judge(records).await;
+    outcome.violations.extend(seen.violation);
     let mebibytes = seen.memory >> 20;
     outcome
         .note(format!(
@@ -89,36 +90,36 @@ async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
         ))
         .expect(same, "a service was started again")
         .expect(seen.memory < MOST_MEMORY, format!("a service took {mebibytes} MiB"))
-        .expect(seen.slowest < MOST_TIME, "new orders are starved")
+        .expect(seen.slowest < MOST_TIME, "new orders are not processed in time")
 }
 
-struct Seen {
+struct Observed {
     time: Duration,
     memory: u64,
     slowest: Duration,
     watched: Vec<contracts::OrderId>,
-    complaint: Option<String>,
+    violation: Option<String>,
 }
 
 /// Places an order a second and waits for its payment, until the outbox is empty.
-async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u32) -> Seen {
+async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u32) -> Observed {
     let started = Instant::now();
-    let patience = Duration::from_mins(1) + PATIENCE_PER_ROW * rows;
-    let mut seen = Seen {
+    let timeout = Duration::from_mins(1) + TIMEOUT_PER_ROW * rows;
+    let mut seen = Observed {
         time: Duration::ZERO,
         memory: 0,
         slowest: Duration::ZERO,
         watched: Vec::new(),
-        complaint: None,
+        violation: None,
     };
-    api.is_open().await;
+    api.accepts_orders().await;
     loop {
         let placed = Instant::now();
         let id = api.place("10.01").await;
         seen.watched.push(id);
         while api.order(id).await.is_none_or(|order| order.status != OrderStatus::Paid) {
             seen.memory = seen.memory.max(memory(rig));
-            if placed.elapsed() > patience {
+            if placed.elapsed() > timeout {
                 break;
             }
             sleep(Duration::from_millis(50)).await;
@@ -134,20 +135,19 @@ async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u
         if left == 0 {
             return seen;
         }
-        if started.elapsed() > patience {
-            seen.complaint = Some(format!("{left} rows are left after {} s", patience.as_secs()));
+        if started.elapsed() > timeout {
+            seen.violation = Some(format!("{left} rows are left after {} s", timeout.as_secs()));
             return seen;
         }
         sleep(Duration::from_millis(500)).await;
     }
 }
 
-/// The memory of the service that has most, in bytes (<https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>).
+/// The resident memory of the service that has most, in bytes.
 fn memory(rig: &Rig<'_>) -> u64 {
     let resident = |id: u32| {
-        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+        let kibibytes = Process::new(i32::try_from(id).ok()?).ok()?.status().ok()?.vmrss?;
+        Some(kibibytes << 10)
     };
-    rig.services.iter().filter_map(|(_, service)| resident(service.id()?)).max().unwrap_or_default()
+    rig.services.iter().filter_map(|process| resident(process.id()?)).max().unwrap_or_default()
 }

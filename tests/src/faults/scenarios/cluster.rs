@@ -1,9 +1,9 @@
-//! What happens to a cluster of three brokers, of which the services know all.
+//! Faults of a cluster of three brokers, all of which the services know.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::{LocalBoxFuture, try_join_all};
-use paysaga::infrastructure::rabbitmq::{Node, RabbitMqError};
+use local_stack::rabbitmq::{Node, RabbitMqError};
 use tokio::time::sleep;
 
 use super::scenario;
@@ -16,7 +16,7 @@ use crate::faults::run::Scenario;
 const NODES: usize = 3;
 
 /// How long there is no majority.
-const AWAY: Duration = Duration::from_secs(20);
+const DOWN_FOR: Duration = Duration::from_secs(20);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     [
@@ -36,24 +36,24 @@ async fn restarted(rig: &mut Rig<'_>) -> Outcome {
     in_turn(rig, |node| Box::pin(async { node.stop().await.map(drop) })).await
 }
 
-/// Takes each node away, waits until orders are accepted without it, and brings it back. The first has every
+/// Stops each node, waits until orders are accepted without it, and starts it again. The first has every
 /// connection and leads every queue, since all were declared through it.
 async fn in_turn(
     rig: &mut Rig<'_>,
-    take_away: impl for<'n> Fn(&'n mut Node) -> LocalBoxFuture<'n, Result<(), RabbitMqError>>,
+    stop: impl for<'n> Fn(&'n mut Node) -> LocalBoxFuture<'n, Result<(), RabbitMqError>>,
 ) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
     let mut pauses = Vec::new();
     for number in 0..NODES {
-        load.more(50).await;
-        take_away(node(rig, number)).await.expect("it can be taken away");
+        load.wait_for_orders(50).await;
+        stop(node(rig, number)).await.expect("it can be stopped");
         pauses.push(format!("{:.1}", until_accepted(&load).await.as_secs_f32()));
-        load.more(50).await;
+        load.wait_for_orders(50).await;
         node(rig, number).start().await.expect("it starts");
-        node(rig, number).sees(NODES).await.expect("it finds the others");
+        node(rig, number).wait_for_cluster_of(NODES).await.expect("it finds the others");
     }
-    let outcome = rig.recovers(load).await;
+    let outcome = rig.judge_recovery(load).await;
     outcome.note(format!("without the node the next order was accepted after {} s", pauses.join(", ")))
 }
 
@@ -61,17 +61,17 @@ async fn in_turn(
 async fn no_majority(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     for number in 0..2 {
         node(rig, number).kill().await.expect("it can be killed");
     }
     let accepted = load.accepted();
-    sleep(AWAY).await;
+    sleep(DOWN_FOR).await;
     let during = load.accepted() - accepted;
     let dead = rig.servers.rabbitmq().nodes_mut().take(2);
     try_join_all(dead.map(Node::start)).await.expect("they start");
-    node(rig, 0).sees(NODES).await.expect("it finds the others");
-    let outcome = rig.recovers(load).await;
+    node(rig, 0).wait_for_cluster_of(NODES).await.expect("it finds the others");
+    let outcome = rig.judge_recovery(load).await;
     outcome.note(format!("{during} orders were accepted without a majority"))
 }
 
@@ -82,6 +82,6 @@ fn node<'r>(rig: &'r mut Rig<'_>, number: usize) -> &'r mut Node {
 /// How long it takes until an order is accepted that was not under way already.
 async fn until_accepted(load: &Load) -> Duration {
     let started = Instant::now();
-    load.more(1).await;
+    load.wait_for_orders(1).await;
     started.elapsed()
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::RngExt;
 use rustix::process::Signal;
 
@@ -22,25 +22,27 @@ const MIGRATION: &str = "during-migration";
 const DRAIN: &str = "during-drain";
 
 /// Every point, with the services that pass it.
-const POINTS: [(&str, &[Role]); 10] = [
-    ("before-commit", &[Role::Order, Role::Payment]),
-    ("after-commit-before-publish", &[Role::Order, Role::Payment]),
-    ("after-publish-before-confirm", &[Role::Gateway, Role::Order, Role::Payment]),
-    ("after-confirm-before-delete", &[Role::Order, Role::Payment]),
-    ("after-delivery-before-commit", &[Role::Order, Role::Payment]),
-    ("after-commit-before-ack", &[Role::Order, Role::Payment]),
-    ("after-lease-before-provider-call", &[Role::Payment]),
-    ("after-provider-call-before-commit", &[Role::Payment]),
-    (MIGRATION, &[Role::Order, Role::Payment]),
-    (DRAIN, &[Role::Gateway, Role::Order, Role::Payment]),
+const POINTS: [(&str, &[Service]); 10] = [
+    ("before-commit", &[Service::Order, Service::Payment]),
+    ("after-commit-before-publish", &[Service::Order, Service::Payment]),
+    ("after-publish-before-confirm", &[Service::Gateway, Service::Order, Service::Payment]),
+    ("after-confirm-before-delete", &[Service::Order, Service::Payment]),
+    ("after-delivery-before-commit", &[Service::Order, Service::Payment]),
+    ("after-commit-before-ack", &[Service::Order, Service::Payment]),
+    ("after-lease-before-provider-call", &[Service::Payment]),
+    ("after-provider-call-before-commit", &[Service::Payment]),
+    (MIGRATION, &[Service::Order, Service::Payment]),
+    (DRAIN, &[Service::Gateway, Service::Order, Service::Payment]),
 ];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let pairs = POINTS.into_iter().flat_map(|(point, roles)| roles.iter().map(move |role| (point, *role)));
+    let pairs = POINTS
+        .into_iter()
+        .flat_map(|(point, services)| services.iter().map(move |service| (point, *service)));
     pairs
-        .map(|(point, role)| {
-            let mut crash = scenario(format!("crash of {role} {}", point.replace('-', " ")), move |rig| {
-                Box::pin(crash(rig, role, point))
+        .map(|(point, service)| {
+            let mut crash = scenario(format!("crash of {service} {}", point.replace('-', " ")), move |rig| {
+                Box::pin(crash(rig, service, point))
             });
             crash.failpoints = true;
             crash
@@ -48,29 +50,29 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .collect()
 }
 
-async fn crash(rig: &mut Rig<'_>, role: Role, point: &'static str) -> Outcome {
-    let plan = Plan { crash: Some((role, passing(rig, point))), ..Plan::default() };
+async fn crash(rig: &mut Rig<'_>, service: Service, point: &'static str) -> Outcome {
+    let plan = Plan { crash: Some((service, passing(rig, point))), ..Plan::default() };
     // Some points are passed before a service is ready, so nothing waits for that.
     rig.launch(&plan).await;
     let load = rig.load();
     for crash in 1..=CRASHES {
-        crashes(rig, role, point, &load).await;
+        crashes(rig, service, point, &load).await;
         let next = (crash < CRASHES).then(|| passing(rig, point));
-        let service = rig.one(role);
+        let process = rig.first_of(service);
         match next {
-            Some(point) => service.environment_mut().insert(CRASH_AT.to_owned(), point),
-            None => service.environment_mut().remove(CRASH_AT),
+            Some(point) => process.environment_mut().insert(CRASH_AT.to_owned(), point),
+            None => process.environment_mut().remove(CRASH_AT),
         };
-        service.launch_again();
+        process.launch_again();
     }
     rig.fault_is_over();
     rig.all_ready().await;
-    load.more(10).await;
-    let book = load.stop().await;
-    rig.judge(book).await
+    load.wait_for_orders(10).await;
+    let records = load.stop().await;
+    rig.judge(records).await
 }
 
-/// Which passing of the point is the last. Start and end of a process are passed once.
+/// The passing of the point at which the service crashes. Start and end of a process are passed once.
 fn passing(rig: &mut Rig<'_>, point: &str) -> String {
     match point {
         MIGRATION | DRAIN => point.to_owned(),
@@ -78,14 +80,14 @@ fn passing(rig: &mut Rig<'_>, point: &str) -> String {
     }
 }
 
-/// Waits until the service has crashed, and makes sure that it was there.
-async fn crashes(rig: &mut Rig<'_>, role: Role, point: &str, load: &Load) {
+/// Waits until the service has crashed, and checks that it was this crash.
+async fn crashes(rig: &mut Rig<'_>, service: Service, point: &str, load: &Load) {
     if point == DRAIN {
-        load.more(10).await;
-        let service = rig.one(role);
-        service.ready().await;
-        service.signal(Signal::TERM);
+        load.wait_for_orders(10).await;
+        let process = rig.first_of(service);
+        process.ready().await;
+        process.signal(Signal::TERM);
     }
-    let status = rig.one(role).ended().await;
-    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{role} crashes {point}: {status}");
+    let status = rig.first_of(service).ended().await;
+    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{service} crashes {point}: {status}");
 }

@@ -1,6 +1,6 @@
 //! `kill -9` at random moments.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::RngExt;
 use strum::VariantArray;
 
@@ -22,21 +22,21 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn random_kills(rig: &mut Rig<'_>, kills: u32) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(20).await;
+    load.wait_for_orders(20).await;
     for _ in 0..kills {
-        let role = Role::VARIANTS[rig.random.random_range(0..Role::VARIANTS.len())];
-        kill_and_restart(rig, &load, role).await;
+        let service = Service::VARIANTS[rig.random.random_range(0..Service::VARIANTS.len())];
+        kill_and_restart(rig, &load, service).await;
     }
     rig.fault_is_over();
-    let book = load.stop().await;
-    rig.judge(book).await.note(format!("{kills} kills"))
+    let records = load.stop().await;
+    rig.judge(records).await.note(format!("{kills} kills"))
 }
 
 /// The next kill comes once a few more orders were accepted: in the middle of what the last one left behind.
-async fn kill_and_restart(rig: &mut Rig<'_>, load: &Load, role: Role) {
+async fn kill_and_restart(rig: &mut Rig<'_>, load: &Load, service: Service) {
     let orders = rig.random.random_range(1..12);
-    load.more(orders).await;
-    let service = rig.one(role);
-    service.kill().await;
-    service.launch_again();
+    load.wait_for_orders(orders).await;
+    let process = rig.first_of(service);
+    process.kill().await;
+    process.launch_again();
 }

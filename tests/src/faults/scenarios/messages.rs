@@ -1,20 +1,20 @@
-//! Messages that come twice, ten times, again after all is over, or in any order.
+//! Messages that arrive twice, ten times, again after everything has settled, or in any order.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::seq::SliceRandom;
 use uuid::Uuid;
 
 use super::{also_short, scenario};
+use crate::faults::interceptor::{Interceptor, Treatment};
 use crate::faults::launch::Plan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use crate::faults::wire::{Habit, Wire};
 
-/// Where everything stands, and when it came there.
-const STANDING: [(Role, &str); 2] = [
-    (Role::Order, "SELECT id, status || ' ' || updated_at FROM orders ORDER BY id"),
-    (Role::Payment, "SELECT id, status || ' ' || updated_at FROM payments ORDER BY id"),
+/// The status of every order and payment, and when it changed last.
+const STATUSES: [(Service, &str); 2] = [
+    (Service::Order, "SELECT id, status || ' ' || updated_at FROM orders ORDER BY id"),
+    (Service::Payment, "SELECT id, status || ' ' || updated_at FROM payments ORDER BY id"),
 ];
 
 const ORDERS: u64 = 200;
@@ -30,59 +30,62 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 async fn repeated(rig: &mut Rig<'_>, times: u32) -> Outcome {
     rig.start(&Plan::default()).await;
-    let wire = Wire::start(&rig.broker_url(false), Habit::Repeat(times), rig.seed).await;
+    let interceptor = Interceptor::start(&rig.broker_url(false), Treatment::Repeat(times), rig.seed).await;
     let load = rig.load();
-    load.more(ORDERS).await;
+    load.wait_for_orders(ORDERS).await;
     rig.fault_is_over();
-    let book = load.stop().await;
-    rig.rests(&book, 0).await;
-    wire.quiet().await;
-    let said = wire.history().len();
-    rig.judge(book).await.note(format!("{said} messages of the services, {} copies", said * times as usize))
+    let records = load.stop().await;
+    rig.wait_until_at_rest(&records, 0).await;
+    interceptor.wait_until_idle().await;
+    let published = interceptor.messages().len();
+    rig.judge(records)
+        .await
+        .note(format!("{published} messages of the services, {} copies", published * times as usize))
 }
 
 async fn replayed(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
-    let wire = Wire::start(&rig.broker_url(false), Habit::Keep, rig.seed).await;
+    let interceptor = Interceptor::start(&rig.broker_url(false), Treatment::Record, rig.seed).await;
     let load = rig.load();
-    load.more(ORDERS).await;
-    let book = load.stop().await;
+    load.wait_for_orders(ORDERS).await;
+    let records = load.stop().await;
     rig.fault_is_over();
-    rig.rests(&book, 0).await;
-    wire.quiet().await;
-    let before = standing(rig).await;
-    let mut history = wire.history();
-    wire.say_again(&history).await;
+    rig.wait_until_at_rest(&records, 0).await;
+    interceptor.wait_until_idle().await;
+    let before = statuses(rig).await;
+    let mut history = interceptor.messages();
+    interceptor.republish(&history).await;
     history.shuffle(&mut rig.random);
-    wire.say_again(&history).await;
+    interceptor.republish(&history).await;
     rig.fault_is_over();
-    rig.rests(&book, 0).await;
-    wire.quiet().await;
-    let said = wire.history().len();
-    let outcome = rig.judge(book).await;
+    rig.wait_until_at_rest(&records, 0).await;
+    interceptor.wait_until_idle().await;
+    let published = interceptor.messages().len();
+    let outcome = rig.judge(records).await;
     let outcome = outcome.note(format!("{} messages, twice", history.len()));
-    let outcome = outcome.expect(said == history.len(), "something was said because of it");
-    outcome.expect(standing(rig).await == before, "an order or a payment changed because of it")
+    let outcome =
+        outcome.expect(published == history.len(), "the services published something because of it");
+    outcome.expect(statuses(rig).await == before, "an order or a payment changed because of it")
 }
 
 async fn reordered(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
-    let wire = Wire::start(&rig.broker_url(false), Habit::Shuffle, rig.seed).await;
+    let interceptor = Interceptor::start(&rig.broker_url(false), Treatment::Shuffle, rig.seed).await;
     let load = rig.load();
-    load.more(ORDERS).await;
+    load.wait_for_orders(ORDERS).await;
     rig.fault_is_over();
-    let book = load.stop().await;
-    rig.rests(&book, 0).await;
-    wire.quiet().await;
-    rig.judge(book).await
+    let records = load.stop().await;
+    rig.wait_until_at_rest(&records, 0).await;
+    interceptor.wait_until_idle().await;
+    rig.judge(records).await
 }
 
-async fn standing(rig: &mut Rig<'_>) -> Vec<Vec<(Uuid, String)>> {
-    let mut standing = Vec::new();
-    for (role, query) in STANDING {
-        let mut database = rig.database(role).await.expect("the database answers");
+async fn statuses(rig: &mut Rig<'_>) -> Vec<Vec<(Uuid, String)>> {
+    let mut statuses = Vec::new();
+    for (service, query) in STATUSES {
+        let mut database = rig.database(service).await.expect("the database answers");
         let rows = sqlx::query_as(query).fetch_all(&mut database).await;
-        standing.push(rows.expect("the database answers"));
+        statuses.push(rows.expect("the database answers"));
     }
-    standing
+    statuses
 }

@@ -1,4 +1,4 @@
-//! Everything that is broken: one module a kind of fault, and the list of all of them.
+//! The scenarios: one module a kind of fault, and the list of all of them.
 
 mod backlog;
 mod cluster;
@@ -39,13 +39,13 @@ pub fn all() -> Vec<Scenario> {
     .concat()
 }
 
-/// One that is too little for the whole suite.
+/// A short version of a scenario, which is not part of the whole suite.
 fn only_short(mut scenario: Scenario) -> Scenario {
     (scenario.long, scenario.short) = (false, true);
     scenario
 }
 
-/// One that belongs to the short form too.
+/// A scenario that belongs to the short form too.
 fn also_short(mut scenario: Scenario) -> Scenario {
     scenario.short = true;
     scenario

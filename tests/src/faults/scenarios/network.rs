@@ -13,28 +13,28 @@ use crate::faults::relay::Relay;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
-/// How long a network that is slow or away stays so.
+/// How long a network is slow, or refuses connections.
 const SLOW_FOR: Duration = Duration::from_secs(15);
 
-/// How long a silent one does: longer than heartbeats and transactions have patience.
-const SILENT_FOR: Duration = Duration::from_secs(35);
+/// How long a network stalls: longer than the timeouts of heartbeats and transactions.
+const STALLED_FOR: Duration = Duration::from_secs(35);
 
 /// What a slow network adds, in each direction.
 const DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
-enum Where {
+enum Place {
     Broker,
     Database,
     Http,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum Disturbance {
     Delays,
     Cuts,
     HalfCloses,
-    IsSilent,
+    Stalls,
     Refuses,
 }
 
@@ -43,30 +43,30 @@ const CUTS: u32 = 10;
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for (place, in_front_of) in
-        [(Where::Broker, "RabbitMQ"), (Where::Database, "PostgreSQL"), (Where::Http, "every HTTP service")]
+        [(Place::Broker, "RabbitMQ"), (Place::Database, "PostgreSQL"), (Place::Http, "every HTTP service")]
     {
-        for (what, name) in [
-            (What::Delays, "delays by 100 ms"),
-            (What::Cuts, "cuts, 10 times"),
-            (What::HalfCloses, "half-closes, 10 times"),
-            (What::IsSilent, "swallows everything for 35 s"),
-            (What::Refuses, "refuses for 15 s"),
+        for (disturbance, name) in [
+            (Disturbance::Delays, "delays by 100 ms"),
+            (Disturbance::Cuts, "cuts, 10 times"),
+            (Disturbance::HalfCloses, "half-closes, 10 times"),
+            (Disturbance::Stalls, "swallows everything for 35 s"),
+            (Disturbance::Refuses, "refuses for 15 s"),
         ] {
             let name = format!("network to {in_front_of} {name}");
-            let mut bad = scenario(name, move |rig| Box::pin(bad_network(rig, place, what)));
-            bad.short = matches!((place, what), (Where::Broker, What::HalfCloses));
+            let mut bad = scenario(name, move |rig| Box::pin(bad_network(rig, place, disturbance)));
+            bad.short = matches!((place, disturbance), (Place::Broker, Disturbance::HalfCloses));
             scenarios.push(bad);
         }
     }
     scenarios
 }
 
-async fn bad_network(rig: &mut Rig<'_>, place: Where, what: What) -> Outcome {
+async fn bad_network(rig: &mut Rig<'_>, place: Place, disturbance: Disturbance) -> Outcome {
     rig.start(&Plan { relays: true, ..Plan::default() }).await;
     let load = rig.load();
-    load.more(30).await;
-    match what {
-        What::Delays => {
+    load.wait_for_orders(30).await;
+    match disturbance {
+        Disturbance::Delays => {
             for relay in relays(rig, place) {
                 relay.delay(DELAY);
             }
@@ -75,23 +75,23 @@ async fn bad_network(rig: &mut Rig<'_>, place: Where, what: What) -> Outcome {
                 relay.delay(Duration::ZERO);
             }
         }
-        What::Cuts => again_and_again(rig, &load, place, Relay::cut).await,
-        What::HalfCloses => again_and_again(rig, &load, place, Relay::half_close).await,
-        What::IsSilent => for_a_while(rig, place, SILENT_FOR, Relay::silence).await,
-        What::Refuses => for_a_while(rig, place, SLOW_FOR, Relay::refuse).await,
+        Disturbance::Cuts => repeatedly(rig, &load, place, Relay::cut).await,
+        Disturbance::HalfCloses => repeatedly(rig, &load, place, Relay::half_close).await,
+        Disturbance::Stalls => for_duration(rig, place, STALLED_FOR, Relay::stall).await,
+        Disturbance::Refuses => for_duration(rig, place, SLOW_FOR, Relay::refuse).await,
     }
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
-async fn again_and_again(rig: &mut Rig<'_>, load: &Load, place: Where, break_it: fn(&Relay)) {
+async fn repeatedly(rig: &mut Rig<'_>, load: &Load, place: Place, disturb: fn(&Relay)) {
     for _ in 0..CUTS {
         let orders = rig.random.random_range(1..15);
-        load.more(orders).await;
-        relays(rig, place).into_iter().for_each(break_it);
+        load.wait_for_orders(orders).await;
+        relays(rig, place).into_iter().for_each(disturb);
     }
 }
 
-async fn for_a_while(rig: &Rig<'_>, place: Where, time: Duration, set: fn(&Relay, bool)) {
+async fn for_duration(rig: &Rig<'_>, place: Place, time: Duration, set: fn(&Relay, bool)) {
     for relay in relays(rig, place) {
         set(relay, true);
     }
@@ -101,11 +101,11 @@ async fn for_a_while(rig: &Rig<'_>, place: Where, time: Duration, set: fn(&Relay
     }
 }
 
-fn relays<'r>(rig: &'r Rig<'_>, place: Where) -> Vec<&'r Relay> {
+fn relays<'r>(rig: &'r Rig<'_>, place: Place) -> Vec<&'r Relay> {
     let relays = &rig.relays;
     match place {
-        Where::Broker => relays.broker.iter().collect(),
-        Where::Database => relays.database.iter().collect(),
-        Where::Http => relays.queries.iter().chain(&relays.gateways).collect(),
+        Place::Broker => relays.broker.iter().collect(),
+        Place::Database => relays.database.iter().collect(),
+        Place::Http => relays.queries.iter().chain(&relays.gateways).collect(),
     }
 }

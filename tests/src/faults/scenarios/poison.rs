@@ -1,4 +1,4 @@
-//! Messages that can't be processed, on every queue, under load: each is set aside, and stops nothing else.
+//! Messages that can't be processed, on every queue, under load: each is dead-lettered, and holds up no other.
 
 use contracts::topology::Queue;
 use lapin::BasicProperties;
@@ -25,23 +25,23 @@ async fn poisoned(rig: &mut Rig<'_>) -> Outcome {
     let load = rig.load();
     let mut sent = 0;
     for &queue in Queue::VARIANTS {
-        let event_type = queue.routes().next().expect("it hears something").event_type;
+        let event_type = queue.routes().next().expect("it has a route").event_type;
         for body in poison(queue, &mut || Uuid::from_u128(rig.random.random())) {
-            load.more(1).await;
+            load.wait_for_orders(1).await;
             amqp.publish(event_type, body.as_bytes(), BasicProperties::default()).await;
             sent += 1;
         }
     }
     rig.fault_is_over();
-    load.more(20).await;
-    let book = load.stop().await;
-    let outcome = rig.judge_with(book, sent).await;
-    outcome.note(format!("{sent} messages were set aside, with reasons"))
+    load.wait_for_orders(20).await;
+    let records = load.stop().await;
+    let outcome = rig.judge_with(records, sent).await;
+    outcome.note(format!("{sent} messages were dead-lettered, with reasons"))
 }
 
 /// Bodies that can't be processed in a queue, each unlike any other.
 fn poison(queue: Queue, id: &mut impl FnMut() -> Uuid) -> Vec<String> {
-    let name = queue.routes().next().expect("it hears something").event_type.to_string();
+    let name = queue.routes().next().expect("it has a route").event_type.to_string();
     let mut envelope = |event_type: &str, payload: &str| {
         format!(
             r#"{{"eventType":"{event_type}","eventId":"{}","occurredAt":"2026-01-02T03:04:05.678Z","payload":{payload}}}"#,
@@ -49,7 +49,7 @@ fn poison(queue: Queue, id: &mut impl FnMut() -> Uuid) -> Vec<String> {
         )
     };
     let mut poison = vec![
-        // A member of the wrong type, members that are missing, an event that nobody knows.
+        // A member of the wrong type, members that are missing, an event type that does not exist.
         envelope(&name, r#"{"orderId":7,"userId":[],"total":"much","transactionId":{}}"#),
         envelope(&name, "{}"),
         envelope("OrderShipped", "{}"),

@@ -1,8 +1,8 @@
-//! What happens to a database server.
+//! Faults of the database server.
 
 use std::time::Duration;
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 
@@ -12,14 +12,14 @@ use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
-/// How long the server is away.
-const AWAY: Duration = Duration::from_secs(30);
+/// How long the server is down.
+const DOWN_FOR: Duration = Duration::from_secs(30);
 
-/// What PostgreSQL calls it (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+/// The SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
 /// How long there are two connections each, and then how long there are none.
-const CROWDED: Duration = Duration::from_secs(15);
+const LIMITED_FOR: Duration = Duration::from_secs(15);
 
 /// Every connection of the services.
 const TERMINATE: &str = "
@@ -31,7 +31,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenario("PostgreSQL: restart", |rig| Box::pin(restarted(rig))),
         also_short(scenario("PostgreSQL: kill -9", |rig| Box::pin(killed(rig)))),
         scenario("PostgreSQL: pg_terminate_backend of all, 20 times", |rig| Box::pin(terminated(rig))),
-        scenario("PostgreSQL: connection limit of 2, then of 0, for 15 s each", |rig| Box::pin(crowded(rig))),
+        scenario("PostgreSQL: connection limit of 2, then of 0, for 15 s each", |rig| {
+            Box::pin(connections_limited(rig))
+        }),
         scenario("PostgreSQL: down for 30 s", |rig| Box::pin(down(rig))),
         scenario("RabbitMQ and PostgreSQL: kill -9 at once", |rig| Box::pin(both_killed(rig))),
         scenario("RabbitMQ and PostgreSQL: down for 30 s at once", |rig| Box::pin(both_down(rig))),
@@ -42,21 +44,21 @@ async fn restarted(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
     for _ in 0..3 {
-        load.more(30).await;
+        load.wait_for_orders(30).await;
         rig.servers.postgres().restart().await.expect("it restarts");
     }
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 async fn killed(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
     for _ in 0..3 {
-        load.more(30).await;
+        load.wait_for_orders(30).await;
         rig.servers.postgres().kill().await.expect("it can be killed");
         rig.servers.postgres().start().await.expect("it starts");
     }
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 async fn terminated(rig: &mut Rig<'_>) -> Outcome {
@@ -64,34 +66,34 @@ async fn terminated(rig: &mut Rig<'_>) -> Outcome {
     let mut administrator = administrator(rig).await;
     let load = rig.load();
     for _ in 0..20 {
-        load.more(10).await;
+        load.wait_for_orders(10).await;
         terminate(&mut administrator).await;
     }
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 /// The services' roles may have two connections each, then none.
-async fn crowded(rig: &mut Rig<'_>) -> Outcome {
+async fn connections_limited(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let mut administrator = administrator(rig).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     for limit in [2, 0] {
         limit_connections(rig, &mut administrator, limit).await;
         terminate(&mut administrator).await;
-        sleep(CROWDED).await;
+        sleep(LIMITED_FOR).await;
     }
-    let refused = PgConnection::connect(&rig.database_url(Role::Order, true)).await;
+    let refused = PgConnection::connect(&rig.database_url(Service::Order, true)).await;
     let code = refused.err().and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));
     limit_connections(rig, &mut administrator, -1).await;
-    rig.recovers(load)
+    rig.judge_recovery(load)
         .await
         .expect(code.as_deref() == Some(TOO_MANY_CONNECTIONS), "the limit was not reached")
 }
 
 async fn limit_connections(rig: &Rig<'_>, administrator: &mut PgConnection, limit: i32) {
-    for role in [Role::Order, Role::Payment] {
-        let statement = format!("ALTER ROLE \"{}\" CONNECTION LIMIT {limit}", rig.role(role));
+    for service in Service::WITH_DATABASE {
+        let statement = format!("ALTER ROLE \"{}\" CONNECTION LIMIT {limit}", rig.database_name(service));
         let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *administrator).await;
         done.expect("connections can be limited");
     }
@@ -100,40 +102,40 @@ async fn limit_connections(rig: &Rig<'_>, administrator: &mut PgConnection, limi
 async fn down(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     rig.servers.postgres().stop().await.expect("it stops");
-    sleep(AWAY).await;
+    sleep(DOWN_FOR).await;
     rig.servers.postgres().start().await.expect("it starts");
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 async fn both_killed(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     let (postgres, rabbitmq) = rig.servers.both();
     let (one, other) = tokio::join!(postgres.kill(), rabbitmq.kill());
     one.expect("it can be killed");
     other.expect("it can be killed");
-    rig.servers.mend().await.expect("they start");
-    rig.recovers(load).await
+    rig.servers.start_stopped().await.expect("they start");
+    rig.judge_recovery(load).await
 }
 
 async fn both_down(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     let (postgres, rabbitmq) = rig.servers.both();
     let (one, other) = tokio::join!(postgres.stop(), rabbitmq.stop());
     one.expect("it stops");
     other.expect("it stops");
-    sleep(AWAY).await;
-    rig.servers.mend().await.expect("they start");
-    rig.recovers(load).await
+    sleep(DOWN_FOR).await;
+    rig.servers.start_stopped().await.expect("they start");
+    rig.judge_recovery(load).await
 }
 
 async fn administrator(rig: &mut Rig<'_>) -> PgConnection {
-    rig.database(Role::Order).await.expect("the database answers")
+    rig.database(Service::Order).await.expect("the database answers")
 }
 
 async fn terminate(administrator: &mut PgConnection) {

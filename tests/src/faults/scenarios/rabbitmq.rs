@@ -1,8 +1,8 @@
-//! What happens to a broker.
+//! Faults of the broker.
 
 use std::time::Duration;
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use tokio::time::sleep;
 
 use super::{also_short, scenario};
@@ -11,8 +11,8 @@ use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 
-/// How long the broker is away, or lets nobody publish.
-const AWAY: Duration = Duration::from_secs(30);
+/// How long the broker is down, or blocks publishers.
+const DOWN_FOR: Duration = Duration::from_secs(30);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -28,28 +28,28 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn restarted(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     rig.servers.rabbitmq().restart().await.expect("it restarts");
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 async fn killed(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     rig.servers.rabbitmq().kill().await.expect("it can be killed");
     rig.servers.rabbitmq().start().await.expect("it starts");
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 async fn down(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     rig.servers.rabbitmq().stop().await.expect("it stops");
-    sleep(AWAY).await;
+    sleep(DOWN_FOR).await;
     rig.servers.rabbitmq().start().await.expect("it starts");
-    rig.recovers(load).await
+    rig.judge_recovery(load).await
 }
 
 /// With a memory limit of nothing every connection that publishes is blocked
@@ -57,53 +57,55 @@ async fn down(rig: &mut Rig<'_>) -> Outcome {
 async fn memory_alarm(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(50).await;
+    load.wait_for_orders(50).await;
     let limit = ctl(rig, &["eval", "vm_memory_monitor:get_vm_memory_high_watermark()."]).await;
     ctl(rig, &["set_vm_memory_high_watermark", "0"]).await;
     let accepted = load.accepted();
-    sleep(AWAY).await;
+    sleep(DOWN_FOR).await;
     let during = load.accepted() - accepted;
     ctl(rig, &["set_vm_memory_high_watermark", limit.trim()]).await;
-    rig.recovers(load).await.note(format!("{during} orders were accepted while publishers were blocked"))
+    rig.judge_recovery(load)
+        .await
+        .note(format!("{during} orders were accepted while publishers were blocked"))
 }
 
 async fn connections_closed(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
     for _ in 0..5 {
-        load.more(20).await;
+        load.wait_for_orders(20).await;
         let vhost = rig.vhost().to_owned();
         ctl(rig, &["close_all_connections", "--vhost", &vhost, "--global", "fault suite"]).await;
     }
     rig.fault_is_over();
-    let book = load.stop().await;
-    rig.judge(book).await
+    let records = load.stop().await;
+    rig.judge(records).await
 }
 
-/// First the payment service is away, then the order service, and each queue takes five messages.
+/// First the payment service is down, then the order service, and each queue takes five messages.
 async fn queues_full(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
-    load.more(20).await;
+    load.wait_for_orders(20).await;
     let vhost = rig.vhost().to_owned();
     let definition = r#"{"max-length":5,"overflow":"reject-publish"}"#;
     ctl(rig, &["set_policy", "-p", &vhost, "full", r"\.queue$", definition, "--apply-to", "queues"]).await;
-    rig.one(Role::Payment).kill().await;
-    load.more(100).await;
-    let mut order = rig.database(Role::Order).await.expect("the database answers");
+    rig.first_of(Service::Payment).kill().await;
+    load.wait_for_orders(100).await;
+    let mut order = rig.database(Service::Order).await.expect("the database answers");
     let waiting =
         sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox WHERE created_at < now() - interval '1 s'");
     let waiting = waiting.fetch_one(&mut order).await.expect("the database answers");
     drop(order);
-    rig.one(Role::Payment).start_again().await;
-    rig.one(Role::Order).kill().await;
+    rig.first_of(Service::Payment).start_again().await;
+    rig.first_of(Service::Order).kill().await;
     sleep(Duration::from_secs(5)).await;
-    rig.one(Role::Order).start_again().await;
-    load.more(20).await;
+    rig.first_of(Service::Order).start_again().await;
+    load.wait_for_orders(20).await;
     ctl(rig, &["clear_policy", "-p", &vhost, "full"]).await;
     rig.fault_is_over();
-    let book = load.stop().await;
-    let outcome = rig.judge(book).await;
+    let records = load.stop().await;
+    let outcome = rig.judge(records).await;
     outcome
         .note(format!("{waiting} messages waited in the order service's outbox for room"))
         .expect(waiting > 20, "the queue was not full")

@@ -1,6 +1,6 @@
-//! Three of each service, and no care for any of them.
+//! Three replicas of each service, killed and restarted at random.
 
-use contracts::topology::Service as Role;
+use contracts::topology::Service;
 use rand::RngExt;
 use rustix::process::Signal;
 
@@ -17,28 +17,29 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn replicas(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan { more_replicas: 2, ..Plan::default() }).await;
     let load = rig.load();
-    load.more(30).await;
+    load.wait_for_orders(30).await;
     let (mut kills, mut stops) = (0, 0);
     for _ in 0..60 {
         let orders = rig.random.random_range(1..12);
-        load.more(orders).await;
+        load.wait_for_orders(orders).await;
         let number = rig.random.random_range(0..rig.services.len());
-        let politely = rig.random.random_bool(0.3);
-        let (_, service) = &mut rig.services[number];
-        if politely {
-            service.signal(Signal::TERM);
-            service.ended().await;
+        let in_order = rig.random.random_bool(0.3);
+        let process = &mut rig.services[number];
+        if in_order {
+            process.signal(Signal::TERM);
+            process.ended().await;
             stops += 1;
         } else {
-            service.kill().await;
+            process.kill().await;
             kills += 1;
         }
-        service.launch_again();
+        process.launch_again();
     }
     rig.fault_is_over();
-    let book = load.stop().await;
-    let outcome = rig.judge(book).await;
-    let alive = [Role::Gateway, Role::Order, Role::Payment].map(|role| rig.of(role).count());
+    let records = load.stop().await;
+    let outcome = rig.judge(records).await;
+    let alive =
+        [Service::Gateway, Service::Order, Service::Payment].map(|service| rig.processes_of(service).count());
     outcome
         .note(format!("{kills} kills, {stops} restarts in order"))
         .expect(alive == [3; 3], "not three of each")

@@ -30,31 +30,35 @@ async fn rolling(rig: &mut Rig<'_>, rounds: u64) -> Outcome {
     let environment = vec![("PREFETCH", PREFETCH.to_string())];
     rig.start(&Plan { more_replicas: 1, environment, ..Plan::default() }).await;
     let load = rig.load_of(LoadPlan { customers: 16, pause_ms: 150, balanced: true });
-    load.more(50).await;
-    let mut complaints = Vec::new();
+    load.wait_for_orders(50).await;
+    let mut violations = Vec::new();
     let mut slowest = Duration::ZERO;
     for _ in 0..rounds {
         for number in 0..rig.services.len() {
-            load.more(20).await;
-            let (role, service) = &mut rig.services[number];
-            let told = Instant::now();
-            service.signal(Signal::TERM);
-            let status = service.ended().await;
-            slowest = slowest.max(told.elapsed());
-            if status.code() != Some(0) || told.elapsed() > DEADLINE {
-                complaints.push(format!("{role} ended with {status} after {:?}", told.elapsed()));
+            load.wait_for_orders(20).await;
+            let process = &mut rig.services[number];
+            let signalled = Instant::now();
+            process.signal(Signal::TERM);
+            let status = process.ended().await;
+            slowest = slowest.max(signalled.elapsed());
+            if status.code() != Some(0) || signalled.elapsed() > DEADLINE {
+                violations.push(format!(
+                    "{} ended with {status} after {:?}",
+                    process.service(),
+                    signalled.elapsed()
+                ));
             }
-            service.start_again().await;
+            process.start_again().await;
         }
     }
     rig.fault_is_over();
-    let book = load.stop().await;
-    let refusals = book.refusals.clone();
+    let records = load.stop().await;
+    let refusals = records.refusals.clone();
     // Each queue has two consumers that are stopped in each round.
     let bound = 2 * rounds * PREFETCH;
     let redelivered = redelivered(rig).await;
-    let mut outcome = rig.judge(book).await;
-    outcome.complaints.extend(complaints);
+    let mut outcome = rig.judge(records).await;
+    outcome.violations.extend(violations);
     let most = redelivered.iter().max().copied().unwrap_or_default();
     outcome
         .note(format!(

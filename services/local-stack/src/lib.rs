@@ -1,0 +1,33 @@
+//! A private PostgreSQL, RabbitMQ (a node or a cluster) and Jaeger on this machine, and the three services on them.
+//!
+//! Private means: own data directory, own ports on 127.0.0.1, own passwords, own Erlang cookie and port mapper. Servers
+//! that the system runs are neither used nor disturbed. Works as root (PostgreSQL then runs as the account `nobody`) and
+//! as an ordinary user. Nothing that is started here outlives the process that started it, see [`process`].
+//!
+//! - [`stack`]: servers and services as one thing that starts, runs and stops: `paysaga up`.
+//! - [`infrastructure`]: PostgreSQL and RabbitMQ alone, for tests.
+//! - [`postgres`], [`rabbitmq`], [`jaeger`], [`services`]: how each of them is started.
+//! - [`directory`]: the data directory. [`installation`]: where the servers' programs are.
+//! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs.
+//! - [`progress`]: what is reported to the caller meanwhile.
+
+mod account;
+pub mod directory;
+pub mod http;
+pub mod infrastructure;
+pub mod installation;
+pub mod jaeger;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod progress;
+pub mod rabbitmq;
+pub mod secret;
+pub mod services;
+pub mod stack;
+
+pub use directory::Directory;
+pub use infrastructure::Infrastructure;
+pub use installation::Installation;
+pub use stack::Stack;
+pub use stack::running::RunningStack;

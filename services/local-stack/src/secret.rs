@@ -1,0 +1,87 @@
+//! Passwords of the private servers: random, one file each, readable by their owner only.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A password. It never shows in debug output; only [`Password::expose`] gives it away.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+/// The file of a password can't be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep a password in {file}: {source}")]
+pub struct PasswordError {
+    file: PathBuf,
+    source: io::Error,
+}
+
+impl Password {
+    /// The password kept in `file`, or a new random one (122 bits, hexadecimal), which is then kept there.
+    pub fn load_or_create(file: &Path) -> Result<Self, PasswordError> {
+        Self::load(file)
+            .or_else(
+                |error| if error.kind() == io::ErrorKind::NotFound { Self::create(file) } else { Err(error) },
+            )
+            .map_err(|source| PasswordError { file: file.to_owned(), source })
+    }
+
+    fn load(file: &Path) -> io::Result<Self> {
+        Ok(Self(fs::read_to_string(file)?.trim_end().to_owned()))
+    }
+
+    fn create(file: &Path) -> io::Result<Self> {
+        let password = Uuid::new_v4().simple().to_string();
+        write_private(file, &format!("{password}\n"))?;
+        Ok(Self(password))
+    }
+
+    /// The password itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Password(…)")
+    }
+}
+
+/// Writes a file with mode 0600 in one step: a crash leaves the old content or the new, never half of it.
+pub(crate) fn write_private(file: &Path, content: &str) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut written = tempfile::NamedTempFile::new_in(folder)?;
+    written.write_all(content.as_bytes())?;
+    written.persist(file)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_made_once_and_readable_by_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        let first = Password::load_or_create(&file).unwrap();
+        assert_eq!(first.expose().len(), 32);
+        assert_eq!(Password::load_or_create(&file).unwrap(), first);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn debug_output_holds_no_password() {
+        let password = Password("hunter2".to_owned());
+        assert!(!format!("{password:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,169 @@
+//! The whole saga on one machine: servers and services as one thing that starts, runs and stops.
+//!
+//! ```text
+//! PostgreSQL ─▶ databases, roles ─┐
+//! RabbitMQ ───────────────────────┼─▶ order, payment, gateway ─▶ ready
+//! Jaeger ─────────────────────────┘
+//! ```
+//! It stops the other way round: the gateway accepts no more orders, the services finish what they have begun, then the
+//! servers stop. Existing infrastructure can be used instead of a private one, piece by piece; it is not stopped.
+
+pub mod plan;
+pub mod running;
+mod start;
+mod stop;
+
+use std::future::pending;
+use std::path::PathBuf;
+
+use contracts::topology::Service;
+use futures_util::future::select_all;
+
+use crate::directory::{Directory, DirectoryError};
+use crate::http;
+use crate::installation::Installation;
+use crate::jaeger::Jaeger;
+use crate::postgres::{DatabaseError, Postgres, PostgresError};
+use crate::process::{Process, ProcessError};
+use crate::progress::Progress;
+use crate::rabbitmq::{RabbitMq, RabbitMqError};
+use crate::secret::PasswordError;
+use crate::services::Ports;
+use plan::{Obstacles, Plan, Planned};
+use running::Published;
+
+/// Everything that runs. What was started is in here from the moment it exists, so that a start that fails or is
+/// interrupted can be stopped like any other.
+#[derive(Debug)]
+pub struct Stack {
+    // Dropped in this order: first what other commands find it by, services before what they use, the directory last.
+    published: Option<Published>,
+    services: Vec<(Service, Process)>,
+    jaeger: Option<Jaeger>,
+    postgres: Option<Postgres>,
+    rabbitmq: Option<RabbitMq>,
+    directory: Directory,
+    plan: Plan,
+    planned: Vec<Planned>,
+}
+
+/// Where to find what runs.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// The ports of the services.
+    pub ports: Ports,
+    /// RabbitMQ's management pages and the file that holds their password, if it is a private one.
+    pub management: Option<(String, PathBuf)>,
+    /// PostgreSQL's port and the file that holds its administrator's password, if it is a private one.
+    pub postgres: Option<(u16, PathBuf)>,
+    /// Jaeger's pages.
+    pub jaeger: Option<String>,
+    /// Where the logs are.
+    pub logs: PathBuf,
+}
+
+/// The stack can't be started, or a part of it has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// Something is in the way of a start.
+    #[error(transparent)]
+    Obstacles(#[from] Obstacles),
+    /// The database server.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The broker.
+    #[error(transparent)]
+    RabbitMq(#[from] RabbitMqError),
+    /// The services' databases.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The passwords of the services' databases.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The HTTP client can't be made.
+    #[error(transparent)]
+    Http(#[from] http::ClientError),
+}
+
+impl Stack {
+    /// Checks whether everything can be started; starts nothing.
+    pub fn prepare(
+        installation: &Installation,
+        directory: Directory,
+        plan: Plan,
+    ) -> Result<Self, StackError> {
+        let planned = plan.check(installation)?;
+        let postgres = plan.existing.needs_postgres().then(|| Postgres::prepare(installation, &directory));
+        let rabbitmq = plan.existing.needs_rabbitmq().then(|| RabbitMq::prepare(installation, &directory));
+        Ok(Self {
+            published: None,
+            services: Vec::new(),
+            jaeger: None,
+            postgres: postgres.transpose()?,
+            rabbitmq: rabbitmq.transpose()?,
+            directory,
+            plan,
+            planned,
+        })
+    }
+
+    /// Waits until a part ends without having been stopped. Jaeger's end is only reported: nothing depends on it.
+    pub async fn ended(&mut self, progress: &impl Progress) -> ProcessError {
+        loop {
+            let Self { services, jaeger, postgres, rabbitmq, .. } = self;
+            let services = services.iter_mut().map(|(_, process)| Box::pin(process.ended()));
+            tokio::select! {
+                (ended, ..) = select_all(services) => return ended,
+                ended = if_any(postgres.as_mut().map(Postgres::ended)) => return ended,
+                ended = if_any(rabbitmq.as_mut().map(RabbitMq::ended)) => return ended,
+                ended = if_any(jaeger.as_mut().map(Jaeger::ended)) => {
+                    progress.message(&format!("going on without traces: {ended}"));
+                    self.jaeger = None;
+                }
+            }
+        }
+    }
+
+    /// Where to find what runs.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let Self { jaeger, postgres, rabbitmq, directory, .. } = self;
+        Addresses {
+            ports: self.ports(),
+            management: rabbitmq.as_ref().map(|rabbitmq| {
+                (rabbitmq.endpoint().management_url(), directory.rabbitmq().join("password"))
+            }),
+            postgres: postgres
+                .as_ref()
+                .map(|postgres| (postgres.endpoint().port, directory.postgres().join("password"))),
+            jaeger: jaeger.as_ref().map(Jaeger::url),
+            logs: directory.logs(),
+        }
+    }
+
+    fn ports(&self) -> Ports {
+        let mut ports = Ports::default();
+        for Planned { service, port, .. } in &self.planned {
+            match service {
+                Service::Gateway => ports.gateway = port.number(),
+                Service::Order => ports.order = port.number(),
+                Service::Payment => ports.payment = port.number(),
+            }
+        }
+        ports
+    }
+}
+
+/// Waits for what there is; indefinitely if there is nothing.
+async fn if_any<Wait: Future>(wait: Option<Wait>) -> Wait::Output {
+    match wait {
+        Some(wait) => wait.await,
+        None => pending().await,
+    }
+}

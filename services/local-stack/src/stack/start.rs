@@ -1,0 +1,199 @@
+//! Starting the stack: servers side by side, then the services side by side.
+
+use std::path::Path;
+use std::time::Duration;
+
+use contracts::health::{Health, HealthStatus};
+use futures_util::future::try_join_all;
+use reqwest::Client;
+
+use super::plan::{InfrastructureUrls, Planned};
+use super::running::RunningStack;
+use super::{Stack, StackError};
+use crate::directory::{Directory, failed};
+use crate::http;
+use crate::jaeger::Jaeger;
+use crate::postgres::Postgres;
+use crate::process::{Process, ProcessError};
+use crate::progress::{Progress, Step};
+use crate::rabbitmq::RabbitMq;
+use crate::secret::Password;
+use crate::services;
+use crate::services::environment::{self, Connections};
+
+/// `postgres://…` of the services' databases, as their own roles.
+struct DatabaseUrls {
+    order: String,
+    payment: String,
+}
+
+impl Stack {
+    /// Starts everything and waits until every service is ready; from then on [`RunningStack::find`] finds it. If this
+    /// is dropped half-way, [`Stack::stop`] stops what was started.
+    pub async fn start(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+        let Self { postgres, rabbitmq, jaeger, directory, plan, .. } = self;
+        let (databases, rabbitmq_url, ()) = tokio::try_join!(
+            start_postgres(postgres.as_mut(), &plan.existing, directory, progress),
+            start_rabbitmq(rabbitmq.as_mut(), &plan.existing, progress),
+            start_jaeger(jaeger, plan.jaeger.as_deref(), directory, progress),
+        )?;
+        let connections = Connections {
+            rabbitmq_url,
+            order_database_url: databases.order,
+            payment_database_url: databases.payment,
+            otlp_url: jaeger.as_ref().map(Jaeger::otlp_url),
+        };
+        self.start_services(&connections)?;
+        let http = http::client()?;
+        let ports = self.ports();
+        let ready = self
+            .services
+            .iter_mut()
+            .map(|(service, process)| wait_until_ready(process, ports.of(*service), &http, progress));
+        try_join_all(ready).await?;
+        self.publish(connections)
+    }
+
+    fn publish(&mut self, connections: Connections) -> Result<(), StackError> {
+        let running = RunningStack {
+            gateway_url: format!("http://127.0.0.1:{}", self.ports().gateway),
+            order_database_url: connections.order_database_url,
+            payment_database_url: connections.payment_database_url,
+            rabbitmq_url: connections.rabbitmq_url,
+            jaeger_url: self.jaeger.as_ref().map(Jaeger::url),
+        };
+        let directory = self.directory.path();
+        self.published = Some(running.publish(directory).map_err(failed("write to", directory))?);
+        Ok(())
+    }
+
+    fn start_services(&mut self, connections: &Connections) -> Result<(), ProcessError> {
+        let ports = self.ports();
+        for Planned { service, program, .. } in &self.planned {
+            let process = self
+                .directory
+                .launcher()
+                .program(service.name(), program, services::STOP_POLICY, None)
+                .envs(environment::passed_through())
+                .envs(environment::configuration(*service, ports, connections))
+                .spawn(&self.directory.log(service.name()))?;
+            self.services.push((*service, process));
+        }
+        Ok(())
+    }
+}
+
+/// Starts the private server, if one is needed, and makes the databases that were not existing.
+async fn start_postgres(
+    postgres: Option<&mut Postgres>,
+    existing: &InfrastructureUrls,
+    directory: &Directory,
+    progress: &impl Progress,
+) -> Result<DatabaseUrls, StackError> {
+    let mut urls = DatabaseUrls {
+        order: existing.order_database_url.clone().unwrap_or_default(),
+        payment: existing.payment_database_url.clone().unwrap_or_default(),
+    };
+    let Some(postgres) = postgres else { return Ok(urls) };
+    let step = progress.step("PostgreSQL");
+    if directory.postgres_is_external() {
+        progress.message(&format!(
+            "PostgreSQL cannot run as root; its data is in {}",
+            directory.postgres().display()
+        ));
+    }
+    postgres.start().await?;
+    let endpoint = postgres.endpoint();
+    for (name, url) in [("order", &mut urls.order), ("payment", &mut urls.payment)] {
+        if url.is_empty() {
+            step.waits_for(&format!("database {name}"));
+            let password = Password::load_or_create(&directory.postgres().join(format!("password.{name}")))?;
+            endpoint.ensure_owned_database(name, &password).await?;
+            *url = endpoint.url_as(name, &password, name);
+        }
+    }
+    step.done(&format!("127.0.0.1:{}", endpoint.port));
+    Ok(urls)
+}
+
+/// Starts the private node, if one is needed.
+async fn start_rabbitmq(
+    rabbitmq: Option<&mut RabbitMq>,
+    existing: &InfrastructureUrls,
+    progress: &impl Progress,
+) -> Result<String, StackError> {
+    let Some(rabbitmq) = rabbitmq else { return Ok(existing.rabbitmq_url.clone().unwrap_or_default()) };
+    let step = progress.step("RabbitMQ");
+    rabbitmq.start().await?;
+    let endpoint = rabbitmq.endpoint();
+    step.done(&format!("127.0.0.1:{}", endpoint.port));
+    Ok(endpoint.amqp_url("/"))
+}
+
+/// Starts Jaeger, if there is one. If it doesn't start, that is reported and stops nothing.
+async fn start_jaeger(
+    jaeger: &mut Option<Jaeger>,
+    program: Option<&Path>,
+    directory: &Directory,
+    progress: &impl Progress,
+) -> Result<(), StackError> {
+    let Some(program) = program else { return Ok(()) };
+    let step = progress.step("Jaeger");
+    match Jaeger::start(program, directory).await {
+        Ok(started) => step.done(&jaeger.insert(started).url()),
+        Err(error) => step.warn(&format!("going on without traces: {error}")),
+    }
+    Ok(())
+}
+
+/// Services wait for their database and broker by themselves; here it is shown what they wait for.
+async fn wait_until_ready(
+    process: &mut Process,
+    port: u16,
+    http: &Client,
+    progress: &impl Progress,
+) -> Result<(), ProcessError> {
+    const TIMEOUT: Duration = Duration::from_mins(1);
+    let step = progress.step(process.name());
+    let url = format!("http://127.0.0.1:{port}/health/ready");
+    let probe = || async {
+        let ready = readiness(http, &url).await;
+        if let Err(reason) = &ready {
+            step.waits_for(reason);
+        }
+        ready
+    };
+    process.ready(TIMEOUT, probe).await?;
+    step.done(&format!("http://127.0.0.1:{port}"));
+    Ok(())
+}
+
+/// Whether a service is ready; if not, the error is what it waits for.
+async fn readiness(http: &Client, url: &str) -> Result<(), String> {
+    let answer = http.get(url).send().await.map_err(|_| "does not answer yet".to_owned())?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let body = answer.text().await.unwrap_or_default();
+    Err(reason(&body).unwrap_or_else(|| format!("answers {status}")))
+}
+
+fn reason(body: &str) -> Option<String> {
+    let health: Health = serde_json::from_str(body).ok()?;
+    let down = health.checks.iter().filter(|(_, state)| *state != "up");
+    let reasons: Vec<String> = down.map(|(check, state)| format!("{check}: {state}")).collect();
+    (health.status == HealthStatus::Down).then(|| reasons.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_waits_for_is_read_from_its_answer() {
+        let body = r#"{"status":"down","checks":{"broker":"connection refused","database":"up"}}"#;
+        assert_eq!(reason(body).unwrap(), "broker: connection refused");
+        assert_eq!(reason("not found"), None);
+    }
+}

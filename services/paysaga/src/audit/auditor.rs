@@ -1,0 +1,81 @@
+//! Judges the records of one order after the other, and adds up.
+
+use std::time::Duration;
+
+use contracts::{Money, MoneyTotal, OrderStatus};
+
+use super::judge::{Judge, Verdict};
+use super::records::SagaRecords;
+use super::report::{Finding, Report};
+
+/// Most findings that are kept; a system with more than that needs no longer list.
+const MAX_FINDINGS: usize = 1000;
+
+/// An audit under way.
+#[derive(Debug)]
+pub struct Auditor {
+    judge: Judge,
+    report: Report,
+}
+
+impl Auditor {
+    /// Begins an audit. What changed less than `grace` ago may still change.
+    #[must_use]
+    pub fn new(grace: Duration, provider_known: bool) -> Self {
+        let held = provider_known.then_some(MoneyTotal::ZERO);
+        Self { judge: Judge { grace, provider_known }, report: Report { held, ..Report::default() } }
+    }
+
+    /// What the records are judged by.
+    #[must_use]
+    pub fn judge(&self) -> Judge {
+        self.judge
+    }
+
+    /// Adds the records of one order.
+    pub fn examine(&mut self, records: &SagaRecords) {
+        if let Some(order) = &records.order {
+            self.report.orders += 1;
+            if order.status == OrderStatus::Paid {
+                self.report.paid = self.add(self.report.paid, order.total);
+            }
+        }
+        if let (Some(held), Some(charge)) =
+            (self.report.held, records.charge.as_ref().filter(|charge| charge.holds_money()))
+        {
+            self.report.held = Some(self.add(held, charge.amount));
+        }
+        match self.judge.judge(records) {
+            Verdict::Settled => self.report.settled += 1,
+            Verdict::InFlight => self.report.in_flight += 1,
+            Verdict::Wrong(finding) => self.find(finding),
+        }
+    }
+
+    /// Adds a finding.
+    pub fn find(&mut self, finding: Finding) {
+        if self.report.findings.len() < MAX_FINDINGS {
+            self.report.findings.push(finding);
+        }
+    }
+
+    /// Ends the audit. The sums are compared unless something is in flight: they need not agree before that is done.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        let paid = self.report.paid;
+        if let Some(held) = self.report.held.filter(|held| *held != paid)
+            && self.report.in_flight == 0
+        {
+            let what = format!("{paid} is PAID, the provider holds {held}");
+            self.find(Finding::general("books-balance", what));
+        }
+        self.report
+    }
+
+    fn add(&mut self, sum: MoneyTotal, amount: Money) -> MoneyTotal {
+        sum.checked_add(amount).unwrap_or_else(|| {
+            self.find(Finding::general("books-balance", "the sum does not fit into 28 digits"));
+            sum
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! The gateway as the source of an audit: all pages of orders and payments.
+//!
+//! Sagas go on while the pages are read. So records that don't fit together are read once more, both sides at the same
+//! time, before they count.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use contracts::failed_message::{FailedMessageFilter, FailedMessageStatus};
+use contracts::order::Order;
+use contracts::page::Page;
+use contracts::payment::Payment;
+use contracts::topology::Service;
+use contracts::{OrderId, Timestamp};
+
+use super::auditor::Auditor;
+use super::judge::Verdict;
+use super::records::{OrderRecord, PaymentRecord, SagaRecords};
+use super::report::Report;
+use crate::gateway::{Gateway, GatewayError, Paging};
+
+/// Audits what clients can see. What changed less than `grace` ago may still change.
+pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, GatewayError> {
+    // The payments first, so that every payment that is found has its order among the orders.
+    let mut payments: HashMap<OrderId, Payment> = HashMap::new();
+    for page in 1.. {
+        let Page { data, meta } = gateway.payments(Paging::largest(page)).await?;
+        payments.extend(data.into_iter().map(|payment| (payment.order_id, payment)));
+        if page >= meta.total_pages {
+            break;
+        }
+    }
+    let mut auditor = Auditor::new(grace, false);
+    // New orders push others to a later page, where they are seen again.
+    let mut seen = HashSet::new();
+    for page in 1.. {
+        let Page { data, meta } = gateway.orders(Paging::largest(page)).await?;
+        for order in data {
+            if seen.insert(order.id) {
+                let payment = payments.remove(&order.id);
+                examine(gateway, records(Some(order), payment), &mut auditor).await?;
+            }
+        }
+        if page >= meta.total_pages {
+            break;
+        }
+    }
+    for (order, payment) in payments {
+        if !seen.contains(&order) {
+            examine(gateway, records(None, Some(payment)), &mut auditor).await?;
+        }
+    }
+    let mut report = auditor.finish();
+    add_failed_messages(gateway, &mut report).await?;
+    Ok(report)
+}
+
+async fn examine(
+    gateway: &Gateway,
+    mut read: SagaRecords,
+    auditor: &mut Auditor,
+) -> Result<(), GatewayError> {
+    if let (Some(id), Verdict::Wrong(_)) = (read.order_id(), auditor.judge().judge(&read)) {
+        let (order, payment) = tokio::try_join!(gateway.order(id), gateway.payment_of(id))?;
+        read = records(order, payment);
+    }
+    auditor.examine(&read);
+    Ok(())
+}
+
+/// Adds the failed messages of both services to the report, if the caller may see them.
+async fn add_failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(), GatewayError> {
+    let open = FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..Default::default() };
+    for service in Service::WITH_DATABASE {
+        match gateway.failed_messages(service, &open, Paging { page: 1, limit: 1 }).await {
+            Ok(page) => report.add_failed_messages(service, page.meta.total),
+            // The API key is not an operator's.
+            Err(error) if error.status() == Some(403) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn records(order: Option<Order>, payment: Option<Payment>) -> SagaRecords {
+    SagaRecords {
+        order: order.map(|order| OrderRecord {
+            id: order.id,
+            total: order.total,
+            status: order.status,
+            age: age(order.updated_at),
+        }),
+        payment: payment.map(|payment| PaymentRecord {
+            id: payment.id,
+            order_id: payment.order_id,
+            amount: payment.amount,
+            status: payment.status,
+            next_step: None,
+            attempts: payment.attempts,
+            last_error: payment.last_error,
+            age: age(payment.updated_at),
+        }),
+        charge: None,
+    }
+}
+
+/// How long ago that was, by our clock.
+fn age(since: Timestamp) -> Duration {
+    (Timestamp::now().as_datetime() - since.as_datetime()).try_into().unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! What the two services and the provider have on record about one order.
+
+use std::time::Duration;
+
+use contracts::{Money, OrderId, OrderStatus, PaymentId, PaymentStatus};
+
+/// An order, as the order service has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRecord {
+    /// The order.
+    pub id: OrderId,
+    /// What is to be paid.
+    pub total: Money,
+    /// The order's status.
+    pub status: OrderStatus,
+    /// How long ago it changed last.
+    pub age: Duration,
+}
+
+/// A payment, as the payment service has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentRecord {
+    /// The payment.
+    pub id: PaymentId,
+    /// The order that it pays for.
+    pub order_id: OrderId,
+    /// How much is to be paid.
+    pub amount: Money,
+    /// The payment's status.
+    pub status: PaymentStatus,
+    /// What the provider is to be asked next; unknown where only the API was asked.
+    pub next_step: Option<String>,
+    /// How often the provider was asked.
+    pub attempts: u32,
+    /// Why the last attempt had no result.
+    pub last_error: Option<String>,
+    /// How long ago it changed last.
+    pub age: Duration,
+}
+
+/// A charge, as the simulated provider has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeRecord {
+    /// How much was charged.
+    pub amount: Money,
+    /// `APPROVED`, `DECLINED` or `FAILED`.
+    pub outcome: String,
+    /// Whether the money was given back.
+    pub refunded: bool,
+}
+
+impl ChargeRecord {
+    /// Whether the provider has the customer's money.
+    #[must_use]
+    pub fn holds_money(&self) -> bool {
+        self.outcome == "APPROVED" && !self.refunded
+    }
+}
+
+/// Everything on record about one order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SagaRecords {
+    /// The order service's.
+    pub order: Option<OrderRecord>,
+    /// The payment service's.
+    pub payment: Option<PaymentRecord>,
+    /// The provider's; none where its books can't be read.
+    pub charge: Option<ChargeRecord>,
+}
+
+impl SagaRecords {
+    /// The order that they are about.
+    #[must_use]
+    pub fn order_id(&self) -> Option<OrderId> {
+        let of_payment = || self.payment.as_ref().map(|payment| payment.order_id);
+        self.order.as_ref().map(|order| order.id).or_else(of_payment)
+    }
+}
