@@ -7,7 +7,7 @@
 # that run go through the whole saga and its end; some others hand a service a file, which it would not find.
 set -euo pipefail
 
-tests=(every_command_of_the_readme the_demo_follows a_service_that_is_told_to_stop)
+tests=(every_command_of_the_readme the_demo_follows a_service_that_is_stopped)
 
 podman=()
 
