@@ -107,10 +107,10 @@ async fn only_queries_of_a_stopped_service_fail_and_commands_are_accepted() {
 #[tokio::test]
 async fn a_query_is_sent_three_times_at_most_and_times_out() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
-    let stumbling = Upstream::start(2).await;
+    let recovering = Upstream::start(2).await;
     let failing = Upstream::start(u32::MAX).await;
     let broker = format!("amqp://{}", closed_port().await);
-    let (order_url, payment_url) = (stumbling.url(), failing.url());
+    let (order_url, payment_url) = (recovering.url(), failing.url());
     let gateway = |order_url: &str, payment_url: &str| {
         let variables = [
             ("RABBITMQ_URL", broker.as_str()),
@@ -122,7 +122,7 @@ async fn a_query_is_sent_three_times_at_most_and_times_out() {
     };
     let one = gateway(&order_url, &payment_url).await;
     let response = reqwest::get(format!("{}/api/orders", one.url())).await.expect("an answer");
-    assert_eq!((response.status(), stumbling.requests()), (StatusCode::OK, 3));
+    assert_eq!((response.status(), recovering.requests()), (StatusCode::OK, 3));
     unavailable(reqwest::get(format!("{}/api/payments", one.url())).await.expect("an answer")).await;
     assert_eq!(failing.requests(), 3);
 
@@ -137,8 +137,8 @@ async fn a_query_is_sent_three_times_at_most_and_times_out() {
 #[tokio::test]
 async fn the_claim_of_an_idempotency_key_is_repeated_like_a_query() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
-    let stumbling = Upstream::start(2).await;
-    let (order_url, broker) = (stumbling.url(), format!("amqp://{}", closed_port().await));
+    let recovering = Upstream::start(2).await;
+    let (order_url, broker) = (recovering.url(), format!("amqp://{}", closed_port().await));
     let variables = [("RABBITMQ_URL", broker.as_str()), ("ORDER_SERVICE_URL", &order_url)];
     let gateway = Service::start("gateway", environment(&variables), logs.path()).await;
     let request =
@@ -148,7 +148,7 @@ async fn the_claim_of_an_idempotency_key_is_repeated_like_a_query() {
     // The claim succeeded; now the broker is unavailable.
     let problem = problem(response).await;
     assert!(problem.detail.starts_with("The broker takes no messages"), "{}", problem.detail);
-    assert_eq!(stumbling.requests(), 3);
+    assert_eq!(recovering.requests(), 3);
 }
 
 #[tokio::test]
