@@ -1,4 +1,4 @@
-# An image with one static program, certificate authorities and /tmp. There is no shell in it, and no root.
+# An image with one static program, certificate authorities and /tmp: without a shell, and not run as root.
 #   nix build .#order-image && docker load < result
 {
   lib,
@@ -24,7 +24,7 @@ lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
       Env = [
         "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"
       ]
-      # Loopback would be the container's own. The gateway then asks for keys.
+      # The container's loopback can't be reached from outside. On this address the gateway requires API keys.
       ++ lib.optional (port != null) "LISTEN_ADDRESS=0.0.0.0";
       ExposedPorts = lib.optionalAttrs (port != null) { "${toString port}/tcp" = { }; };
       Labels = {

@@ -1,4 +1,4 @@
-# Jaeger 2, which nixpkgs does not have: the release as its makers built it, static, its pages inside.
+# Jaeger 2, which nixpkgs does not have: the binary release, static and with its web pages.
 { lib, pkgs }:
 pkgs.stdenvNoCC.mkDerivation (final: {
   pname = "jaeger";

@@ -1,4 +1,4 @@
-# nixosModules: the whole, and each service alone for a setup over several hosts. They bring this flake's own packages.
+# nixosModules: all services, and each alone for a setup over several hosts. The packages default to this flake's own.
 { self, lib }:
 let
   module =

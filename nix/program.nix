@@ -1,4 +1,4 @@
-# One program of the workspace, alone: nothing else comes along with it.
+# One program of the workspace, as a package without dependencies.
 {
   pkgs,
   workspace,

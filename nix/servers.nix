@@ -8,5 +8,5 @@
   # setpriv
   pkgs.util-linux
 ]
-# Not built for every system; the saga runs without.
+# Not packaged for every system; `paysaga up` runs without it.
 ++ builtins.filter (package: package != null) [ (packages.jaeger or null) ]

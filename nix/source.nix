@@ -1,4 +1,4 @@
-# What a build may see. Anything else (documents, checks of packaging, this folder) can change without a rebuild.
+# The source of each build. Anything else (documents, checks of packaging, this folder) can change without a rebuild.
 { lib }:
 let
   inherit (lib) fileset;
@@ -9,7 +9,7 @@ let
     ../contracts
     ../migrations
     ../services
-    # A member of the workspace: cargo wants to see it although nothing of it is built.
+    # A member of the workspace: cargo needs its manifest, although it is not built.
     ../tests
   ];
 in

@@ -8,19 +8,19 @@ pkgs.pkgsStatic.rustPlatform.buildRustPackage {
   pname = "paysaga-workspace";
   inherit (manifest) version;
   src = (import ./source.nix { inherit lib; }).programs;
-  # Nothing but Cargo.lock decides what is fetched: there is no second hash to keep in step with it.
+  # Dependencies are fetched by the checksums in Cargo.lock, so there is no second hash to keep in step with it.
   cargoLock.lockFile = ../Cargo.lock;
-  # By name, not --workspace: the test kit must not decide the features of what is shipped.
+  # By name, not --workspace: the tests must not enable features in what is packaged.
   cargoBuildFlags = map (name: "--package=${name}") names;
   strictDeps = true;
 
-  # Natively, in the checks.
+  # The tests run natively, in the checks.
   doCheck = false;
 
   # `strip = true` of Cargo.toml has no effect here: cargo's hook turns it off in favour of this.
   stripAllList = [ "bin" ];
 
-  # A static program has no business to refer to its compiler, or to anything.
+  # A static program must not refer to its compiler.
   disallowedReferences = [ pkgs.stdenv.cc ];
 
   doInstallCheck = true;

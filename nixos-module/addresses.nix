@@ -1,11 +1,11 @@
-# What an IP address to listen on means.
+# IP addresses to listen on.
 { lib }:
 rec {
   isLoopback = address: address == "::1" || address == "localhost" || lib.hasPrefix "127." address;
 
   isEverywhere = address: address == "0.0.0.0" || address == "::";
 
-  # The address under which this host itself reaches what listens there, as it is written in a URL.
+  # The address at which this host itself reaches a service that listens on `address`, as it is written in a URL.
   reachable =
     address:
     if isEverywhere address then

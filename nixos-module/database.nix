@@ -1,4 +1,4 @@
-# What order and payment have beyond the gateway: a database, brought up to date before the service starts.
+# For order and payment: a database, which is migrated before the service starts.
 name:
 { config, lib, ... }:
 let
@@ -11,8 +11,8 @@ let
   credentials = lib.filterAttrs (variable: _: variable == "DATABASE_URL") cfg.credentials;
   dependency = if local then "postgresql.target" else "network-online.target";
   role = "paysaga-${name}";
-  # A static binary can't look up the name of its own user, so the URL says the role. The password is the socket's:
-  # PostgreSQL asks the kernel who is at the other end.
+  # A static binary can't look up the name of its own user, so the URL names the role. There is no password: with peer
+  # authentication, PostgreSQL gets the client's user from the kernel.
   url = lib.optionalAttrs local {
     DATABASE_URL = "postgres://${role}@localhost:${toString config.services.postgresql.settings.port}/${role}?host=/run/postgresql";
   };
@@ -42,7 +42,7 @@ in
           environment.fromSettings (
             {
               SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
-              # Read with the rest of the configuration, and never used.
+              # The configuration requires it, a migration does not use it.
               RABBITMQ_URL = "amqp://localhost";
             }
             // url
@@ -52,10 +52,10 @@ in
           ExecStart = "${cfg.package}/bin/${name} --migrate-only";
           User = role;
           Type = "oneshot";
-          # Done once for a package: a new one makes a new unit, which is started again.
+          # Run once for each package: a new package changes the unit, which is then restarted.
           RemainAfterExit = true;
-          # It waits for the database, but neither the boot nor `nixos-rebuild switch` waits for it longer than this. The
-          # service comes then all the same, and does what is left by itself before it serves.
+          # It waits for the database, but delays neither the boot nor `nixos-rebuild switch` longer than this. The service is
+          # then started anyway, and runs the remaining migrations itself before it serves.
           TimeoutStartSec = "2min";
           LoadCredential = environment.loadCredentials credentials;
         };
@@ -67,7 +67,7 @@ in
         assertion = !(local && cfg.credentials ? DATABASE_URL);
         message = ''
           ${option}.credentials.DATABASE_URL names a PostgreSQL, and services.paysaga.postgresql.createLocally runs one here.
-          To use the first, set services.paysaga.postgresql.createLocally = false.
+          To use the named one, set services.paysaga.postgresql.createLocally = false.
         '';
       }
       {

@@ -1,7 +1,7 @@
-# From settings and credentials to the environment of a unit.
+# The environment of a unit, from settings and credentials.
 { lib }:
 {
-  # systemd expands % in Environment=, and a variable that it can't expand silently disappears.
+  # systemd expands specifiers in Environment=, and drops a variable that it can't expand.
   fromSettings =
     let
       # Not toString, which writes 0.1 as 0.100000.

@@ -1,4 +1,4 @@
-# The only service that customers reach. It has no database.
+# The only service that clients reach. It has no database.
 { config, lib, ... }:
 let
   inherit (config.services) paysaga;
@@ -48,9 +48,9 @@ in
       {
         assertion = addresses.isLoopback cfg.listenAddress || hasKeys || !authenticates;
         message = ''
-          services.paysaga.gateway.listenAddress is ${cfg.listenAddress}, open to the network, and nobody is asked for a key.
+          services.paysaga.gateway.listenAddress is ${cfg.listenAddress}, open to the network, and no API key is required.
           Give it a file of keys (services.paysaga.gateway.credentials.API_KEYS = "/run/secrets/…"; one `name:sha256-of-key` a line),
-          or let everybody in, in so many words: services.paysaga.gateway.settings.AUTHENTICATION = "off".
+          or turn authentication off explicitly: services.paysaga.gateway.settings.AUTHENTICATION = "off".
         '';
       }
       {
@@ -63,8 +63,8 @@ in
     ++ lib.mapAttrsToList (name: variable: {
       assertion = cfg.settings ? ${variable} || cfg.credentials ? ${variable};
       message = ''
-        The gateway does not know where the ${name} service is. Enable it here (services.paysaga.${name}.enable = true),
-        or say where it is: services.paysaga.gateway.settings.${variable} = "http://…".
+        The gateway has no address of the ${name} service. Enable it here (services.paysaga.${name}.enable = true),
+        or set its URL: services.paysaga.gateway.settings.${variable} = "http://…".
       '';
     }) upstreams;
   };

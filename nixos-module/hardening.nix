@@ -1,4 +1,4 @@
-# What a process of paysaga can't do. `systemd-analyze security` puts it at 1.2 of 10 or less; a test holds it there.
+# Sandboxing of every unit. `systemd-analyze security` rates its exposure at 1.2 of 10 or less, which a test enforces.
 {
   # A user that exists while the unit runs. Its name is also the role in PostgreSQL (peer authentication).
   DynamicUser = true;

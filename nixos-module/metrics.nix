@@ -1,4 +1,4 @@
-# Metrics: Prometheus on this host, which asks the services of this host, and RabbitMQ if it is here.
+# Metrics: Prometheus on this host, which scrapes the services of this host, and RabbitMQ if it is local.
 { config, lib, ... }:
 let
   inherit (config.services) paysaga;
@@ -29,7 +29,7 @@ in
     scrapeInterval = lib.mkOption {
       type = lib.types.str;
       default = "15s";
-      description = "How often the services are asked.";
+      description = "How often the services are scraped.";
     };
   };
 
@@ -52,7 +52,7 @@ in
 
     assertions = [
       {
-        # The gateway shows its metrics to loopback without a key, and Prometheus would come from another address.
+        # The gateway exports its metrics without a key to loopback only, and Prometheus would connect from another address.
         assertion =
           let
             gateway = paysaga.gateway.listenAddress or "127.0.0.1";
@@ -61,8 +61,8 @@ in
           || addresses.isLoopback gateway
           || addresses.isEverywhere gateway;
         message = ''
-          services.paysaga.metrics can't ask a gateway that listens on one address of the network only, because metrics are
-          shown to loopback without a key. Let it listen on 0.0.0.0 or ::, behind the firewall.
+          services.paysaga.metrics can't scrape a gateway that listens on one address of the network only, because metrics
+          are exported without a key to loopback only. Let it listen on 0.0.0.0 or ::, behind the firewall.
         '';
       }
     ];

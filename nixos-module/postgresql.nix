@@ -1,4 +1,4 @@
-# PostgreSQL: here, with a role and a database for each service, or somewhere else, by URL.
+# PostgreSQL: local, with a role and a database for each service, or remote, by URL.
 { config, lib, ... }:
 let
   cfg = config.services.paysaga.postgresql;
@@ -12,8 +12,9 @@ in
     type = lib.types.bool;
     default = true;
     description = ''
-      Run PostgreSQL on this host, with a role and a database for order and for payment. There are no passwords: they come
-      through the socket, and PostgreSQL asks the kernel who they are. Otherwise each needs `credentials.DATABASE_URL`.
+      Run PostgreSQL on this host, with a role and a database for order and for payment. There are no passwords: the
+      services connect through the Unix-domain socket, with peer authentication. Otherwise each needs
+      `credentials.DATABASE_URL`.
     '';
   };
 
@@ -25,8 +26,8 @@ in
         inherit name;
         ensureDBOwnership = true;
       }) roles;
-      # The first line that fits decides. A role reaches its own database and no other, and nobody but it and the
-      # administrator reaches that.
+      # The first line that matches decides. A role can connect to its own database and no other, and only it and the
+      # administrator can connect to that.
       authentication = ''
         local sameuser  ${listed} peer
         local all       ${listed} reject

@@ -1,4 +1,4 @@
-# Who may do what on the local RabbitMQ: a user for each service, with the least that it can work with.
+# Users and permissions on the local RabbitMQ: a user for each service, with the least permissions that it needs.
 { lib }:
 let
   topology = import ./topology.nix;
@@ -28,12 +28,13 @@ rec {
   vhost = "paysaga";
   userOf = service: "paysaga-${service}";
 
-  # Where passwords, URLs and definitions are kept: for root's eyes only.
+  # Where passwords, URLs and definitions are kept: readable by root only.
   directory = "/var/lib/paysaga-rabbitmq";
   urlFile = service: "${directory}/${service}.url";
   definitionsFile = "${directory}/definitions.json";
 
-  # https://www.rabbitmq.com/docs/access-control#authorisation. Nobody configures: the definitions hold the topology.
+  # https://www.rabbitmq.com/docs/access-control#authorisation. No service needs `configure`: the definitions hold the
+  # topology.
   permissionsOf = service: {
     configure = nothing;
     write = oneOf [ (topology.exchangeOf service) ];
@@ -45,7 +46,7 @@ rec {
     );
   };
 
-  # Under which routing keys it may publish there: nobody can say another's events.
+  # The routing keys under which it may publish there: a service can't publish another's events.
   topicPermissionOf = service: {
     exchange = topology.exchangeOf service;
     write = oneOf (map (route: route.key) (routesOf service));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a password for each service where there is none yet, and from them what the services and RabbitMQ read.
+# Generates a password for each service that has none yet, and from the passwords what the services and RabbitMQ read.
 #   $1 template of the definitions   $2 host and port of RabbitMQ   $3 virtual host   further: the services
-# Runs with its state directory as working directory; what it writes is readable by nobody else.
+# Runs with its state directory as working directory; what it writes is readable by its own user only.
 set -euo pipefail
 umask 077
 template=$1 address=$2 vhost=$3

@@ -1,5 +1,5 @@
-# What the local RabbitMQ is told when it starts (https://www.rabbitmq.com/docs/definitions): users, rights, topology.
-# The hash of a service's password is filled in on the host, where it says @SERVICE@.
+# The definitions that the local RabbitMQ imports at its start (https://www.rabbitmq.com/docs/definitions): users,
+# permissions, topology. On the host, @SERVICE@ is replaced by the hash of the service's password.
 { lib }:
 let
   topology = import ./topology.nix;

@@ -1,4 +1,4 @@
-# RabbitMQ: here, with a user for each service, or somewhere else, by URL.
+# RabbitMQ: local, with a user for each service, or remote, by URL.
 {
   config,
   lib,
@@ -22,22 +22,22 @@ in
     type = lib.types.bool;
     default = true;
     description = ''
-      Run RabbitMQ on this host, with a user for each service that has the rights it needs and no others. Passwords are
-      made on the host, once, in ${accounts.directory}. Otherwise each service needs `credentials.RABBITMQ_URL`.
+      Run RabbitMQ on this host, with a user for each service that has the permissions it needs and no others. Passwords
+      are generated on the host, once, in ${accounts.directory}. Otherwise each service needs `credentials.RABBITMQ_URL`.
     '';
   };
 
   config = lib.mkIf (cfg.createLocally && enabled != [ ]) {
     services.rabbitmq = {
       enable = true;
-      # Read again whenever the broker starts. Nothing that exists is overwritten but users and their rights.
-      # With definitions at its first start it makes no user `guest`.
+      # Imported whenever the broker starts. Of what exists already, only users and permissions are overwritten. With
+      # definitions at its first start, RabbitMQ creates no user `guest`.
       configItems.load_definitions = "/run/credentials/rabbitmq.service/definitions.json";
     };
 
     systemd.services = {
       rabbitmq = {
-        # Not `requires`: restarting the other must not stop the broker.
+        # Not `requires`: a restart of that unit must not stop the broker.
         after = [ unit ];
         wants = [ unit ];
         restartTriggers = [
@@ -48,7 +48,7 @@ in
       };
 
       paysaga-rabbitmq-accounts = {
-        description = "paysaga: passwords and rights of the services on the local RabbitMQ";
+        description = "paysaga: passwords and permissions of the services on the local RabbitMQ";
         before = [ "rabbitmq.service" ];
         path = [
           pkgs.coreutils

@@ -1,9 +1,9 @@
-# What every service has: its options, its unit, its firewall rule, and the rules that they must keep.
+# What every service has: options, a unit, a firewall rule, and assertions about them.
 {
   name,
   about,
   port,
-  # What `${name} --help` lists beyond what every service reads; all of it may be given as a setting.
+  # What `${name} --help` lists besides the variables of every service; each may be given as a setting.
   variables,
   # What may only be given as a credential.
   secrets,
@@ -27,7 +27,7 @@ let
     "RUST_LOG"
   ];
   isOfOpenTelemetry = lib.hasPrefix "OTEL_";
-  # Headers of an exporter are there to carry a password.
+  # Headers of an exporter usually carry a password.
   isSecret =
     variable:
     builtins.elem variable allSecrets
@@ -90,8 +90,8 @@ in
       default = { };
       example.RUST_LOG = "debug";
       description = ''
-        Variables of `${name} --help`, and OpenTelemetry's `OTEL_*`. They end in the world-readable Nix store:
-        passwords belong into `${option}.credentials`.
+        Variables of `${name} --help`, and OpenTelemetry's `OTEL_*`. They are written to the world-readable Nix store:
+        passwords belong in `${option}.credentials`.
       '';
     };
 
@@ -100,9 +100,8 @@ in
       default = { };
       example.RABBITMQ_URL = "/run/secrets/paysaga-${name}-rabbitmq-url";
       description = ''
-        Files that hold the value of a variable, by the variable's name. The service gets a copy that nobody else can
-        read (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service
-        starts.
+        Files that hold the value of a variable, by the variable's name. The service gets a copy that only it can read
+        (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service starts.
       '';
     };
   };
@@ -113,7 +112,7 @@ in
       wantedBy = [ "multi-user.target" ];
       after = dependencies ++ lib.optional needsNetwork "network-online.target";
       wants = dependencies ++ lib.optional needsNetwork "network-online.target";
-      # What it needs may be away for as long as it takes: it waits, and when it can't even start, it tries again.
+      # What it needs may be unavailable indefinitely: the service waits, or if it can't start, is restarted without limit.
       unitConfig.StartLimitIntervalSec = 0;
 
       environment =
@@ -135,11 +134,11 @@ in
         Type = "exec";
         Restart = "on-failure";
         RestartSec = 2;
-        # EX_CONFIG: the service said everything that is wrong; the same again would say the same again.
+        # EX_CONFIG: the service has logged what is wrong with its configuration; a restart would not change that.
         RestartPreventExitStatus = 78;
-        # SHUTDOWN_TIMEOUT is 10 s; what is left then is taken up at the next start.
+        # SHUTDOWN_TIMEOUT is 10 s; unfinished work is resumed at the next start.
         TimeoutStopSec = 30;
-        # MAX_CONNECTIONS is 4096 unless told otherwise.
+        # MAX_CONNECTIONS defaults to 4096.
         LimitNOFILE = 65536;
         LoadCredential = environment.loadCredentials credentials;
       };
@@ -148,8 +147,8 @@ in
     networking.firewall.allowedTCPPorts = lib.optional cfg.openFirewall cfg.port;
 
     warnings = lib.optional (name != "gateway" && cfg.openFirewall) ''
-      ${option}.openFirewall lets everybody reach the ${name} service, which asks nobody for a key.
-      Only the gateway has to: open the port where it comes in, with networking.firewall.interfaces.<name>.allowedTCPPorts.
+      ${option}.openFirewall opens the ${name} service, which requires no key, to the network.
+      Only the gateway needs to reach it: open the port on the gateway's interface, with networking.firewall.interfaces.<name>.allowedTCPPorts.
     '';
 
     assertions = [
@@ -164,7 +163,7 @@ in
         assertion = !(localBroker && cfg.credentials ? RABBITMQ_URL);
         message = ''
           ${option}.credentials.RABBITMQ_URL names a RabbitMQ, and services.paysaga.rabbitmq.createLocally runs one here.
-          To use the first, set services.paysaga.rabbitmq.createLocally = false.
+          To use the named one, set services.paysaga.rabbitmq.createLocally = false.
         '';
       }
       {
@@ -195,14 +194,14 @@ in
         || isSecret (lib.removeSuffix "_FILE" variable)
         || isOfOpenTelemetry variable;
       message = ''
-        ${option}.settings.${variable}: the ${name} service knows no such variable. It reads
+        ${option}.settings.${variable}: the ${name} service has no such variable. It reads
         ${lib.concatStringsSep ", " allVariables} and OTEL_*; address and port are ${option}.{listenAddress,port}.
       '';
     }) cfg.settings
     ++ lib.mapAttrsToList (variable: _: {
       assertion = builtins.elem variable (allSecrets ++ allVariables);
       message = ''
-        ${option}.credentials.${variable}: the ${name} service knows no such variable. Known are
+        ${option}.credentials.${variable}: the ${name} service has no such variable. It reads
         ${lib.concatStringsSep ", " (allSecrets ++ allVariables)}.
       '';
     }) cfg.credentials
@@ -210,7 +209,7 @@ in
       assertion = lib.hasPrefix "/" path && !(lib.hasPrefix "${builtins.storeDir}/" path);
       message = ''
         ${option}.credentials.${variable} is ${path}. It must be the absolute path of a file outside of the Nix store,
-        which everybody can read; agenix and sops-nix put such files below /run.
+        which is world-readable; agenix and sops-nix put such files below /run.
       '';
     }) cfg.credentials
     ++ lib.mapAttrsToList (variable: _: {

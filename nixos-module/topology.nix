@@ -1,5 +1,5 @@
-# Exchanges, queues and bindings, as `contracts/src/topology.rs` and `services/chassis/src/broker/topology.rs` have them.
-# A test compares the names with the first; another lets the services declare theirs on a broker that has these.
+# Exchanges, queues and bindings, as in `contracts/src/topology.rs` and `services/chassis/src/broker/topology.rs`. A test
+# compares the names with the first; another lets the services redeclare theirs on a broker that has these.
 rec {
   deadLetterExchange = "dlx.exchange";
 
@@ -9,7 +9,7 @@ rec {
     deadLetterExchange
   ];
 
-  # routing key, who says it, and the queue where it is heard
+  # routing key, producer, and the queue that it is routed to
   routes = [
     {
       key = "order.create.requested";
@@ -65,7 +65,7 @@ rec {
 
   deadLetterQueueOf = queue: builtins.replaceStrings [ ".queue" ] [ ".dlq" ] queue;
 
-  # Work queues dead-letter at least once, and give a message up after 20 redeliveries; dead-letter queues never do.
+  # Work queues dead-letter at least once, also after 20 redeliveries; dead-letter queues keep their messages.
   argumentsOf = queue: {
     x-queue-type = "quorum";
     x-delivery-limit = 20;

@@ -1,4 +1,4 @@
-# Traces: where the services send them, how many, and a Jaeger to look at them.
+# Traces: where the services export them, how many, and a Jaeger to show them.
 {
   config,
   lib,
@@ -24,7 +24,7 @@ let
           processors = [ "batch" ];
           exporters = [ "jaeger_storage_exporter" ];
         };
-        # Its own metrics would listen on a port of their own.
+        # Its own metrics would need another port.
         telemetry.metrics.level = "none";
       };
       extensions = {
@@ -32,7 +32,7 @@ let
         jaeger_query = {
           storage.traces = "memory";
           http.endpoint = "127.0.0.1:${toString cfg.jaeger.port}";
-          # Not asked by anybody here; any free port.
+          # Not used; any free port.
           grpc.endpoint = "127.0.0.1:0";
         };
       };
@@ -52,7 +52,7 @@ in
       defaultText = lib.literalMD "the Jaeger of this host, if it is enabled";
       example = "http://collector.internal:4318";
       description = ''
-        Where the services send traces (OTEL_EXPORTER_OTLP_ENDPOINT). A backend that wants a password is best reached
+        Where the services send traces (OTEL_EXPORTER_OTLP_ENDPOINT). A backend that requires a password is best reached
         through a collector on this host.
       '';
     };
@@ -61,7 +61,7 @@ in
       type = lib.types.numbers.between 0 1;
       default = 1.0;
       example = 0.1;
-      description = "The share of sagas that are traced. A caller who traces already decides for his own.";
+      description = "The share of sagas that are traced. For a request that is traced already, its caller decides.";
     };
 
     jaeger = {
@@ -82,7 +82,7 @@ in
       maxTraces = lib.mkOption {
         type = lib.types.ints.positive;
         default = 100000;
-        description = "How many traces it keeps; the oldest go first.";
+        description = "How many traces it keeps; the oldest are dropped first.";
       };
     };
   };
@@ -105,7 +105,7 @@ in
         description = "paysaga: Jaeger, where the traces of the sagas can be seen";
         wantedBy = [ "multi-user.target" ];
         after = [ "network.target" ];
-        # It would trace itself, too.
+        # Otherwise it traces itself.
         environment.OTEL_TRACES_SAMPLER = "always_off";
         serviceConfig = import ./hardening.nix // {
           ExecStart = "${cfg.jaeger.package}/bin/jaeger --config=file:${configuration}";
@@ -122,14 +122,14 @@ in
         {
           assertion = cfg.enable -> cfg.endpoint != null;
           message = ''
-            services.paysaga.tracing is enabled, and traces have nowhere to go. Set services.paysaga.tracing.endpoint =
-            "http://…:4318", or look at them here: services.paysaga.tracing.jaeger.enable = true.
+            services.paysaga.tracing is enabled without an endpoint. Set services.paysaga.tracing.endpoint =
+            "http://…:4318", or enable Jaeger here: services.paysaga.tracing.jaeger.enable = true.
           '';
         }
         {
           assertion = cfg.jaeger.enable -> cfg.enable;
           message = ''
-            services.paysaga.tracing.jaeger is enabled, and no service sends it anything. Set
+            services.paysaga.tracing.jaeger is enabled, but no service sends traces. Set
             services.paysaga.tracing.enable = true.
           '';
         }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# check-images.sh PROGRAMS ARCHIVES: the images in ARCHIVES are what packaging/images.sh says, byte for byte again when
-# it packs PROGRAMS once more, read by skopeo as an OCI archive and as one of Docker's, and below 8 MB compressed
-# (unless IMAGE_LIMIT is none: what is not optimised is larger).
+# check-images.sh PROGRAMS ARCHIVES: the images in ARCHIVES have the content and configuration that packaging/images.sh
+# describes, are the same byte for byte when it packs PROGRAMS once more, are read by skopeo as an OCI archive and as one of
+# Docker's, and are below 8 MB compressed (unless IMAGE_LIMIT is none: a debug build is larger).
 set -euo pipefail
 
 programs=${1:?usage: check-images.sh PROGRAMS ARCHIVES}
@@ -17,7 +17,7 @@ fail() {
 # equal WHAT EXPECTED ACTUAL
 equal() { [[ $2 == "$3" ]] || fail "$1 is"$'\n'"$3"$'\n'"instead of"$'\n'"$2"; }
 
-# In another folder, at another time, by somebody with other habits.
+# In another folder, at another time, with another umask and time zone.
 (umask 077 && TZ=Asia/Tokyo "$(dirname "$0")/images.sh" "$programs" "$work/again" >/dev/null)
 
 for name in gateway order payment paysaga; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# compose-secrets.sh [FOLDER]: makes what compose.yaml calls secrets, once, in packaging/secrets or FOLDER: passwords, the
-# URLs that hold them, RabbitMQ's users, and the gateway's first API key (in api-key, for whoever is to call it).
+# compose-secrets.sh [FOLDER]: creates the secrets of compose.yaml, once, in packaging/secrets or FOLDER: passwords, the URLs
+# that contain them, RabbitMQ's users, and the gateway's first API key (in api-key, for its first caller).
 set -euo pipefail
 
 folder=${1:-$(dirname "${BASH_SOURCE[0]}")/secrets}
@@ -10,8 +10,8 @@ main() {
     printf 'compose-secrets.sh: %s is there already; delete it to make new ones\n' "$folder" >&2
     exit 1
   fi
-  # Compose shows a container the files as they are, and services run as a user of no rights: the files may be read by
-  # everybody, and the folder is closed.
+  # Compose mounts the files with their modes, and services run as an unprivileged user: the files are world-readable, in a
+  # folder that only its owner can enter.
   umask 022
   mkdir -m 700 "$folder"
   cd "$folder"
@@ -47,7 +47,7 @@ END
   printf 'Secrets are in %s; the API key is in api-key there.\n' "$folder"
 }
 
-# 192 bits, in letters that mean nothing in a URL.
+# 192 bits, in letters that need no encoding in a URL.
 random() { head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
 
 user() {
@@ -55,7 +55,7 @@ user() {
 }
 
 # What a service may configure, write and read: the exchanges, the queues that it consumes, and those that its own events
-# go to. It declares all of them, so that no event of it is ever lost for want of a queue.
+# go to. It declares all of them, so that none of its events is lost because a queue does not exist yet.
 permission() {
   local queues
   case $1 in

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # images.sh PROGRAMS FOLDER: packs each of the four static programs in PROGRAMS into an OCI archive, FOLDER/<name>.tar.
 #
-# An image is one layer (the program, CA certificates, /tmp) and a configuration. This writes both down as the image
-# specification has them (github.com/opencontainers/image-spec), with nothing but tar, gzip and sha256sum. The same
+# An image is one layer (the program, CA certificates, /tmp) and a configuration. This writes both in the form of the
+# image specification (github.com/opencontainers/image-spec), with tar, gzip and sha256sum alone. The same
 # commit, CA certificates and programs give the same digest: names are sorted, owners are root, and the only time in it
 # is the commit's. The archive also has the manifest.json of `docker save`, so that a Docker before 25 can load it.
 set -euo pipefail

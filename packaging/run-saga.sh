@@ -2,12 +2,12 @@
 # run-saga.sh empty-root PROGRAMS        the saga with the four static programs in PROGRAMS alone in a file system
 # run-saga.sh images PROGRAMS ARCHIVES   the saga with the images in ARCHIVES, by podman if that works, else by chroot
 #
-# The end-to-end tests (tests/tests/saga) start the programs through small starters, which this makes and names to them
-# in PAYSAGA_BINARIES. PostgreSQL and RabbitMQ are private ones outside, which the paysaga of PROGRAMS starts. The tests
-# that run go through the whole saga and its end; some others hand a service a file, which it would not find.
+# The end-to-end tests (tests/tests/saga) start the programs through wrappers, which this creates in PAYSAGA_BINARIES.
+# PostgreSQL and RabbitMQ are private ones outside, which the paysaga of PROGRAMS starts. The tests that run cover the
+# whole saga and shutdown; some others give a service a file, which it would not find.
 set -euo pipefail
 
-tests=(every_command_of_the_readme the_demo_follows a_service_that_is_told_to_stop)
+tests=(every_command_of_the_readme the_demo_follows a_service_that_is_stopped)
 
 podman=()
 
@@ -16,7 +16,7 @@ main() {
   programs=$(realpath "${2:?usage: run-saga.sh empty-root PROGRAMS | images PROGRAMS ARCHIVES}")
   work=$(mktemp -d -t paysaga-saga-XXXXXX)
   trap clean_up EXIT
-  # Whoever the services run as has to get through to their roots.
+  # The user that the services run as must be able to enter their roots.
   chmod 755 "$work"
   mkdir "$work/starters"
   case $kind in
@@ -39,15 +39,16 @@ skip() {
 
 clean_up() {
   if ((${#podman[@]})); then
-    # A test that ends in a hurry kills podman, which leaves its container.
+    # A test that ends without stopping its services kills podman, which leaves their containers.
     "${podman[@]}" rm --all --force --time 0 >/dev/null || true
-    # Each container's own cleaning up comes after that, and mounts the storage once more.
+    # Each container's own cleanup follows, and mounts the storage once more.
     local tries
     for ((tries = 0; tries < 100; tries++)); do
       pgrep --full "$work/podman" >/dev/null || break
       sleep 0.1
     done
-    # Root's podman leaves its storage mounted on itself, more than once; anybody else's leaves files of users that exist only in it.
+    # Root's podman leaves its storage mounted on itself, more than once; a rootless one leaves files of users that exist only
+    # in its user namespace.
     if ((EUID == 0)); then
       while umount "$work/podman/overlay" 2>/dev/null; do :; done
     else
@@ -57,7 +58,7 @@ clean_up() {
   rm -rf "$work"
 }
 
-# starter NAME LINE…: what the tests start as NAME. A service gets the variables that they set, and no others.
+# starter NAME LINE…: the wrapper that the tests start as NAME. A service gets the variables that they set, and no others.
 starter() {
   {
     printf '#!/bin/sh\n'
@@ -77,7 +78,7 @@ empty_root() {
   elif unshare --user --map-user=65532 --map-group=65532 true 2>/dev/null; then
     enter="$(type -P unshare) --user --map-user=65532 --map-group=65532 --root=$root --wd=/"
   else
-    skip 'the saga in an empty root. That needs root, or user namespaces for everybody.'
+    skip 'the saga in an empty root. That needs root, or unprivileged user namespaces.'
   fi
   mkdir "$root"
   for name in gateway order payment paysaga; do
@@ -101,13 +102,13 @@ images() {
     skip 'the saga with the images. That needs podman, or root for chroot.'
   fi
   for name in gateway order payment paysaga; do
-    # An image listens on every address. There the gateway wants keys, or this.
+    # An image listens on every address, for which the gateway requires keys, or this.
     if [[ $name == gateway ]]; then extra=AUTHENTICATION=off; else extra=; fi
     "$run" "$name" "$archives/$name.tar" "$extra"
   done
 }
 
-# As restricted as can be. The limits are named because podman's own may be above what this machine allows.
+# The most restrictive options. The limits are explicit because podman's defaults may exceed what this machine allows.
 restrictions=(
   --network=host --read-only --cap-drop=all --security-opt=no-new-privileges
   --ulimit=nofile=4096:4096 --ulimit=nproc=4096:4096
@@ -119,13 +120,13 @@ podman_works() {
   type -P podman >/dev/null || return 1
   for runtime in '' --runtime=runc --runtime=crun; do
     podman=(podman --root="$work/podman" --runroot="$work/podman-run" ${runtime:+"$runtime"})
-    if image=$(load "$1" 2>"$work/said") &&
-      "${podman[@]}" run --rm "${restrictions[@]}" "$image" --version >"$work/said" 2>&1; then
+    if image=$(load "$1" 2>"$work/output") &&
+      "${podman[@]}" run --rm "${restrictions[@]}" "$image" --version >"$work/output" 2>&1; then
       return 0
     fi
   done
   podman=()
-  say "podman can't run a container here: $(tail -1 "$work/said")"
+  say "podman can't run a container here: $(tail -1 "$work/output")"
   return 1
 }
 
@@ -141,12 +142,12 @@ by_podman() {
     "exec ${podman[*]} run --rm ${restrictions[*]} ${3:+--env $3} \$variables $(load "$2") \"\$@\""
 }
 
-# by_chroot NAME ARCHIVE VARIABLE: what a container engine does with an image's configuration, in one line.
+# by_chroot NAME ARCHIVE VARIABLE: applies the image's configuration as a container engine does.
 by_chroot() {
   local layout=$work/layout-$1 bundle=$work/bundle-$1
   skopeo copy --quiet "oci-archive:$2" "oci:$layout:image"
   umoci unpack --image "$layout:image" "$bundle" 2>/dev/null
-  # umoci lets nobody else in.
+  # umoci creates it for its owner alone.
   chmod 755 "$bundle"
   local user variables entrypoint
   user=$(of_image "$2" '{{.Config.User}}')

@@ -42,5 +42,5 @@ in
     package = packages.${name};
   }
 )
-# The Jaeger that it asks is there for this system only.
+# It queries a Jaeger, which is packaged for this system only.
 // lib.optionalAttrs (packages ? jaeger) { vm = import ./vm.nix { inherit self pkgs; }; }

@@ -1,4 +1,4 @@
-# The image holds a static program that is not started as root, and is small.
+# The image is small and starts a static program without root.
 {
   pkgs,
   image,
@@ -10,7 +10,7 @@ pkgs.runCommand "paysaga-image-${package.pname}"
       pkgs.file
       pkgs.jq
     ];
-    meta.description = "The image of ${package.pname} is small and starts nothing as root";
+    meta.description = "The image of ${package.pname} is small and runs without root";
   }
   ''
     [ "$(stat --dereference --format=%s ${image})" -lt 8000000 ]

@@ -1,4 +1,4 @@
-# The module in a minimal NixOS: every rule of it holds, and systemd has nothing to say against the units.
+# The module in a minimal NixOS: every assertion holds, and systemd-analyze accepts the units.
 {
   self,
   nixpkgs,
@@ -26,12 +26,14 @@ let
       }
     ];
   };
-  failed = builtins.filter (rule: !rule.assertion) nixos.config.assertions;
+  failed = builtins.filter (assertion: !assertion.assertion) nixos.config.assertions;
   units = lib.filterAttrs (
     name: _: lib.hasPrefix "paysaga-" name && lib.hasSuffix ".service" name
   ) nixos.config.systemd.units;
 in
-assert lib.assertMsg (failed == [ ]) (lib.concatMapStringsSep "\n" (rule: rule.message) failed);
+assert lib.assertMsg (failed == [ ]) (
+  lib.concatMapStringsSep "\n" (assertion: assertion.message) failed
+);
 assert lib.assertMsg (
   builtins.attrNames units == [
     "paysaga-gateway.service"
@@ -53,7 +55,7 @@ pkgs.runCommand "paysaga-module"
       lib.mapAttrs (_: unit: builtins.unsafeDiscardStringContext unit.text) units
     );
     passAsFile = [ "units" ];
-    meta.description = "The NixOS module renders units that systemd takes, with an exposure of 1.2 at most";
+    meta.description = "The NixOS module renders units that systemd accepts, with an exposure of 1.2 at most";
   }
   ''
     mkdir units

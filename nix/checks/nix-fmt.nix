@@ -1,4 +1,4 @@
-# Formatting of the Nix files, and nothing in them that nobody uses.
+# Formatting and unused code in the Nix files.
 { pkgs, source }:
 pkgs.runCommand "paysaga-nix-fmt"
   {
@@ -6,7 +6,7 @@ pkgs.runCommand "paysaga-nix-fmt"
       pkgs.nixfmt
       pkgs.deadnix
     ];
-    meta.description = "Formatting of the Nix files";
+    meta.description = "Formatting and unused code in the Nix files";
   }
   ''
     find ${source.nix} -name '*.nix' -exec nixfmt --check {} +

@@ -1,4 +1,4 @@
-# Two machines: one runs everything from the module, the other is a customer, and then a stranger.
+# Two machines: one runs everything from the module, the other is a client with an API key, and then without.
 { self, pkgs }:
 let
   key = "a-customers-key";
@@ -14,7 +14,7 @@ pkgs.testers.runNixOSTest {
       diskSize = 2048;
       cores = 2;
     };
-    # Stands in for a secret; a real one does not come from the configuration.
+    # For the test only: a real secret is not part of the configuration.
     environment.etc."paysaga-keys".text = "customer:${digest}\n";
     services.paysaga = {
       gateway = {
@@ -73,7 +73,7 @@ pkgs.testers.runNixOSTest {
         wait_for(f"orders/{order}", "CANCELLED")
         wait_for(f"payments/order/{order}", "REFUNDED")
 
-    with subtest("the broker may come and go"):
+    with subtest("the saga survives a restart of the broker"):
         server.systemctl("restart rabbitmq.service")
         ready()
         wait_for(f"orders/{place(25.01)}", "PAID")
@@ -83,13 +83,13 @@ pkgs.testers.runNixOSTest {
             "curl --silent 'http://127.0.0.1:16686/api/traces?service=gateway&limit=50' | ${pkgs.jq}/bin/jq --exit-status "
             "'any(.data[]; [.processes[].serviceName] | unique == [\"gateway\", \"order\", \"payment\"])'", timeout=60)
 
-    with subtest("a stranger reaches nothing but the gateway, and there only the door"):
+    with subtest("without a key, the network reaches the gateway alone and gets 401"):
         client.succeed("nc -z server 3000")
         client.succeed(f"test $(curl --silent --output /dev/null --write-out '%{{http_code}}' {API}/orders) = 401")
         for port in (3001, 3002, 4317, 4318, 4369, 5432, 5672, 15672, 16686, 25672):
             client.fail(f"nc -z -w 2 server {port}")
 
-    with subtest("passwords are for root alone"):
+    with subtest("passwords are readable by root alone"):
         server.succeed("test $(stat --format=%a /var/lib/private/paysaga-rabbitmq) = 700")
         server.fail("grep --dereference-recursive --files-with-matches 'amqp://paysaga-' /etc/systemd/system/")
   '';

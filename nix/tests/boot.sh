@@ -2,8 +2,8 @@
 # Boots the units that the NixOS module renders, with the real programs, under systemd, with real PostgreSQL and RabbitMQ,
 # and runs a saga through them: `./dev test` runs this.
 #   nix/tests/boot.sh FOLDER_OF_PROGRAMS
-# The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to it, no port of it is
-# used. PAYSAGA_MACHINE names another root, such as that of a newer Debian.
+# The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to this one, and no
+# port of it is used. PAYSAGA_MACHINE names another root, such as that of a newer Debian.
 # Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2.
 set -euo pipefail
 programs=$(realpath "$1")
@@ -19,7 +19,7 @@ machine=
 
 main() {
   evaluate nix/tests/units.nix >"$work/units.json"
-  # Cleaned up before the directory of evaluate.sh, which it is below.
+  # The mounts are below the directory of evaluate.sh, so they are taken down before it is removed.
   trap 'take_down; chmod -R u+w "$work"; rm -rf "$work"' EXIT
   set_up_root
   install_store
@@ -39,7 +39,7 @@ set_up_root() {
   root=$work/machine/root
   mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/machine/upper,workdir=$work/machine/work" "$root"
   units=$root/etc/systemd/system
-  # Nothing of what this machine would start.
+  # No unit that this machine starts.
   find "$units" -path '*.wants/*' -delete
   mkdir -p "$units/multi-user.target.wants" "$root/opt"
   printf '127.0.0.1 localhost paysaga\n' >"$root/etc/hosts"
@@ -66,7 +66,7 @@ install_store() {
         ;;
       *) cp "$programs/$program" "$root$line" ;;
     esac
-    # For attempts that the units would not make.
+    # For processes that booted.sh starts besides the units.
     [[ $program == jaeger ]] || ln -sf "$line" "$root/opt/$program"
   done < <(jq --raw-output --arg host $host '.[$host].units[]' "$work/units.json" | sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
   cp nix/tests/booted.sh docs/DEPLOY.md "$root/opt/"
@@ -141,7 +141,7 @@ install_paysaga() {
     unit=$(basename "$unit")
     [[ $unit != paysaga-jaeger.service || -e $root/opt/with-jaeger ]] || continue
     cp "$folder/$unit" "$units/"
-    # The others come because these want them.
+    # The others are started as dependencies of these.
     ! grep -q '^WantedBy=multi-user.target$' "$units/$unit" || enable "$unit"
   done
   printf 'customer:%s\n' "$(printf %s "$key" | sha256sum | cut -c-64)" >"$root/etc/paysaga-keys"
@@ -219,7 +219,7 @@ inside() {
 
 take_down() {
   if [[ -n $machine ]]; then
-    # Everything in there ends with its first process.
+    # The kernel kills every process of the namespace with its first.
     kill -KILL "${init:-$machine}" 2>/dev/null || true
     wait $machine 2>/dev/null || true
   fi

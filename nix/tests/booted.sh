@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs inside the machine that boot.sh booted: the saga, and what must be refused.
+# Runs in the machine that boot.sh has booted: the saga, and what must be refused.
 #   booted.sh API_KEY with-jaeger|without-jaeger
 set -euo pipefail
 key=$1 jaeger=$2
@@ -7,7 +7,7 @@ api=http://127.0.0.1:3000/api
 customer=3f2504e0-4f89-41d3-9a0c-0305e82c3301
 accounts=/var/lib/paysaga-rabbitmq
 scratch=$(mktemp -d)
-declare -A extra=() # processes that were started beside the units, by port
+declare -A extra=() # processes that were started besides the units, by port
 
 for program in curl jq psql rabbitmqctl setpriv ss; do
   type -P $program >/dev/null || { echo "boot: $program is missing" >&2; exit 1; }
@@ -46,12 +46,12 @@ as() { setpriv --reuid="$(id -u "$1")" --regid="$(id -g "$1")" --clear-groups "$
 url_of() { cat "$accounts/$1.url"; }
 environment_of() { tr '\0' '\n' <"/proc/$(systemctl show --property=MainPID --value "$1")/environ"; }
 
-# beside PORT SERVICE VARIABLE=VALUE…: one more process of a service, not from a unit, as the unit's user.
+# beside PORT SERVICE VARIABLE=VALUE…: starts one more process of a service, without a unit but as the unit's user.
 beside() {
   local port=$1 service=$2 url=()
   shift 2
   [[ $service == gateway ]] || url=("DATABASE_URL=postgres://paysaga-$service@localhost/paysaga-$service?host=/run/postgresql")
-  # Not a function: what is started is what is stopped.
+  # Not through `as`: $! must be the process itself, not a subshell.
   setpriv --reuid="$(id -u "paysaga-$service")" --regid="$(id -g "paysaga-$service")" --clear-groups \
     env -i "PORT=$port" "${url[@]}" "$@" "/opt/$service" >"$scratch/$port.log" 2>&1 &
   extra[$port]=$!
@@ -70,21 +70,21 @@ a_saga() {
   until_true 30 "the payment of $order is refunded" status_is "payments/order/$order" REFUNDED
 }
 
-the_units_come_up() {
+the_units_start() {
   local unit
   all_ready
   for unit in paysaga-rabbitmq-accounts paysaga-order-migrate paysaga-payment-migrate; do
-    [[ $(systemctl show --property=ActiveState,Result --value "$unit" | sort | xargs) == 'active success' ]] || fail "$unit did its work"
+    [[ $(systemctl show --property=ActiveState,Result --value "$unit" | sort | xargs) == 'active success' ]] || fail "$unit succeeded"
   done
   [[ $(systemctl list-units --failed --plain --no-legend 'paysaga-*' | wc -l) == 0 ]] || fail 'no unit failed'
-  prove "the units come up, with systemd $(systemctl --version | awk 'NR == 1 { print $2 }'), RabbitMQ $(rabbitmqctl --quiet version) and PostgreSQL $(
+  prove "the units start, with systemd $(systemctl --version | awk 'NR == 1 { print $2 }'), RabbitMQ $(rabbitmqctl --quiet version) and PostgreSQL $(
     psql --version | awk '{ print $3 }')"
 }
 
-what_is_percent_encoded_arrives() {
+percent_signs_in_settings_are_kept() {
   [[ $(environment_of paysaga-order) == *'OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=boot%20test'* ]] ||
-    fail 'a setting with % in it arrives as it was written'
-  prove 'a setting with % in it arrives'
+    fail 'a setting with % reaches the service unchanged'
+  prove 'a setting with % reaches the service unchanged'
 }
 
 the_saga_runs() {
@@ -92,35 +92,35 @@ the_saga_runs() {
   prove 'an order is paid, cancelled and refunded'
 }
 
-strangers_are_kept_out() {
+only_the_gateway_is_reachable() {
   local port
   [[ $(curl --silent --output /dev/null --write-out '%{http_code}' "$api/orders") == 401 ]] || fail 'without a key the gateway answers 401'
   for port in 3001 3002 5672 5432 4318 15692 16686; do
     [[ -z $(ss --no-header --listening --tcp --numeric "sport = :$port" | awk '$4 !~ /^(127\.|\[::1\])/') ]] ||
       fail "port $port is on loopback alone"
   done
-  prove 'a stranger finds the gateway and nothing else, and needs a key there'
+  prove 'the network reaches the gateway alone, which requires a key'
 }
 
-passwords_are_roots() {
+passwords_are_protected() {
   local name
-  [[ $(stat --format=%a "$(realpath $accounts)") == 700 ]] || fail 'the directory of passwords is its owner'"'"'s alone'
+  [[ $(stat --format=%a "$(realpath $accounts)") == 700 ]] || fail 'the directory of passwords is open to its owner alone'
   [[ -z $(find "$(realpath $accounts)" -type f -perm /077) ]] || fail 'no file of passwords is open to others'
-  refused as nobody ls "$accounts/" || fail 'nobody can list the passwords'
+  refused as nobody ls "$accounts/" || fail 'another user is refused the list of passwords'
   for name in gateway order payment; do
     [[ $(environment_of "paysaga-$name") == *"RABBITMQ_URL_FILE=/run/credentials/paysaga-$name.service/RABBITMQ_URL"* ]] ||
       fail "$name gets its URL as a credential"
     [[ $(environment_of "paysaga-$name") != *"$(cat "$accounts/$name.password")"* ]] || fail "no password is in the environment of $name"
   done
-  prove 'passwords are for root and for their service'
+  prove 'only root and its service can read a password'
 }
 
 rabbitmq_refuses() {
   local password
   password=$(cat $accounts/order.password)
-  rabbitmqctl --quiet authenticate_user paysaga-order "$password" >/dev/null || fail 'the right password is right'
+  rabbitmqctl --quiet authenticate_user paysaga-order "$password" >/dev/null || fail 'the right password is accepted'
   refused rabbitmqctl --quiet authenticate_user paysaga-order "x$password" || fail 'a wrong password is refused'
-  [[ $(rabbitmqctl --quiet list_users) != *guest* ]] || fail 'there is no guest'
+  [[ $(rabbitmqctl --quiet list_users) != *guest* ]] || fail 'there is no user guest'
   beside 4001 order "RABBITMQ_URL=$(url_of order | sed -E 's/:[^:@]+@/:wrong@/')" BROKER_TOPOLOGY=verify
   until_true 20 'a wrong password is refused by AMQP, too' grep -qE 'ACCESS_REFUSED|ACCESS-REFUSED|[Ll]ogin was refused' "$scratch/4001.log"
   refused ready 4001 || fail 'order is not ready with a wrong password'
@@ -134,32 +134,32 @@ rabbitmq_refuses() {
   end 4001
   prove 'the queue of another service is refused'
 
-  # A gateway that is somebody else: payment may not write to that exchange, order not under that routing key.
-  local who port=4010
-  for who in payment order; do
-    beside $port gateway "RABBITMQ_URL=$(url_of $who)" BROKER_TOPOLOGY=verify PUBLISH_TIMEOUT=2s
+  # The gateway as the user of another service: payment may not write to that exchange, order not under that routing key.
+  local user port=4010
+  for user in payment order; do
+    beside $port gateway "RABBITMQ_URL=$(url_of $user)" BROKER_TOPOLOGY=verify PUBLISH_TIMEOUT=2s
     until_true 20 "the gateway on $port reaches the broker" ready $port
     [[ $(curl --silent --output /dev/null --write-out '%{http_code}' --header 'content-type: application/json' \
       --data "{\"userId\":\"$customer\",\"total\":1.01}" "http://127.0.0.1:$port/api/orders") == 503 ]] ||
-      fail "$who can't say what the gateway says"
-    until_true 10 "it is the broker that refuses $who" \
-      grep -rE "access to (exchange|topic) .*refused for user 'paysaga-$who'" /var/log/rabbitmq
+      fail "the user of $user can't publish the gateway's events"
+    until_true 10 "it is the broker that refuses $user" \
+      grep -rE "access to (exchange|topic) .*refused for user 'paysaga-$user'" /var/log/rabbitmq
     end $port
     port=$((port + 1))
   done
-  prove 'nobody says the events of another'
+  prove 'a service is refused the events of another'
 }
 
 postgresql_refuses() {
   refused as paysaga-payment psql --host=/run/postgresql --username=paysaga-payment --dbname=paysaga-order --command='SELECT 1' ||
-    fail 'payment does not get into the database of order'
-  grep -q 'pg_hba.conf' "$scratch/refusal" || fail "it is kept out by rule, and not: $(cat "$scratch/refusal")"
+    fail 'payment is refused the database of order'
+  grep -q 'pg_hba.conf' "$scratch/refusal" || fail "pg_hba.conf is the reason, not: $(cat "$scratch/refusal")"
   refused as nobody psql --host=/run/postgresql --username=paysaga-order --dbname=paysaga-order --command='SELECT 1' ||
-    fail 'nobody else is order'
+    fail 'another user is refused the role of order'
   prove 'the database of another service is refused'
 }
 
-# What the services would declare is what the definitions declared, argument by argument: RabbitMQ refuses anything else.
+# The services' own declarations are equivalent to the definitions: RabbitMQ refuses to redeclare with other arguments.
 declaring_changes_nothing() {
   rabbitmqctl --quiet add_user administrator secret
   rabbitmqctl --quiet set_permissions -p paysaga administrator '.*' '.*' '.*'
@@ -176,7 +176,7 @@ declaring_changes_nothing() {
   prove 'the definitions are what the services would declare'
 }
 
-# On a broker elsewhere, with the rights that docs/DEPLOY.md gives.
+# Another virtual host stands for a remote broker, with the permissions that docs/DEPLOY.md lists.
 documented_rights_suffice() {
   local user service rights port=4030
   rabbitmqctl --quiet add_vhost elsewhere
@@ -192,17 +192,17 @@ documented_rights_suffice() {
   ((port == 4033)) || fail 'docs/DEPLOY.md has a table of rights for three users'
   for port in 4030 4031 4032; do until_true 20 "the documented rights suffice for the service on $port" ready $port; done
   for port in 4030 4031 4032; do end $port; done
-  prove 'the rights in docs/DEPLOY.md suffice on a broker elsewhere'
+  prove 'the rights in docs/DEPLOY.md suffice on a remote broker'
 }
 
-the_broker_may_restart() {
+the_saga_survives_a_restart_of_the_broker() {
   local before
   before=$(cat $accounts/*.url)
   systemctl restart paysaga-rabbitmq-accounts.service rabbitmq.service
-  [[ $(cat $accounts/*.url) == "$before" ]] || fail 'passwords are made once'
+  [[ $(cat $accounts/*.url) == "$before" ]] || fail 'passwords are kept'
   all_ready
   a_saga 25.01
-  prove 'the broker restarts, and the saga goes on'
+  prove 'the saga survives a restart of the broker'
 }
 
 # As docs/DEPLOY.md has it.
@@ -219,7 +219,7 @@ passwords_can_be_replaced() {
   prove 'passwords can be replaced'
 }
 
-the_trace_is_there() {
+the_saga_is_one_trace() {
   if [[ $jaeger == without-jaeger ]]; then
     prove 'SKIPPED: traces. There is no Jaeger here; ./dev jaeger builds it once'
     return
@@ -232,34 +232,34 @@ one_trace() {
     jq --exit-status 'any(.data[]; [.processes[].serviceName] | unique == ["gateway", "order", "payment"])'
 }
 
-metrics_are_there() {
+metrics_are_exported() {
   local address
   for address in 3000/api/metrics 3001/metrics 3002/metrics 15692/metrics; do
     [[ $(curl --silent --fail --max-time 10 "http://127.0.0.1:$address") == *'# TYPE '* ]] || fail "there are metrics at $address"
   done
-  prove 'metrics are where Prometheus will ask for them'
+  prove 'metrics are where Prometheus scrapes them'
 }
 
-the_services_stop_in_order() {
+the_services_stop_cleanly() {
   local name
   systemctl stop paysaga-gateway paysaga-order paysaga-payment
   for name in gateway order payment; do
-    [[ $(systemctl show --property=Result --value "paysaga-$name") == success ]] || fail "$name stops in order"
+    [[ $(systemctl show --property=Result --value "paysaga-$name") == success ]] || fail "$name stops cleanly"
   done
-  prove 'the services stop in order'
+  prove 'the services stop cleanly'
 }
 
-the_units_come_up
-what_is_percent_encoded_arrives
+the_units_start
+percent_signs_in_settings_are_kept
 the_saga_runs
-strangers_are_kept_out
-passwords_are_roots
+only_the_gateway_is_reachable
+passwords_are_protected
 rabbitmq_refuses
 postgresql_refuses
 declaring_changes_nothing
 documented_rights_suffice
-the_broker_may_restart
+the_saga_survives_a_restart_of_the_broker
 passwords_can_be_replaced
-the_trace_is_there
-metrics_are_there
-the_services_stop_in_order
+the_saga_is_one_trace
+metrics_are_exported
+the_services_stop_cleanly

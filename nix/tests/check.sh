@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What can be known of the Nix files without nixpkgs and without building anything: `./dev check` runs this.
-# Needs nix-instantiate, jq and systemd-analyze (Debian: nix-bin, jq, systemd). Leaves nothing behind.
+# What can be checked of the Nix files without nixpkgs and without a build: `./dev check` runs this.
+# Needs nix-instantiate, jq and systemd-analyze (Debian: nix-bin, jq, systemd). Removes what it creates.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=nix/tests/evaluate.sh
@@ -36,7 +36,7 @@ tidy() {
   fi
 }
 
-# Each file of cases/ evaluates to sentences and whether they hold.
+# Each file in cases/ evaluates to sentences, each with whether it holds.
 every_case_holds() {
   local file answers
   for file in nix/tests/cases/*.nix; do
@@ -49,8 +49,8 @@ every_case_holds() {
   done
 }
 
-# systemd has nothing to say against the units, and trusts them with little.
-systemd_agrees() {
+# systemd-analyze finds no mistake in the units, and an exposure below the limit.
+systemd_accepts_the_units() {
   local host unit folder verdict worst=0 tenths
   evaluate nix/tests/units.nix >"$work/units.json" || fail 'the units do not evaluate (above)'
   for host in $(jq --raw-output 'keys[]' "$work/units.json"); do
@@ -73,10 +73,10 @@ systemd_agrees() {
       ((10#$tenths <= worst)) || worst=$((10#$tenths))
     done
   done
-  printf 'units: systemd agrees; the highest exposure is %s.%s\n' $((worst / 10)) $((worst % 10))
+  printf 'units: accepted by systemd; the highest exposure is %s.%s\n' $((worst / 10)) $((worst % 10))
 }
 
-# Everything that would be in the world-readable store, read as one: there is no password in it.
+# No file of the world-readable store, and no unit, contains a password.
 nothing_in_the_store_is_secret() {
   local found
   found=$(grep --recursive --extended-regexp --line-number \
@@ -86,8 +86,8 @@ nothing_in_the_store_is_secret() {
   fail "there is a secret in the store: $found"
 }
 
-# Nobody runs the machine test here, but it is Python, and every machine in it exists.
-the_machine_test_is_python() {
+# The machine test can't be run here, but its script is parsed, and every name in it is defined.
+the_machine_test_parses() {
   if ! type -P python3 >/dev/null; then
     printf 'SKIPPED: the script of the machine test (apt-get install python3)\n'
     return
@@ -106,13 +106,13 @@ for node in ast.walk(tree):
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         known.add(node.id)
 unknown = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - known
-sys.exit(f"nobody defines {unknown}" if unknown else 0)
+sys.exit(f"not defined: {unknown}" if unknown else 0)
 END
 }
 
 every_file_parses
 every_file_is_tidy
 every_case_holds
-the_machine_test_is_python
-systemd_agrees
+the_machine_test_parses
+systemd_accepts_the_units
 nothing_in_the_store_is_secret

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Sourced: evaluation with a store of its own, in a temporary directory that goes away with the script.
+# To be sourced: evaluation with a store of its own, in a temporary directory that is removed at the script's end.
 work=$(mktemp -d)
-# Nix makes what is in a store read-only.
+# Nix makes the contents of a store read-only.
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 store=$work/store
 
-# evaluate FILE: its value as JSON. What it says on the way is shown only if it fails.
+# evaluate FILE: prints its value as JSON; what Nix writes to standard error, only if it fails.
 evaluate() {
   NIX_CONFIG='build-users-group =' nix-instantiate --eval --read-write-mode --strict --json --store "$store" "$1" 2>"$work/evaluation" || {
     cat "$work/evaluation" >&2

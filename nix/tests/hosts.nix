@@ -1,4 +1,4 @@
-# Hosts that the tests look at: the flake's own modules, evaluated by the stand-in for NixOS.
+# Hosts for the tests: the flake's own modules, evaluated by the stand-in for NixOS.
 let
   lib = import ./stand-in/lib.nix;
   nixos = import ./stand-in/nixos.nix { inherit lib; };
@@ -14,13 +14,15 @@ in
 rec {
   inherit lib;
 
-  # What a host with these settings is told: the rules that it breaks.
-  broken =
+  # The messages of the assertions that fail.
+  failuresOf =
     modules:
-    map (rule: rule.message) (builtins.filter (rule: !rule.assertion) (nixos modules).assertions);
-  complaints =
+    map (assertion: assertion.message) (
+      builtins.filter (assertion: !assertion.assertion) (nixos modules).assertions
+    );
+  failures =
     configuration:
-    broken [
+    failuresOf [
       flake.nixosModules.default
       configuration
     ];
@@ -35,7 +37,7 @@ rec {
     };
   };
 
-  # Everything, and every option that leaves its mark on a unit.
+  # Everything, and every option that changes a unit.
   full = {
     services.paysaga = {
       gateway = {
@@ -47,7 +49,7 @@ rec {
       };
       order = {
         enable = true;
-        # A value as the OpenTelemetry specification wants it: percent-encoded.
+        # Percent-encoded, as the OpenTelemetry specification requires.
         settings.OTEL_RESOURCE_ATTRIBUTES = "deployment.environment.name=boot%20test";
       };
       payment = {
@@ -63,7 +65,7 @@ rec {
     };
   };
 
-  # One service a host; RabbitMQ and PostgreSQL are somewhere else.
+  # One service a host; RabbitMQ and PostgreSQL are remote.
   several =
     let
       remote = name: {

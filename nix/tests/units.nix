@@ -1,4 +1,4 @@
-# The hosts of hosts.nix as what is installed on them: units as text, and what NixOS's own modules are told.
+# The hosts of hosts.nix as what is installed on them: units as text, and the options of NixOS's own modules.
 let
   hosts = import ./hosts.nix;
   inherit (hosts) lib;

@@ -1,4 +1,4 @@
-# Every configuration in docs/DEPLOY.md is one that works.
+# Every configuration in docs/DEPLOY.md evaluates and fails no assertion.
 let
   hosts = import ../hosts.nix;
   inherit (hosts) lib;
@@ -10,7 +10,7 @@ let
   blocks = map (until "```") (
     builtins.tail (builtins.filter builtins.isString (builtins.split "```nix\n" document))
   );
-  # A reader's flake: the hosts are what it makes of its inputs.
+  # Inputs for a flake of the document; its hosts are lists of modules then.
   inputs = {
     paysaga = flake;
     nixpkgs.lib.nixosSystem = { modules }: { inherit modules; };
@@ -32,7 +32,7 @@ let
       (evaluate text)
     ]) (builtins.filter (text: !(lib.hasInfix "outputs =" text)) blocks);
 
-  # | `SAGA_TIMEOUT` | order | `15m` | … — a table that the services' own --help is compared with.
+  # | `SAGA_TIMEOUT` | order | `15m` | … — a table that tests/tests/saga compares with the services' --help.
   readme = builtins.readFile ../../../README.md;
   variables = map (groups: {
     name = builtins.head groups;
@@ -46,7 +46,7 @@ let
         "payment"
       ];
   }) (builtins.filter builtins.isList (builtins.split "\n\\| `([A-Z_]+)` \\| ([a-z, ]+) \\|" readme));
-  # Those that are options of their own, and those that must not be settings.
+  # Those that have an option of their own, and those that must not be settings.
   special = [
     "PORT"
     "LISTEN_ADDRESS"
@@ -54,18 +54,19 @@ let
     "DATABASE_URL"
     "API_KEYS_FILE"
   ];
-  tells =
+  failsWith =
     word: service: settings:
     builtins.any (lib.hasInfix word) (
-      hosts.complaints {
+      hosts.failures {
         imports = [ hosts.everything ];
         services.paysaga.${service} = settings;
       }
     );
-  isSetting = variable: service: !(tells "no such variable" service { settings.${variable} = "1"; });
+  isSetting =
+    variable: service: !(failsWith "no such variable" service { settings.${variable} = "1"; });
   isCredential =
     variable: service:
-    !(tells "no such variable" service {
+    !(failsWith "no such variable" service {
       credentials.${lib.removeSuffix "_FILE" variable} = "/run/secret";
     });
 in
@@ -97,9 +98,11 @@ in
     && isCredential "DATABASE_URL" "order"
     && isCredential "DATABASE_URL" "payment"
     && isCredential "API_KEYS_FILE" "gateway";
-  "there are configurations" = builtins.length blocks >= 3;
-  "they break no rule" = builtins.all (configuration: hosts.broken configuration == [ ]) modules;
-  "they evaluate" = builtins.all (
+  "docs/DEPLOY.md has configurations" = builtins.length blocks >= 3;
+  "every documented configuration passes the assertions" = builtins.all (
+    configuration: hosts.failuresOf configuration == [ ]
+  ) modules;
+  "every documented configuration evaluates" = builtins.all (
     configuration: builtins.deepSeq (hosts.nixos configuration).systemd true
   ) modules;
 }

@@ -1,4 +1,4 @@
-# Every attribute of every output evaluates, for every system, and says what it is.
+# Every attribute of every output evaluates, for every system, and has a description.
 let
   flake = import ../flake.nix;
   lib = import ../stand-in/lib.nix;
@@ -24,32 +24,34 @@ let
   images = map (name: "${name}-image") programs;
   has = names: set: all (name: set ? ${name}) names;
   isDescribed = output: output.meta.description or "" != "";
-  # A derivation's arguments are all there is of it here.
+  # In the stand-in, a derivation is its arguments.
   evaluates = value: builtins.deepSeq value true;
   isDerivation = output: output.type == "derivation" && evaluates output;
   x86 = flake.packages.x86_64-linux;
 
   # Subcommands that `paysaga` has: variants of `enum Command`, in which each variant holds its own type.
   cli = builtins.readFile ../../../services/paysaga/src/command/mod.rs;
-  knowsCommand = name: lib.hasInfix "(${name}::" cli;
+  isSubcommand = name: lib.hasInfix "(${name}::" cli;
   commands = removeAttrs flake.apps.x86_64-linux (programs ++ [ "default" ]);
 in
 {
   "there are packages and images for every program and system" = everySystem (
     packages: has (programs ++ images ++ [ "default" ]) packages
   ) flake.packages;
-  "every package evaluates and says what it is" = everySystem (
+  "every package evaluates and has a description" = everySystem (
     packages: all (package: isDerivation package && isDescribed package) (attrValues packages)
   ) flake.packages;
-  "jaeger is a package where its makers publish it" =
+  "jaeger is a package for x86_64-linux alone" =
     x86 ? jaeger && !(flake.packages.aarch64-linux ? jaeger);
-  "every app is one, and says what it does" = everySystem (
+  "every app evaluates and has a description" = everySystem (
     apps:
     apps ? default
     && all (app: app.type == "app" && evaluates app.program && isDescribed app) (attrValues apps)
   ) flake.apps;
   "nix run is `paysaga up`" = flake.apps.x86_64-linux.default == flake.apps.x86_64-linux.up;
-  "every app that is a subcommand of paysaga's is one" = all knowsCommand (attrNames commands);
+  "every app that runs a subcommand names one that paysaga has" = all isSubcommand (
+    attrNames commands
+  );
   "what the tests read is part of the source that the checks get" =
     let
       folder = ../../../tests/tests/saga;
@@ -62,7 +64,7 @@ in
           )
         );
       reads = lib.unique (lib.concatMap readsOf files);
-      # As the stand-in writes a source: its parts, one a line.
+      # The stand-in writes a source as the list of its parts.
       source = builtins.readFile (import ../../source.nix { inherit lib; }).all;
     in
     elem "README.md" reads && all (name: lib.hasInfix (toString (../../.. + "/${name}")) source) reads;
@@ -80,12 +82,12 @@ in
     && all isDerivation (attrValues checks)
   ) flake.checks;
   "the machine test is a check" = flake.checks.x86_64-linux ? vm;
-  "the machines of the machine test keep the module's rules" =
+  "the machines of the machine test pass the assertions" =
     let
       nixos = import ../stand-in/nixos.nix { inherit lib; };
       machine = nixos [ flake.checks.x86_64-linux.vm.nodes.server ];
     in
-    all (rule: rule.assertion) machine.assertions && evaluates machine.systemd;
+    all (assertion: assertion.assertion) machine.assertions && evaluates machine.systemd;
   "the dev shell and the formatter evaluate" =
     everySystem (shells: isDerivation shells.default && isDescribed shells.default) flake.devShells
     && everySystem isDerivation flake.formatter;
@@ -96,7 +98,7 @@ in
       "order"
       "payment"
     ];
-  "there are no outputs beside those" =
+  "there are no other outputs" =
     attrNames (
       removeAttrs flake [
         "inputs"
@@ -110,7 +112,7 @@ in
       "nixosModules"
       "packages"
     ];
-  "images run as nobody, stop in order and say what they are" = all (
+  "images run without root, stop on SIGTERM and have labels" = all (
     name:
     let
       inherit (x86.${name}) config;
@@ -124,5 +126,5 @@ in
   "images expose the port of their service" =
     attrNames x86.order-image.config.ExposedPorts == [ "3001/tcp" ]
     && x86.paysaga-image.config.ExposedPorts == { };
-  "a program brings nothing along" = all (name: x86.${name}.allowedReferences == [ ]) programs;
+  "a program has no dependencies" = all (name: x86.${name}.allowedReferences == [ ]) programs;
 }

@@ -1,5 +1,5 @@
-# flake.lock has the shape that Nix accepts, and pins what it should. A hash can't be checked without the network; it is
-# here so that nobody changes it by accident.
+# flake.lock has the form that Nix accepts, and pins the right revision. Its hash can't be verified without the network; it
+# is repeated here against accidental changes.
 let
   lock = builtins.fromJSON (builtins.readFile ../../../flake.lock);
   flake = import ../../../flake.nix;
@@ -8,7 +8,7 @@ let
 in
 {
   "the lock file is of version 7" = lock.version == 7 && lock.root == "root";
-  "it locks the inputs of the flake and nothing else" =
+  "the lock has the inputs of the flake and no others" =
     attrNames lock.nodes == (attrNames flake.inputs ++ [ "root" ])
     && lock.nodes.root == { inputs.nixpkgs = "nixpkgs"; };
   "the lock was made from the URL in flake.nix" =
@@ -21,7 +21,7 @@ in
         ;
     in
     "${type}:${owner}/${repo}/${ref}" == flake.inputs.nixpkgs.url;
-  "what is locked has every field, and no other" =
+  "a locked input has every field and no other" =
     attrNames node == [
       "locked"
       "original"
@@ -35,11 +35,11 @@ in
         "rev"
         "type"
       ];
-  "the fields look like what they are" =
+  "the fields have the right form" =
     isInt node.locked.lastModified
     && match "sha256-[A-Za-z0-9+/]{43}=" node.locked.narHash != null
     && match "[0-9a-f]{40}" node.locked.rev != null;
-  "it is the pin" =
+  "nixpkgs is pinned to this revision" =
     node.locked == {
       type = "github";
       owner = "NixOS";

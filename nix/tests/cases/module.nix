@@ -1,11 +1,11 @@
-# What the NixOS module makes of a configuration, and what it refuses.
+# What the NixOS module configures, and which configurations it refuses.
 let
   hosts = import ../hosts.nix;
   inherit (hosts)
     lib
     host
-    complaints
-    broken
+    failures
+    failuresOf
     several
     ;
   inherit (builtins)
@@ -21,13 +21,13 @@ let
   full = host hosts.full;
   services = config: config.systemd.services;
 
-  # A refusal that helps: one rule is broken, and its words hold what to do.
+  # Exactly one assertion fails, and its message contains these words.
   isRefused =
     configuration: words:
     let
-      told = complaints configuration;
+      messages = failures configuration;
     in
-    length told == 1 && all (word: lib.hasInfix word (builtins.head told)) words;
+    length messages == 1 && all (word: lib.hasInfix word (builtins.head messages)) words;
   paysaga = settings: { services.paysaga = settings; };
   order = settings: {
     services.paysaga.order = {
@@ -46,7 +46,7 @@ let
     };
   };
 
-  # Names that a unit may depend on: our own that exist, and those of NixOS that it has for certain.
+  # Names that a unit may depend on: the units here, and those that NixOS always has.
   known =
     config:
     map (name: "${name}.service") (attrNames (services config))
@@ -79,15 +79,15 @@ let
 in
 {
   # --- units ---
-  "nothing enabled is nothing done" =
+  "without an enabled service nothing is configured" =
     let
       nothing = host { };
     in
     services nothing == { }
     && !(nothing.services.rabbitmq ? enable)
     && !(nothing.services.postgresql ? enable);
-  "every rule holds for a bare host and for a full one" =
-    complaints hosts.everything == [ ] && complaints hosts.full == [ ];
+  "a bare host and a full one pass the assertions" =
+    failures hosts.everything == [ ] && failures hosts.full == [ ];
   "a bare host has these units" =
     attrNames (services bare) == [
       "paysaga-gateway"
@@ -102,7 +102,7 @@ in
     dependsOnKnown bare
     && dependsOnKnown full
     && all dependsOnKnown (builtins.attrValues severalConfigs);
-  "a service comes after the broker, the database that is set up, and its migration" =
+  "a service starts after the broker, the database setup and its migration" =
     all (name: isOrderedAfter bare name "rabbitmq.service") [
       "paysaga-gateway"
       "paysaga-order"
@@ -115,7 +115,7 @@ in
       "paysaga-payment-migrate"
     ]
     && isOrderedAfter bare "paysaga-order" "paysaga-order-migrate.service";
-  "the broker comes after the accounts, and reads the definitions as a credential" =
+  "the broker starts after the accounts, and reads the definitions as a credential" =
     isOrderedAfter bare "rabbitmq" "paysaga-rabbitmq-accounts.service"
     &&
       bare.services.rabbitmq.configItems.load_definitions
@@ -141,37 +141,37 @@ in
         ensureDBOwnership = true;
       }
     ) bare.services.postgresql.ensureUsers;
-  "a migration gets its database and no password of the broker" =
+  "a migration gets its database and not the broker's password" =
     let
       unit = (services severalConfigs.order).paysaga-order-migrate;
     in
     unit.serviceConfig.LoadCredential == [ "DATABASE_URL:/run/secrets/database-url" ]
     && lib.hasSuffix "/bin/order --migrate-only" unit.serviceConfig.ExecStart;
-  "a database that is away does not hold up the boot for ever" =
+  "an unavailable database delays the boot by two minutes at most" =
     (services bare).paysaga-order-migrate.serviceConfig.TimeoutStartSec == "2min"
     && !(elem "paysaga-order-migrate.service" ((services bare).paysaga-order.requires or [ ]));
-  "% is escaped in settings, and means the credentials where it should" =
+  "% is escaped in settings, and a specifier in paths of credentials" =
     let
       inherit ((services full).paysaga-order) environment;
     in
     environment.OTEL_RESOURCE_ATTRIBUTES == "deployment.environment.name=boot%%20test"
     && environment.RABBITMQ_URL_FILE == "%d/RABBITMQ_URL";
-  "with a broker of its own, a host's services don't declare" =
+  "with a local broker, services verify the topology instead of declaring it" =
     (services bare).paysaga-order.environment.BROKER_TOPOLOGY == "verify"
     && !((services severalConfigs.order).paysaga-order.environment ? BROKER_TOPOLOGY);
 
   # --- firewall ---
-  "the firewall opens for what is asked for alone" =
+  "the firewall opens for openFirewall alone" =
     bare.networking.firewall.allowedTCPPorts == [ ]
     && full.networking.firewall.allowedTCPPorts == [ 3000 ];
 
   # --- several hosts ---
-  "one service a host needs no broker and no database there" = all (
+  "with one service a host, no broker and no database is local" = all (
     config: !(config.services.rabbitmq ? enable) && !(config.services.postgresql ? enable)
   ) (builtins.attrValues severalConfigs);
-  "one service a host breaks no rule" = all (modules: broken modules == [ ]) (
-    builtins.attrValues several
-  );
+  "with one service a host, every host passes the assertions" = all (
+    modules: failuresOf modules == [ ]
+  ) (builtins.attrValues several);
   "a remote broker and a remote database come as credentials" =
     let
       unit = (services severalConfigs.payment).paysaga-payment;
@@ -209,7 +209,7 @@ in
     && environment.PAYMENT_SERVICE_URL == "http://10.0.0.3:3002";
 
   # --- tracing and metrics ---
-  "traces go to the Jaeger of the host, or where they are sent" =
+  "traces go to the local Jaeger, or to the configured endpoint" =
     let
       sent = host {
         imports = [ hosts.everything ];
@@ -225,10 +225,10 @@ in
     && environment.OTEL_EXPORTER_OTLP_ENDPOINT == "http://10.0.0.9:4318"
     && environment.OTEL_TRACES_SAMPLER_ARG == "0.1"
     && !((services sent) ? paysaga-jaeger);
-  "without tracing no service hears of it" = all (
+  "without tracing, services have no exporter" = all (
     unit: !((unit.environment or { }) ? OTEL_EXPORTER_OTLP_ENDPOINT)
   ) (builtins.attrValues (services bare));
-  "metrics are asked of every service and of the broker" =
+  "Prometheus scrapes every service and the broker" =
     map (job: job.job_name) full.services.prometheus.scrapeConfigs == [
       "paysaga-gateway"
       "paysaga-order"
@@ -236,26 +236,30 @@ in
       "paysaga-rabbitmq"
     ];
 
-  # --- what is refused, and in which words ---
-  "a gateway open to the network without keys" = isRefused (gateway { listenAddress = "0.0.0.0"; }) [
-    "credentials.API_KEYS"
-    "AUTHENTICATION"
-  ];
-  "keys that nobody is asked for" = isRefused (gateway {
+  # --- what is refused, and with which message ---
+  "a gateway that is open to the network without keys is refused" =
+    isRefused (gateway { listenAddress = "0.0.0.0"; })
+      [
+        "credentials.API_KEYS"
+        "AUTHENTICATION"
+      ];
+  "API keys with authentication off are refused" = isRefused (gateway {
     credentials.API_KEYS = "/run/keys";
     settings.AUTHENTICATION = "off";
   }) [ "give one of them" ];
-  "an open firewall in front of loopback" = isRefused (gateway { openFirewall = true; }) [
-    "listenAddress"
-  ];
-  "a gateway without an order service" = isRefused (paysaga {
+  "an open firewall for a loopback address is refused" =
+    isRefused (gateway { openFirewall = true; })
+      [
+        "listenAddress"
+      ];
+  "a gateway without an order service is refused" = isRefused (paysaga {
     gateway.enable = true;
     payment.enable = true;
   }) [ "ORDER_SERVICE_URL" ];
-  "a secret in the store, as a setting" = isRefused (order {
+  "a secret as a setting is refused" = isRefused (order {
     settings.DATABASE_URL = "postgres://order@db/order";
   }) [ "credentials.DATABASE_URL" ];
-  "a secret in the store, as a file of it" =
+  "a credential in the Nix store is refused" =
     isRefused (order {
       credentials.API_KEYS = "x";
     }) [ ] == false
@@ -268,58 +272,62 @@ in
         };
       };
     } [ "outside of the Nix store" ];
-  "a path of the configuration itself, which would be copied to the store" =
+  "a path literal as a credential, which would be copied to the store, is refused" =
     hosts.isRefusedOutright
       (order {
         credentials.DATABASE_CONNECTIONS = ./module.nix;
       });
-  "a password in a URL among the settings" = isRefused (gateway {
+  "a setting with a password in a URL is refused" = isRefused (gateway {
     settings.ORDER_SERVICE_URL = "http://me:secret@10.0.0.2:3001";
   }) [ "world-readable" ];
-  "headers of an exporter, which carry a password" = isRefused (order {
+  "the headers of an exporter, which carry a password, are refused as a setting" = isRefused (order {
     settings.OTEL_EXPORTER_OTLP_HEADERS = "authorization=secret";
   }) [ "world-readable" ];
-  "a broker here and elsewhere" = isRefused (order { credentials.RABBITMQ_URL = "/run/url"; }) [
-    "createLocally = false"
-  ];
-  "a database here and elsewhere" = isRefused (order { credentials.DATABASE_URL = "/run/url"; }) [
-    "createLocally = false"
-  ];
-  "no broker" = isRefused {
+  "a local and a remote broker at once are refused" =
+    isRefused (order { credentials.RABBITMQ_URL = "/run/url"; })
+      [
+        "createLocally = false"
+      ];
+  "a local and a remote database at once are refused" =
+    isRefused (order { credentials.DATABASE_URL = "/run/url"; })
+      [
+        "createLocally = false"
+      ];
+  "a service without a broker is refused" = isRefused {
     services.paysaga = {
       order.enable = true;
       rabbitmq.createLocally = false;
     };
   } [ "credentials.RABBITMQ_URL" ];
-  "no database" = isRefused {
+  "a service without a database is refused" = isRefused {
     services.paysaga = {
       order.enable = true;
       postgresql.createLocally = false;
     };
   } [ "credentials.DATABASE_URL" ];
-  "a variable that no service knows" = isRefused (order { settings.SAGA_TIMEUOT = "1m"; }) [
+  "an unknown setting is refused" = isRefused (order { settings.SAGA_TIMEUOT = "1m"; }) [
     "SAGA_TIMEOUT"
   ];
-  "a credential that no service knows" = isRefused (order { credentials.API_KEYS = "/run/keys"; }) [
+  "an unknown credential is refused" = isRefused (order { credentials.API_KEYS = "/run/keys"; }) [
     "no such variable"
   ];
-  "a variable that is given twice" = isRefused (order {
+  "a variable that is given twice is refused" = isRefused (order {
     settings.SAGA_TIMEOUT = "1m";
     credentials.SAGA_TIMEOUT = "/run/timeout";
   }) [ "give one of them" ];
-  "tracing to nowhere" = isRefused {
+  "tracing without an endpoint is refused" = isRefused {
     services.paysaga = {
       order.enable = true;
       tracing.enable = true;
     };
   } [ "jaeger.enable" ];
-  "a Jaeger that nobody sends anything" = isRefused {
+  "Jaeger without tracing is refused" = isRefused {
     services.paysaga = {
       order.enable = true;
       tracing.jaeger.enable = true;
     };
   } [ "tracing.enable" ];
-  "metrics of a gateway that would not show them" = isRefused {
+  "scraping a gateway that requires a key is refused" = isRefused {
     services.paysaga = {
       gateway = {
         enable = true;
@@ -331,19 +339,19 @@ in
       metrics.enable = true;
     };
   } [ "without a key" ];
-  "a service without keys behind an open firewall is warned of" =
+  "an open firewall for a service without keys gives a warning" =
     length
       (host (order {
         listenAddress = "0.0.0.0";
         openFirewall = true;
       })).warnings == 1;
-  "an option that does not exist" = hosts.isRefusedOutright {
+  "an unknown option is refused" = hosts.isRefusedOutright {
     services.paysaga.gatway.enable = true;
   };
-  "a port that does not exist" = hosts.isRefusedOutright (order {
+  "a port above 65535 is refused" = hosts.isRefusedOutright (order {
     port = 70000;
   });
-  "a share that is none" = hosts.isRefusedOutright {
+  "a sampling share above 1 is refused" = hosts.isRefusedOutright {
     services.paysaga = {
       order.enable = true;
       tracing = {

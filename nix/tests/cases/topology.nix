@@ -1,4 +1,4 @@
-# nixos-module/topology.nix says what contracts/src/topology.rs says.
+# nixos-module/topology.nix agrees with contracts/src/topology.rs.
 let
   lib = import ../stand-in/lib.nix;
   topology = import ../../../nixos-module/topology.nix;
@@ -65,7 +65,7 @@ in
         ) accounts.services
       )
       topology.routes;
-  "nobody configures anything" = builtins.all (
+  "no service may configure a queue" = builtins.all (
     service: !(allows (accounts.permissionsOf service).configure "order.create.queue")
   ) accounts.services;
 }

@@ -1,5 +1,5 @@
-# As much of nixpkgs' lib as paysaga's Nix files use, so that they can be evaluated where nixpkgs is not.
-# A function that is not here but in nixpkgs: add it. One that is in neither: the test has done its work.
+# As much of nixpkgs' lib as paysaga's Nix files use, so that they can be evaluated without nixpkgs. If a function is
+# missing here and nixpkgs has it, add it; if nixpkgs does not have it either, the test has found a mistake.
 let
   inherit (builtins)
     attrNames
@@ -98,7 +98,7 @@ rec {
   ];
   sourceTypes.binaryNativeCode = "binaryNativeCode";
 
-  # A source is as good as its files: every one that is listed has to be there.
+  # Every file that a source lists must exist.
   fileset = {
     unions = concatMap (
       part:
@@ -144,7 +144,7 @@ rec {
         "readOnly"
       ];
     in
-    assert assertMsg (unknown == { }) "mkOption knows no ${toString (attrNames unknown)}";
+    assert assertMsg (unknown == { }) "mkOption has no argument ${toString (attrNames unknown)}";
     assert assertMsg (
       arguments ? description && arguments ? type
     ) "an option without a type or a description";

@@ -76,7 +76,7 @@ let
   tag = value: if isAttrs value then value._type or "" else "";
   isPlain = value: isAttrs value && !(value ? outPath) && tag value == "";
 
-  # What `value` defines at `path`. Conditions and priorities are carried along and looked at where the value is needed.
+  # What `value` defines at `path`. Conditions and priorities are carried along and evaluated when the value is needed.
   definitionsAt =
     path: value:
     if tag value == "if" then
@@ -197,7 +197,7 @@ let
     map (path: put path (merge path (definedAt path))) sections ++ [ (put own (values own declared)) ]
   );
 
-  # Nothing may be defined outside of them: a wrong name would otherwise disappear.
+  # Nothing may be defined outside of the sections: a misspelt name would otherwise be ignored.
   strays =
     path:
     let

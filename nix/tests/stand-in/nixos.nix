@@ -1,4 +1,4 @@
-# A NixOS that knows paysaga's modules and what they use of NixOS's own.
+# A NixOS of paysaga's modules and of the options of NixOS that they use.
 { lib }:
 modules:
 lib.evalModules {
@@ -38,7 +38,7 @@ lib.evalModules {
       "networking"
       "firewall"
     ]
-    # What a configuration may say that is none of paysaga's business.
+    # What else a configuration may define; paysaga's modules don't.
     [ "boot" ]
     [ "environment" ]
     [ "fileSystems" ]

@@ -1,5 +1,5 @@
 # As much of nixpkgs' packages as paysaga's Nix files name. Nothing can be built from it: a derivation is its arguments.
-# A package that is not here but in nixpkgs 26.05: look that up, then add it.
+# If a package is missing here and nixpkgs 26.05 has it (look it up), add it.
 { lib, system }:
 let
   derivation =
@@ -17,7 +17,7 @@ let
       meta = arguments.meta or { };
     };
   named = name: derivation { inherit name; };
-  # As functions check it: an argument that they don't have is an error.
+  # Like a function without an ellipsis: an unknown argument is an error.
   strict =
     known: arguments:
     let
@@ -78,7 +78,7 @@ programs
   rustPlatform = { inherit buildRustPackage; };
   pkgsStatic.rustPlatform = { inherit buildRustPackage; };
 
-  # These two are run by the boot test, from where Debian has them.
+  # The boot test runs these two, at the paths of Debian.
   bash = named "bash" // {
     outPath = "";
   };

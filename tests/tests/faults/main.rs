@@ -1,5 +1,5 @@
-//! The short form of the fault suite (`./dev faults` is the long one): a handful of faults, one after the other, with the
-//! same judge; and what the judge itself is worth.
+//! The short form of the fault suite (`./dev faults` is the long one): a few faults, one after the other, with the same
+//! judge, and a test of the judge.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use tests::faults::servers::Servers;
 use tests::faults::{scenarios, table};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_lose_no_order_charge_none_twice_and_leave_none_stuck_and_the_judge_would_see_it() {
+async fn faults_lose_no_order_charge_none_twice_and_leave_none_stuck_and_the_judge_detects_each() {
     let seed = rand::random_range(0..1_000_000);
     eprintln!("seed {seed}");
     let programs = Programs::as_delivered();
     let mut servers = Servers::start(&Installation::of_this_machine()).await.expect("the servers start");
-    the_judge_sees_what_is_wrong(&mut servers, &programs, seed).await;
+    the_judge_detects_tampering(&mut servers, &programs, seed).await;
     let mut rows = Vec::new();
     for scenario in scenarios::all().iter().filter(|scenario| scenario.short) {
         rows.push(run(scenario, &mut servers, &programs, seed).await);
@@ -28,12 +28,12 @@ async fn faults_lose_no_order_charge_none_twice_and_leave_none_stuck_and_the_jud
     assert!(rows.iter().all(|row| row.outcome.is_good()), "seed {seed}\n{}", table::plain(&rows));
 }
 
-/// Each of these tampers with a system at rest as a bug might have done, and names the column in which it must show.
-async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs, seed: u64) {
+/// Each case tampers with a system at rest as a bug might do, and names the column that must count it.
+async fn the_judge_detects_tampering(servers: &mut Servers, programs: &Programs, seed: u64) {
     type Column = fn(&Outcome) -> u64;
     let cases: [(&str, Service, &str, Column); 6] = [
         (
-            "an accepted order is gone",
+            "an accepted order is missing",
             Service::Order,
             "DELETE FROM orders WHERE id = (SELECT id FROM orders WHERE status = 'FAILED' LIMIT 1)",
             |outcome| outcome.lost,
@@ -46,27 +46,27 @@ async fn the_judge_sees_what_is_wrong(servers: &mut Servers, programs: &Programs
             |outcome| outcome.lost,
         ),
         (
-            "an order that nobody placed",
+            "an order that was not requested",
             Service::Order,
             "INSERT INTO orders SELECT gen_random_uuid(), user_id, total, 'CANCELLED', 'USER_REQUESTED', NULL, '{}'
              FROM orders LIMIT 1",
             |outcome| outcome.double_charged,
         ),
         (
-            "a charge that no payment knows",
+            "a charge without a payment",
             Service::Payment,
             "INSERT INTO provider_simulator.charges VALUES (gen_random_uuid(), 1, 'APPROVED', 't')",
             |outcome| outcome.double_charged,
         ),
         (
-            "money of a paid order that the provider gave back",
+            "a refund of a paid order",
             Service::Payment,
             "UPDATE provider_simulator.charges SET refunded_at = now() WHERE payment_id =
              (SELECT id FROM payments WHERE status = 'APPROVED' LIMIT 1)",
             |outcome| outcome.double_charged,
         ),
         (
-            "an order that waits for ever",
+            "an order that stays pending",
             Service::Order,
             "UPDATE orders SET status = 'PENDING_PAYMENT' WHERE id = (SELECT id FROM orders WHERE status = 'PAID' LIMIT 1)",
             |outcome| outcome.stuck,

@@ -1,4 +1,4 @@
-//! The search: breadth first, so that the way to a violation is a shortest one.
+//! The search: breadth first, so that it finds a shortest path to a violation.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -7,15 +7,15 @@ use crate::faults::PlantedBug;
 use crate::invariants;
 use crate::world::{Action, World};
 
-/// What a search came to.
+/// The result of a search.
 pub struct Found {
     /// How many states it saw.
     pub states: usize,
-    /// The invariant that does not hold, and the way there.
+    /// The invariant that does not hold, and the path there.
     pub violation: Option<String>,
 }
 
-/// Looks at every state that can be reached, or stops at the first in which an invariant does not hold.
+/// Visits every reachable state, or stops at the first in which an invariant does not hold.
 pub fn search(bug: Option<PlantedBug>) -> Found {
     let start = World::new();
     let mut came_from: HashMap<World, Option<(World, Action)>> = HashMap::from([(start.clone(), None)]);

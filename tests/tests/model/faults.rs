@@ -1,4 +1,4 @@
-//! Bugs to plant: one mechanism taken away at a time. The search must find each, or it proves nothing.
+//! Bugs to plant: each removes one mechanism. The search must find all of them, or it proves nothing.
 
 use crate::exhaustive::search;
 
@@ -13,23 +13,23 @@ pub enum PlantedBug {
     NoOrderGuard,
     /// A payment service that applies answers whatever the payment's status is.
     NoPaymentGuard,
-    /// A step that is taken for good, instead of for the time of a lease.
+    /// A step that is taken indefinitely, instead of for the time of a lease.
     NoLease,
     /// An outbox that deletes a row when it is sent, instead of when it is confirmed.
     NoConfirm,
     /// A charge that gets a new idempotency key each time it is sent.
     KeyPerAttempt,
-    /// "No such charge" is believed although a charge may have been sent since it was asked.
+    /// "No such charge" is applied although a charge may have been sent after the lookup.
     NoFence,
-    /// A provider that does not answer is taken for one that declined.
+    /// A missing answer is treated as a decline.
     TimeoutIsDeclined,
-    /// A step whose call brought no answer is due again at once.
+    /// A step whose call got no answer is due again at once.
     RetryAtOnce,
     /// A message about the payment makes its next step due, whatever it was scheduled for.
     ScheduleOverwritten,
     /// A step is taken although it is not due: another replica's lease has not lapsed.
     TakenTooEarly,
-    /// It is not kept that a charge was sent, and may still be on its way.
+    /// It is not recorded that a charge was sent and may still be in transit.
     ChargeForgotten,
 }
 
@@ -83,7 +83,7 @@ fn a_missing_fence_is_found() {
 }
 
 #[test]
-fn a_timeout_taken_for_a_refusal_is_found() {
+fn a_timeout_treated_as_declined_is_found() {
     is_found(PlantedBug::TimeoutIsDeclined);
 }
 

@@ -60,7 +60,7 @@ fn steps_wait(before: &World, action: Action, after: &World) -> Result<(), Strin
     Ok(())
 }
 
-/// What must hold once faults have stopped and everything has come to its end.
+/// What must hold once faults have stopped and no action is left.
 pub fn at_rest(world: &World) -> Result<(), String> {
     always(world)?;
     let order = world.order_status();
@@ -82,8 +82,8 @@ pub fn at_rest(world: &World) -> Result<(), String> {
     if paid && !holds_money {
         return Err("books-balance: the order is paid, and no money was taken".to_owned());
     }
-    // Written out again on purpose, instead of `contracts::status::final_states_agree`: a mistake there must not hide
-    // the same mistake here.
+    // contracts::status::final_states_agree has the same pairs. The model has its own copy on purpose: a mistake in one must
+    // not hide the same mistake in the other.
     let agree = match (order, payment.map(|payment| payment.status)) {
         (Some(OrderStatus::Paid), payment) => payment == Some(PaymentStatus::Approved),
         (Some(OrderStatus::Failed), payment) => payment == Some(PaymentStatus::Failed),

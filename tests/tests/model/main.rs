@@ -1,4 +1,4 @@
-//! Every state that one saga can get into, searched from end to end.
+//! A search through every state that one saga can reach.
 //!
 //! The world of the model is an order, its payment, their outboxes, a broker that delivers in any order and any number
 //! of times, and a provider whose calls can be lost before or after they took effect. The processes of both services

@@ -1,4 +1,4 @@
-//! Long random histories: any permutation and duplication of a saga's events, with crashes in between, and then rest.
+//! Long random histories: any permutation and duplication of a saga's events, with crashes in between, up to their end.
 
 use contracts::{OrderStatus, PaymentStatus};
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ proptest! {
     }
 
     #[test]
-    fn without_a_cancellation_the_provider_alone_decides_the_end(choices in choices()) {
+    fn without_a_cancellation_the_provider_alone_decides(choices in choices()) {
         let undisturbed = |action| !matches!(action, Action::AskToCancel | Action::PassDeadline);
         let world = walk(&choices, undisturbed).map_err(TestCaseError::fail)?;
         let end = world.completed(None);

@@ -12,23 +12,23 @@ use uuid::Uuid;
 use crate::faults::PlantedBug;
 
 /// Calls to the provider that can be under way at once: those of two replicas, and in a release build (`cargo test
-/// --release`), which has the time for it, one whose lease has lapsed.
+/// --release`), which is fast enough, one more whose lease has lapsed.
 const MAX_CALLS: usize = if cfg!(debug_assertions) { 2 } else { 3 };
 
-/// Any lease will do.
+/// The model has no clock, so any value will do.
 const LEASE: Duration = Duration::from_secs(1);
 
 /// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     pub order: orders::OrderState,
-    /// Its next step is due now or later; which, and why, does not matter.
+    /// Its next step is due now or later; how much later, and why, does not matter.
     pub payment: payments::PaymentState,
     /// Events that are committed, but not known to be on the broker.
     pub outboxes: BTreeSet<Message>,
     /// Messages that are not acknowledged.
     pub broker: BTreeSet<Message>,
-    /// Messages that a service refused.
+    /// Messages that a service rejected.
     pub dead_letters: BTreeSet<Message>,
     /// Calls to the provider that are under way.
     pub calls: Vec<Call>,
@@ -37,8 +37,8 @@ pub struct World {
     pub cancel_asked: bool,
 }
 
-/// What travels. One saga emits each at most once, so the name is enough. The two events that only end up in the timeline
-/// are left out: nothing follows from them.
+/// A message. One saga emits each at most once, so its name is enough. The two events that are only recorded in the
+/// timeline are left out: nothing follows from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Message {
     Place,
@@ -53,10 +53,10 @@ pub enum Message {
 /// A call to the provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
-    /// On its way to the provider. `charge_in_transit`: what was known of an earlier charge when it was sent. `attempt`: the
-    /// step's number.
+    /// In transit to the provider. `charge_in_transit`: whether an earlier charge may have been in transit when it was sent.
+    /// `attempt`: the step's number.
     Sent { step: StepName, charge_in_transit: bool, attempt: u32 },
-    /// On its way back.
+    /// The answer is in transit to the service.
     Answered(Answer),
 }
 
@@ -84,7 +84,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// The provider's books.
+/// The provider's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Provider {
     pub charge: Option<Outcome>,
@@ -101,25 +101,25 @@ pub enum Action {
     AskToCancel,
     /// The order's deadline passes.
     PassDeadline,
-    /// An event goes from an outbox to the broker. `again`: the process dies before it deletes the row.
+    /// An event goes from an outbox to the broker. `again`: the process crashes before it deletes the row.
     Publish { message: Message, again: bool },
     /// An event is sent, and the broker loses it before it confirms.
     LoseUnconfirmed(Message),
-    /// A message is processed. `again`: the process dies before it acknowledges.
+    /// A message is processed. `again`: the process crashes before it acknowledges.
     Deliver { message: Message, again: bool },
     /// A replica finds the payment's next step, takes it if it is due, and calls the provider.
     TakeStep,
-    /// The provider gets a call.
+    /// The provider handles a call.
     Handle { call: usize, outcome: Outcome },
     /// Its answer is applied.
     Answer(usize),
-    /// A call or its answer is lost, or the process that made it dies.
+    /// A call or its answer is lost, or the process that made it crashes.
     LoseCall(usize),
     /// The caller stops waiting for an answer.
     TimeOut(usize),
-    /// The time comes at which the next step is due: a lease lapses, or the delay of a retry is over.
+    /// The next step becomes due: a lease lapses, or the delay of a retry ends.
     StepBecomesDue,
-    /// So much time passes that no charge can still be on its way.
+    /// Enough time passes that no charge can still be in transit.
     ChargeArrives,
 }
 
@@ -251,8 +251,8 @@ impl World {
         world
     }
 
-    /// What a transition scheduled, as the next one finds it. Delays and leases are alike: time that is still to pass.
-    /// Nothing follows from an error.
+    /// Replaces what a transition scheduled by what the next one finds. Delays and leases are alike: time that is still to
+    /// pass. Nothing follows from an error.
     fn forget_times(&mut self) {
         let payments::PaymentState::Known(payment) = &mut self.payment else { return };
         payment.last_error = None;
@@ -293,12 +293,12 @@ impl World {
         }
     }
 
-    /// Whether a charge is on its way to the provider.
+    /// Whether a charge is in transit to the provider.
     fn charge_is_in_transit(&self) -> bool {
         self.calls.iter().any(|call| matches!(call, Call::Sent { step: StepName::Charge, .. }))
     }
 
-    /// Whether the payment service has to reckon with one.
+    /// Whether the payment service must assume that one is.
     fn charge_may_be_in_transit(&self) -> bool {
         self.payment().is_some_and(|payment| payment.last_charge != LastCharge::Arrived)
     }
@@ -327,7 +327,7 @@ impl World {
         }
     }
 
-    /// A payment result is refused by an order service that knows no such order.
+    /// A payment result is rejected by an order service without the order.
     fn refused(&self, message: Message) -> Option<Message> {
         let result = !matches!(
             message,
@@ -395,7 +395,7 @@ impl World {
         };
         if let (Some(PlantedBug::NoLease), payments::PaymentState::Known(payment)) = (bug, &mut self.payment)
         {
-            // Taken for good: the replica that has it is trusted to report back.
+            // Taken indefinitely, as if the replica that has it could not crash.
             payment.next = None;
         }
         let step = match call.step {
@@ -452,8 +452,7 @@ impl World {
         self.trigger_payment(&trigger, bug);
     }
 
-    /// The world once faults have stopped and everything that is under way has come to its end; as far as it got, if
-    /// it never does.
+    /// The world once faults have stopped and no action is left; after a hundred actions, if some are left then.
     pub fn completed(&self, bug: Option<PlantedBug>) -> Self {
         let mut world = self.clone();
         for _ in 0..100 {

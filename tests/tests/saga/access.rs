@@ -19,7 +19,7 @@ const APP: (&str, &str) =
     ("key-of-app", "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805");
 
 #[tokio::test]
-async fn only_callers_with_a_key_are_let_in() {
+async fn only_callers_with_a_key_are_served() {
     let keys = KeyFile::with(&[SHOP.1, APP.1]);
     let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
     for (method, path) in [
@@ -39,7 +39,7 @@ async fn only_callers_with_a_key_are_let_in() {
             Some(format!("Basic {}", SHOP.0)),
             Some(SHOP.0.to_owned()),
             Some("Bearer ".to_owned()),
-            // The digest is in a file that more people may read; it is not the key.
+            // The digest in the file is not a credential.
             Some(format!("Bearer {}", &SHOP.1["shop:".len()..])),
         ] {
             let request = match &authorization {
@@ -204,10 +204,11 @@ async fn placed(stack: &Stack, key: &str, idempotency_key: Option<&str>) -> Resp
     request.send().await.expect("an answer")
 }
 
-/// This machine's address as others see it, if there are others.
+/// An address of this machine on the network, if it has one.
 fn address_on_the_network() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Sends nothing: asks the kernel which way it would go (RFC 5737 reserves the address for documentation).
+    // Connecting a UDP socket sends nothing: the kernel picks the source address. RFC 5737 reserves the destination for
+    // documentation.
     socket.connect("203.0.113.1:9").ok()?;
     socket
         .local_addr()

@@ -1,4 +1,4 @@
-//! `paysaga check`: says nothing of a system that is well, and names what is wrong with one that isn't.
+//! `paysaga check`: reports nothing for a consistent system, and otherwise the invariants that are broken.
 
 use contracts::{OrderStatus, PaymentStatus};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use tests::programs::Environment;
 use tests::stack::CommandOutput;
 
 #[tokio::test]
-async fn a_settled_system_is_clean_from_the_outside_and_from_behind() {
+async fn settled_orders_pass_with_and_without_the_databases() {
     let stack = Stack::start().await;
     for (total, status) in
         [("10.01", OrderStatus::Paid), ("20.02", OrderStatus::Cancelled), ("30.03", OrderStatus::Failed)]
@@ -28,7 +28,7 @@ async fn a_settled_system_is_clean_from_the_outside_and_from_behind() {
         );
         assert_eq!(report["paid"].to_string(), "10.01");
         let held = if behind { "10.01" } else { "null" };
-        assert_eq!(report["held"].to_string(), held, "only the databases tell what the provider holds");
+        assert_eq!(report["held"].to_string(), held, "it is known from the databases alone");
         let table = stack.paysaga_with(&["check", "--settled"], environment).await;
         assert!(table.stdout.contains("failed messages"), "{table:?}");
     }
@@ -41,25 +41,25 @@ async fn a_stuck_order_is_named_with_what_it_waits_for() {
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
     stack.outboxes_empty().await;
-    // It is young: it may be on its way.
-    let ran = stack.paysaga_with(&["check"], behind_with(&stack)).await;
+    // Within the grace period it is not stuck, only in progress.
+    let ran = stack.paysaga_with(&["check"], databases_alone(&stack)).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let ran = stack.paysaga_with(&["check", "--settled"], stack.infrastructure_urls()).await;
     assert_eq!(ran.code, Some(1));
-    for said in [
+    for expected in [
         &id.to_string(),
         "all-settled",
         "the payment service has not processed order.created",
         "1 messages in payment.order-created.queue",
     ] {
-        assert!(ran.stdout.contains(said), "{said}: {ran:?}");
+        assert!(ran.stdout.contains(expected), "{expected}: {ran:?}");
     }
     stack.payment.start_again().await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
 }
 
 #[tokio::test]
-async fn books_that_were_tampered_with_are_found_out() {
+async fn a_table_that_was_tampered_with_is_reported() {
     let stack = Stack::start().await;
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
@@ -103,7 +103,7 @@ async fn books_that_were_tampered_with_are_found_out() {
 }
 
 #[tokio::test]
-async fn one_database_alone_is_refused_and_one_that_is_away_is_named() {
+async fn one_database_alone_is_refused_and_a_closed_one_is_named() {
     let stack = Stack::start().await;
     let mut environment = stack.infrastructure_urls();
     environment.remove("PAYMENT_DATABASE_URL");
@@ -117,8 +117,8 @@ async fn one_database_alone_is_refused_and_one_that_is_away_is_named() {
     assert!(!ran.stderr.contains("hush"), "{ran:?}");
 }
 
-/// The databases without the broker: what is queued may be on its way.
-fn behind_with(stack: &Stack) -> Environment {
+/// The databases without the broker: a queued message may still be delivered.
+fn databases_alone(stack: &Stack) -> Environment {
     let mut environment = stack.infrastructure_urls();
     environment.remove("RABBITMQ_URL");
     environment

@@ -1,4 +1,4 @@
-//! A long outbox, and a queue that nobody empties: the rest waits in the outbox, and keeps nobody else waiting.
+//! A long outbox and a full queue: the rows for the full queue stay in the outbox and do not delay the others.
 
 use contracts::topology::Queue;
 use contracts::{EventType, OrderStatus, PaymentStatus};
@@ -7,7 +7,7 @@ use tests::{Stack, eventually};
 
 const ROWS: u32 = 5000;
 
-/// Rows that say again that an order was created.
+/// Rows that repeat `OrderCreated` for existing orders.
 const FILL: &str = r#"
     INSERT INTO outbox (event_id, event_type, order_id, trace_context, body, created_at)
     SELECT event_id, 'OrderCreated', id, '{}',
@@ -24,7 +24,7 @@ const LAST: &str = r#"
             now() - interval '1 hour')"#;
 
 #[tokio::test]
-async fn what_was_left_behind_does_not_pile_up_in_front_of_new_orders() {
+async fn a_backlog_for_a_full_queue_does_not_delay_other_messages() {
     let mut stack = Stack::start().await;
     let first = stack.api.place("10.01").await;
     stack.api.order_becomes(first, OrderStatus::Paid).await;
@@ -37,11 +37,11 @@ async fn what_was_left_behind_does_not_pile_up_in_front_of_new_orders() {
     let last = sqlx::query(LAST).bind(other).execute(&stack.order_database).await;
     last.expect("it can be filled");
 
-    // The row for a queue that has room gets its turn, although those before it have none.
+    // The row for a queue that has room is published, although those before it can't be.
     tap.wait_for(EventType::OrderCancelled, other.into()).await;
     let waiting = stack.amqp.depth(Queue::PaymentOrderCreated.name()).await;
     assert!((2000..3000).contains(&waiting), "{waiting} messages are in the queue");
-    // A new order does not wait at all.
+    // Nor does the backlog delay a new order.
     let new = stack.api.place("10.01").await;
     tap.wait_for(EventType::OrderCreated, new).await;
     assert!(outbox(&stack).await > i64::from(ROWS) - 3000);

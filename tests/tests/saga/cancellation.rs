@@ -1,4 +1,4 @@
-//! Cancellations, at every moment at which one can come.
+//! Cancellations, at every moment at which one can arrive.
 
 use contracts::event::{OrderCancelRequested, PaymentApproved};
 use contracts::order::CreateOrderAccepted;
@@ -9,10 +9,10 @@ use tests::{Stack, WireTap, eventually};
 use uuid::Uuid;
 
 #[tokio::test]
-async fn a_cancellation_that_comes_before_the_order_is_remembered_and_nothing_is_charged() {
+async fn a_cancellation_that_arrives_before_its_order_is_stored_and_prevents_the_charge() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
-    // What a key stands for is known beforehand: the same key gives the same order in every stack.
+    // An idempotency key determines the order's id, so it is known before the order is placed.
     let id =
         OrderId::from_idempotency_key(id::IdempotencyKey { client: "anonymous", key: "cancelled first" });
     stack.api.cancel(id).await;
@@ -29,12 +29,12 @@ async fn a_cancellation_that_comes_before_the_order_is_remembered_and_nothing_is
     stack.drain_every_queue().await;
     assert_eq!(stack.api.payment_of(id).await, None);
     assert_eq!(stack.charge_of(id).await, None);
-    let said = said_by_us(&mut tap, id).await;
-    assert_eq!(said, [EventType::OrderCancelRequested, EventType::CreateOrderRequested]);
+    let published = published_types(&mut tap, id).await;
+    assert_eq!(published, [EventType::OrderCancelRequested, EventType::CreateOrderRequested]);
 }
 
 #[tokio::test]
-async fn a_cancellation_that_overtakes_the_order_on_its_way_to_payment_leaves_a_mark() {
+async fn a_cancellation_that_overtakes_its_order_is_stored_by_the_payment_service() {
     let mut stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     stack.payment.stop().await;
@@ -48,10 +48,10 @@ async fn a_cancellation_that_overtakes_the_order_on_its_way_to_payment_leaves_a_
     stack.amqp.take("payment.order-created.queue").await;
 
     stack.payment.start_again().await;
-    eventually("the cancellation leaves a mark", async || {
-        let marks = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM early_cancellations");
-        let count = marks.fetch_one(&stack.payment_database).await.expect("the database answers");
-        if count == 1 { Ok(()) } else { Err("there is none") }
+    eventually("the cancellation is stored", async || {
+        let stored = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM early_cancellations");
+        let count = stored.fetch_one(&stack.payment_database).await.expect("the database answers");
+        if count == 1 { Ok(()) } else { Err("it is not") }
     })
     .await;
     stack.amqp.publish(EventType::OrderCreated, &created.body, created.properties).await;
@@ -62,13 +62,13 @@ async fn a_cancellation_that_overtakes_the_order_on_its_way_to_payment_leaves_a_
     assert_eq!(stack.charge_of(id).await, None, "nothing was charged");
     stack.api.payment_becomes(id, PaymentStatus::Cancelled).await;
     stack.api.order_becomes(id, OrderStatus::Cancelled).await;
-    assert!(!said_by_us(&mut tap, id).await.contains(&EventType::PaymentApproved));
+    assert!(!published_types(&mut tap, id).await.contains(&EventType::PaymentApproved));
     let closed = tap.wait_for(EventType::PaymentCancelled, id).await.text();
     assert!(closed.contains(r#""transactionId":null"#), "{closed}");
 }
 
 #[tokio::test]
-async fn a_cancellation_before_the_charge_begins_keeps_it_from_beginning() {
+async fn a_cancellation_before_the_charge_begins_prevents_it() {
     let stack = Stack::with().env("PROVIDER_CONCURRENCY", "1").start().await;
     let held = stack.block_provider().await;
     let first = stack.api.place("10.01").await;
@@ -95,7 +95,7 @@ async fn a_cancellation_while_the_charge_is_under_way_ends_refunded_cancelled_or
         let id = stack.api.place(total).await;
         stack.api.charge_begins(id).await;
         stack.api.cancel(id).await;
-        // At once: nobody waits for the provider.
+        // At once: the cancellation does not wait for the provider.
         let order = stack.api.order_becomes(id, OrderStatus::Cancelled).await;
         assert_eq!(order.cancel_reason, Some(CancelReason::UserRequested));
         orders.push(id);
@@ -122,16 +122,17 @@ async fn a_cancellation_while_the_charge_is_under_way_ends_refunded_cancelled_or
         assert_eq!(order.cancel_reason, Some(CancelReason::UserRequested));
     }
     // The approval reached an order that was cancelled already, and it stayed cancelled.
-    let said = said_by_us(&mut tap, approved).await;
-    let position = |event_type| said.iter().position(|said| *said == event_type).expect("it was said");
-    assert!(position(EventType::OrderCancelled) < position(EventType::PaymentApproved), "{said:?}");
+    let published = published_types(&mut tap, approved).await;
+    let position =
+        |wanted| published.iter().position(|event_type| *event_type == wanted).expect("it was published");
+    assert!(position(EventType::OrderCancelled) < position(EventType::PaymentApproved), "{published:?}");
     let timeline = stack.api.timeline(approved).await.events;
     let approval = timeline.iter().find(|entry| entry.event_type == EventType::PaymentApproved);
-    assert_eq!(approval.expect("it was heard").status, Some(OrderStatus::Cancelled));
+    assert_eq!(approval.expect("it is in the timeline").status, Some(OrderStatus::Cancelled));
 }
 
 #[tokio::test]
-async fn a_paid_order_is_cancelled_and_refunded_once_however_often_it_is_asked_for() {
+async fn repeated_cancellations_cancel_and_refund_a_paid_order_once() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     let id = stack.api.place("10.01").await;
@@ -144,14 +145,15 @@ async fn a_paid_order_is_cancelled_and_refunded_once_however_often_it_is_asked_f
 
     assert_eq!(stack.api.order(id).await, Some(order));
     assert!(stack.charge_of(id).await.expect("it was charged").refunded);
-    let said = said_by_us(&mut tap, id).await;
+    let published = published_types(&mut tap, id).await;
     for event_type in [EventType::OrderCancelled, EventType::PaymentRefunded, EventType::PaymentApproved] {
-        assert_eq!(said.iter().filter(|said| **said == event_type).count(), 1, "{event_type}: {said:?}");
+        let count = published.iter().filter(|published| **published == event_type).count();
+        assert_eq!(count, 1, "{event_type}: {published:?}");
     }
 }
 
 #[tokio::test]
-async fn a_final_order_stays_as_it_is() {
+async fn a_final_order_never_changes() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     let failed = stack.api.place("10.03").await;
@@ -165,7 +167,7 @@ async fn a_final_order_stays_as_it_is() {
     for id in [failed, declined] {
         stack.api.cancel(id).await;
         stack.amqp.publish_event(&Envelope::now(OrderCancelRequested { order_id: id }, None)).await;
-        // Nor does money that somebody claims to have taken move a final order.
+        // Nor does a late approval change a final order.
         let approved = PaymentApproved { order_id: id, transaction_id: "late".to_owned() };
         stack.amqp.publish_event(&Envelope::now(approved, None)).await;
     }
@@ -174,14 +176,15 @@ async fn a_final_order_stays_as_it_is() {
     assert_eq!(stack.api.order(declined).await, Some(declined_order));
     assert_eq!(stack.api.payment_of(failed).await, failed_payment);
     assert_eq!(stack.api.payment_of(declined).await, declined_payment);
-    let said = said_by_us(&mut tap, failed).await;
-    assert!(!said.contains(&EventType::OrderCancelled), "{said:?}");
-    let said = said_by_us(&mut tap, declined).await;
-    assert_eq!(said.iter().filter(|said| **said == EventType::OrderCancelled).count(), 1, "{said:?}");
+    let published = published_types(&mut tap, failed).await;
+    assert!(!published.contains(&EventType::OrderCancelled), "{published:?}");
+    let published = published_types(&mut tap, declined).await;
+    let count = published.iter().filter(|published| **published == EventType::OrderCancelled).count();
+    assert_eq!(count, 1, "{published:?}");
 }
 
 #[tokio::test]
-async fn the_cancellation_of_an_order_that_nobody_placed_is_accepted_and_makes_none() {
+async fn the_cancellation_of_an_unknown_order_is_accepted_and_creates_none() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     let id = OrderId::from(Uuid::new_v4());
@@ -189,17 +192,14 @@ async fn the_cancellation_of_an_order_that_nobody_placed_is_accepted_and_makes_n
     stack.drain_every_queue().await;
     assert_eq!(stack.api.order(id).await, None);
     assert_eq!(stack.api.payment_of(id).await, None);
-    assert_eq!(said_by_us(&mut tap, id).await, [EventType::OrderCancelRequested]);
+    assert_eq!(published_types(&mut tap, id).await, [EventType::OrderCancelRequested]);
     stack.amqp.all_queues_empty().await;
 }
 
-/// The types of everything that the services said about an order, in the order in which they said it.
-async fn said_by_us(tap: &mut WireTap, id: OrderId) -> Vec<EventType> {
-    let ours = tap
-        .all()
-        .await
-        .iter()
-        .filter(|heard| heard.is_from_service())
-        .map(tests::wire_tap::TappedMessage::envelope);
-    ours.filter(|envelope| envelope.order_id() == id).map(|envelope| envelope.event.event_type()).collect()
+/// The types of the events that the services published about an order, in the order of publication.
+async fn published_types(tap: &mut WireTap, id: OrderId) -> Vec<EventType> {
+    let ours = tap.all().await.iter().filter(|message| message.is_from_service());
+    let envelopes =
+        ours.map(tests::wire_tap::TappedMessage::envelope).filter(|envelope| envelope.order_id() == id);
+    envelopes.map(|envelope| envelope.event.event_type()).collect()
 }

@@ -1,5 +1,5 @@
-//! packaging/compose.yaml, as far as it can be judged without a container engine: the services with the variables and
-//! secrets that it gives them, the broker with the users that it has.
+//! packaging/compose.yaml, as far as it can be tested without a container engine: the services with its variables and
+//! secrets, the broker with its users.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ async fn a_saga_completes_with_what_the_compose_file_gives_the_services() {
 }
 
 #[tokio::test]
-async fn every_variable_of_the_compose_file_is_one_that_its_reader_knows() {
+async fn every_variable_of_the_compose_file_is_read_by_its_service() {
     for (service, arguments) in [
         ("gateway", &["--help"][..]),
         ("order", &["--help"]),
@@ -66,7 +66,7 @@ async fn start(service: Service, secrets: &Path, logs: &Path, addresses: Environ
         rewrite(&secrets.join(format!("{service}-database-url")), |_| database);
     }
     let mut environment = variables_of(service.name(), secrets);
-    // What the image says.
+    // Set by the image.
     environment.insert("LISTEN_ADDRESS".to_owned(), "0.0.0.0".to_owned());
     environment.extend(addresses);
     ServiceProcess::start(service, environment, logs).await
@@ -90,7 +90,7 @@ fn variables_of(service: &str, secrets: &Path) -> Environment {
         .collect()
 }
 
-/// Does what RabbitMQ does with them when it starts.
+/// Imports definitions, as RabbitMQ does at its start.
 async fn import_definitions(file: &Path) {
     let broker = &servers().await.rabbitmq.endpoint;
     let imported = Client::new()

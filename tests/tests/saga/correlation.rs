@@ -1,4 +1,4 @@
-//! `x-correlation-id` and `traceparent`: what joins everything that one request caused.
+//! `x-correlation-id` and `traceparent`, which join everything that one request causes.
 
 use contracts::{EventType, OrderStatus, PaymentStatus};
 use http::{HeaderValue, Method, StatusCode};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[tokio::test]
 async fn every_answer_has_the_requests_correlation_id_or_one_that_was_made() {
     let stack = Stack::start().await;
-    let nobody = &format!("/api/orders/{UNKNOWN_ID}");
+    let unknown = &format!("/api/orders/{UNKNOWN_ID}");
     let request = |method, path: &str| stack.api.request(method, path);
     let json = |path: &str, body: String| {
         request(Method::POST, path).header("content-type", "application/json").body(body)
@@ -20,10 +20,10 @@ async fn every_answer_has_the_requests_correlation_id_or_one_that_was_made() {
     let requests: [(u16, &dyn Fn() -> RequestBuilder); 10] = [
         (200, &|| request(Method::GET, "/api/orders")),
         (202, &|| json("/api/orders", order("10.01"))),
-        (202, &|| request(Method::PATCH, &format!("{nobody}/cancel"))),
+        (202, &|| request(Method::PATCH, &format!("{unknown}/cancel"))),
         (400, &|| json("/api/orders", "{".to_owned())),
         (400, &|| request(Method::GET, "/api/orders/7")),
-        (404, &|| request(Method::GET, nobody)),
+        (404, &|| request(Method::GET, unknown)),
         (404, &|| request(Method::GET, "/nothing")),
         (405, &|| request(Method::DELETE, "/api/orders")),
         (413, &|| json("/api/orders", " ".repeat(70_000))),
@@ -82,10 +82,10 @@ async fn a_correlation_id_goes_through_every_event_and_into_every_services_log()
         (EventType::OrderCancelled, "cancelled-by-bob"),
         (EventType::PaymentRefunded, "cancelled-by-bob"),
     ] {
-        let heard = tap.wait_for(event_type, id).await;
-        let property = heard.properties.correlation_id().as_ref().map(ToString::to_string);
+        let message = tap.wait_for(event_type, id).await;
+        let property = message.properties.correlation_id().as_ref().map(ToString::to_string);
         assert_eq!(property.as_deref(), Some(expected), "{event_type}");
-        assert_eq!(heard.envelope().correlation_id.as_deref(), Some(expected), "{event_type}");
+        assert_eq!(message.envelope().correlation_id.as_deref(), Some(expected), "{event_type}");
     }
     for service in [&stack.gateway, &stack.order, &stack.payment] {
         for correlation_id in ["placed-by-ann", "cancelled-by-bob"] {
@@ -115,9 +115,9 @@ async fn a_clients_trace_is_continued_and_a_malformed_one_is_not() {
     let request = request.header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
     let id = accepted(request.send().await.expect("an answer")).await;
     for event_type in [EventType::CreateOrderRequested, EventType::OrderCreated, EventType::PaymentApproved] {
-        let heard = tap.wait_for(event_type, id).await;
-        assert_eq!(heard.header("tracestate").as_deref(), Some("shop=cart"), "{event_type}");
-        assert_eq!(heard.header("traceparent").expect("it has one")[3..35], *trace_id, "{event_type}");
+        let message = tap.wait_for(event_type, id).await;
+        assert_eq!(message.header("tracestate").as_deref(), Some("shop=cart"), "{event_type}");
+        assert_eq!(message.header("traceparent").expect("it has one")[3..35], *trace_id, "{event_type}");
     }
 
     for malformed in [

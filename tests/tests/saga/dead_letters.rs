@@ -1,4 +1,4 @@
-//! Messages that can't be processed: each goes to the dead-letter queue of its queue, and stops nothing else.
+//! Messages that can't be processed: each goes to the dead-letter queue of its queue and blocks no other.
 
 use contracts::event::{
     OrderCancelRequested, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed, PaymentRefunded,
@@ -17,7 +17,7 @@ async fn poison_goes_to_the_dead_letter_queue_of_its_queue_and_what_comes_after_
     let stack = Stack::start().await;
     let mut sent = Vec::new();
     for &queue in Queue::VARIANTS {
-        let event_type = queue.routes().next().expect("it hears something").event_type;
+        let event_type = queue.routes().next().expect("it has a route").event_type;
         for body in poison(queue) {
             stack.amqp.publish(event_type, body.as_bytes(), BasicProperties::default()).await;
             sent.push((queue, body));
@@ -44,13 +44,13 @@ async fn poison_goes_to_the_dead_letter_queue_of_its_queue_and_what_comes_after_
 }
 
 #[tokio::test]
-async fn the_neighbours_of_poison_in_one_batch_are_processed() {
+async fn poison_does_not_affect_the_rest_of_its_batch() {
     let stack = Stack::start().await;
-    // While the first order waits for the table, the others gather behind it.
+    // While the first order waits for the table, the others collect into one batch.
     let mut transaction = stack.order_database.begin().await.expect("the database answers");
     let lock = sqlx::query("LOCK TABLE orders IN EXCLUSIVE MODE");
     lock.execute(&mut *transaction).await.expect("the table can be locked");
-    let plug = stack.api.place("10.01").await;
+    let first = stack.api.place("10.01").await;
     eventually("the first order waits for the table", async || {
         let waiting = sqlx::query_scalar::<_, i64>(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass",
@@ -62,14 +62,14 @@ async fn the_neighbours_of_poison_in_one_batch_are_processed() {
 
     let unknown = approval_of(Uuid::new_v4().into());
     let unknown = unknown.encode().expect("an event can be written").body;
-    let mut neighbours = vec![stack.api.place("10.01").await];
+    let mut valid = vec![stack.api.place("10.01").await];
     for poison in ["not json", &unknown] {
         let properties =
             BasicProperties::default().with_message_id(poison.get(..8).unwrap_or_default().into());
         stack.amqp.publish(EventType::CreateOrderRequested, poison.as_bytes(), properties).await;
-        neighbours.push(stack.api.place("10.01").await);
+        valid.push(stack.api.place("10.01").await);
     }
-    eventually("all of them are with the order service", async || {
+    eventually("all of them are delivered to the order service", async || {
         match stack.amqp.depth("order.create.queue").await {
             0 => Ok(()),
             depth => Err(format!("{depth} are not")),
@@ -79,16 +79,16 @@ async fn the_neighbours_of_poison_in_one_batch_are_processed() {
     transaction.rollback().await.expect("the database answers");
 
     let mut created = Vec::new();
-    for id in &neighbours {
+    for id in &valid {
         created.push(stack.api.order_becomes(*id, OrderStatus::Paid).await.created_at);
     }
-    // One transaction gives its rows one time: the batch was not taken apart.
-    assert_eq!(created, vec![created[0]; neighbours.len()]);
-    stack.api.order_becomes(plug, OrderStatus::Paid).await;
+    // now() is the same throughout a transaction, so they share one: the batch was not split.
+    assert_eq!(created, vec![created[0]; valid.len()]);
+    stack.api.order_becomes(first, OrderStatus::Paid).await;
     for message in stack.api.failed_messages_are(Queue::OrderCreate, 2).await {
         let message = stack.api.failed_message(Queue::OrderCreate, message.id).await;
         assert!(["not json", &unknown].contains(&message.body.as_str()), "{}", message.body);
-        // The message is still what it was, properties and all.
+        // Its properties are kept.
         assert_eq!(message.message.message_id.as_deref(), message.body.get(..8));
     }
     stack.amqp.all_queues_empty().await;
@@ -97,14 +97,14 @@ async fn the_neighbours_of_poison_in_one_batch_are_processed() {
 #[tokio::test]
 async fn a_payment_result_of_an_order_that_does_not_exist_is_dead_lettered() {
     let stack = Stack::start().await;
-    let nobody = OrderId::from(Uuid::new_v4());
+    let unknown = OrderId::from(Uuid::new_v4());
     let transaction_id = "t".to_owned();
     let events: [Event; 5] = [
-        PaymentApproved { order_id: nobody, transaction_id: transaction_id.clone() }.into(),
-        PaymentDeclined { order_id: nobody, reason: "no".to_owned() }.into(),
-        PaymentFailed { order_id: nobody, error: "no".to_owned() }.into(),
-        PaymentCancelled { order_id: nobody, transaction_id: None }.into(),
-        PaymentRefunded { order_id: nobody, transaction_id }.into(),
+        PaymentApproved { order_id: unknown, transaction_id: transaction_id.clone() }.into(),
+        PaymentDeclined { order_id: unknown, reason: "no".to_owned() }.into(),
+        PaymentFailed { order_id: unknown, error: "no".to_owned() }.into(),
+        PaymentCancelled { order_id: unknown, transaction_id: None }.into(),
+        PaymentRefunded { order_id: unknown, transaction_id }.into(),
     ];
     for event in events {
         stack.amqp.publish_event(&Envelope::now(event, None)).await;
@@ -115,18 +115,18 @@ async fn a_payment_result_of_an_order_that_does_not_exist_is_dead_lettered() {
         }
     }
     stack.drain_every_queue().await;
-    let order: Option<Order> = stack.api.order(nobody).await;
+    let order: Option<Order> = stack.api.order(unknown).await;
     assert_eq!(order, None);
     stack.amqp.all_queues_empty().await;
 }
 
 #[tokio::test]
-async fn an_event_on_a_queue_of_the_same_service_that_is_not_its_own_is_dead_lettered() {
+async fn an_event_on_another_queue_of_its_service_is_dead_lettered() {
     let stack = Stack::start().await;
     let paid = stack.api.place("10.01").await;
     stack.api.order_becomes(paid, OrderStatus::Paid).await;
     stack.api.payment_becomes(paid, PaymentStatus::Approved).await;
-    // A cancellation where orders are to be placed.
+    // A cancellation under the routing key of new orders.
     let cancel = Envelope::now(OrderCancelRequested { order_id: paid }, None);
     let body = cancel.encode().expect("an event can be written").body;
     stack.amqp.publish(EventType::CreateOrderRequested, body.as_bytes(), BasicProperties::default()).await;
@@ -137,7 +137,7 @@ async fn an_event_on_a_queue_of_the_same_service_that_is_not_its_own_is_dead_let
 
 /// Bodies that can never be processed in a queue.
 fn poison(queue: Queue) -> Vec<String> {
-    let event_type = queue.routes().next().expect("it hears something").event_type;
+    let event_type = queue.routes().next().expect("it has a route").event_type;
     let id = Uuid::new_v4();
     let envelope = |event_type: &str, payload: &str| {
         format!(

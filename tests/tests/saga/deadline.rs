@@ -1,17 +1,17 @@
-//! An order whose payment has no result in time is cancelled, and its money given back.
+//! An order whose payment has no result in time is cancelled, and a charge refunded.
 
 use contracts::{EventType, OrderStatus, PaymentStatus};
 use tests::{Stack, eventually};
 
 #[tokio::test]
-async fn an_order_without_a_result_in_time_is_cancelled_and_never_charged() {
+async fn an_order_without_a_result_in_time_is_cancelled_and_not_paid() {
     let mut stack = Stack::with().env("SAGA_TIMEOUT", "1s").start().await;
     stack.payment.stop().await;
     let id = stack.api.place("10.01").await;
     let order = stack.api.order_becomes(id, OrderStatus::Cancelled).await;
     assert_eq!(order.cancel_reason.map(|reason| reason.to_string()).as_deref(), Some("PAYMENT_TIMEOUT"));
     stack.payment.start_again().await;
-    // Both events wait for the payment service; whichever comes first, no money stays.
+    // Both events wait in the payment service's queues; in either order, no money is kept.
     let payment = eventually("the payment is undone", async || {
         let payment = stack.api.payment_of(id).await;
         let status = payment.map(|payment| payment.status);
@@ -40,11 +40,11 @@ async fn a_result_after_the_deadline_is_refunded() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_paid_in_time_is_left_alone() {
+async fn an_order_that_is_paid_in_time_stays_paid() {
     let stack = Stack::with().env("SAGA_TIMEOUT", "1s").start().await;
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
-    // Another one runs out of time after it: the deadline has been there.
+    // A later order exceeds its deadline, so the first one's has passed as well.
     let late = stack.api.place("10.05").await;
     stack.api.order_becomes(late, OrderStatus::Cancelled).await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;

@@ -1,4 +1,4 @@
-//! Messages that come again, come late, or come from the services that paysaga replaces.
+//! Messages that arrive repeatedly, late, or from the services that paysaga replaces.
 
 use std::collections::BTreeSet;
 
@@ -22,23 +22,23 @@ const NESTJS_CREATED: &str = include_str!("../../../contracts/tests/golden/nestj
 const NESTJS_APPROVED: &str = include_str!("../../../contracts/tests/golden/nestjs/payment-approved.json");
 
 #[tokio::test]
-async fn an_event_that_comes_again_changes_nothing_whatever_its_id() {
+async fn a_repeated_event_changes_nothing_whatever_its_id() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     let orders = every_kind_of_saga(&stack).await;
     stack.outboxes_empty().await;
-    let said = tap.all().await.to_vec();
+    let history = tap.all().await.to_vec();
     let types: BTreeSet<_> =
-        said.iter().map(|heard| heard.envelope().event.event_type().to_string()).collect();
-    assert_eq!(types.len(), EventType::VARIANTS.len(), "every event was said: {types:?}");
+        history.iter().map(|message| message.envelope().event.event_type().to_string()).collect();
+    assert_eq!(types.len(), EventType::VARIANTS.len(), "every event was published: {types:?}");
     let before = state(&stack, &orders).await;
     let charges = stack.charge_count().await;
 
-    for heard in &said {
-        let event_type = heard.envelope().event.event_type();
-        stack.amqp.publish(event_type, &heard.body, BasicProperties::default()).await;
-        stack.amqp.publish(event_type, &heard.body, BasicProperties::default()).await;
-        stack.amqp.publish(event_type, &renamed(heard), BasicProperties::default()).await;
+    for message in &history {
+        let event_type = message.envelope().event.event_type();
+        stack.amqp.publish(event_type, &message.body, BasicProperties::default()).await;
+        stack.amqp.publish(event_type, &message.body, BasicProperties::default()).await;
+        stack.amqp.publish(event_type, &with_new_id(message), BasicProperties::default()).await;
     }
     stack.drain_every_queue().await;
     stack.outboxes_empty().await;
@@ -46,14 +46,14 @@ async fn an_event_that_comes_again_changes_nothing_whatever_its_id() {
     assert_eq!(state(&stack, &orders).await, before);
     assert_eq!(stack.charge_count().await, charges + 1, "only the walker was charged");
     let everything = tap.all().await;
-    let ours = everything[said.len()..].iter().filter(|heard| heard.is_from_service());
-    let about: Vec<_> = ours.filter(|heard| orders.contains(&heard.envelope().order_id())).collect();
-    assert!(about.is_empty(), "a service said something: {about:?}");
+    let ours = everything[history.len()..].iter().filter(|message| message.is_from_service());
+    let about: Vec<_> = ours.filter(|message| orders.contains(&message.envelope().order_id())).collect();
+    assert!(about.is_empty(), "a service published: {about:?}");
     stack.amqp.all_queues_empty().await;
 }
 
 #[tokio::test]
-async fn an_order_that_a_nestjs_gateway_wants_is_one_order_however_often_it_is_delivered() {
+async fn an_order_of_a_nestjs_gateway_is_placed_once_however_often_it_is_delivered() {
     let stack = Stack::start().await;
     let mut tap = stack.amqp.tap().await;
     for _ in 0..3 {
@@ -73,7 +73,7 @@ async fn an_order_that_a_nestjs_gateway_wants_is_one_order_however_often_it_is_d
     stack.api.order_becomes(order.id, OrderStatus::Paid).await;
     assert_eq!(stack.charge_count().await, 3);
 
-    // Its events belong together although nobody named a correlation id.
+    // Its events share a correlation id although the request had none.
     let created = tap.wait_for(EventType::OrderCreated, order.id).await.envelope();
     let approved = tap.wait_for(EventType::PaymentApproved, order.id).await.envelope();
     assert!(created.correlation_id.is_some());
@@ -83,14 +83,14 @@ async fn an_order_that_a_nestjs_gateway_wants_is_one_order_however_often_it_is_d
 #[tokio::test]
 async fn either_service_works_beside_the_nestjs_services() {
     let mut stack = Stack::start().await;
-    // Our payment service hears of an order that another order service has.
+    // Our payment service receives an order of another order service.
     publish(&stack, EventType::OrderCreated, NESTJS_CREATED).await;
     let created: Value = serde_json::from_str(NESTJS_CREATED).expect("JSON");
     let id: OrderId = created["payload"]["orderId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     let payment = stack.api.payment_becomes(id, PaymentStatus::Approved).await;
     assert_eq!(json!(payment.amount), created["payload"]["total"]);
 
-    // Our order service hears of a payment that another payment service has.
+    // Our order service receives a result of another payment service.
     stack.payment.stop().await;
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
@@ -102,7 +102,7 @@ async fn either_service_works_beside_the_nestjs_services() {
 }
 
 #[tokio::test]
-async fn orders_placed_while_the_services_are_away_are_processed_when_they_come_back() {
+async fn orders_placed_while_the_services_are_stopped_are_processed_when_they_start() {
     let mut stack = Stack::start().await;
     stack.order.kill().await;
     stack.payment.kill().await;
@@ -139,7 +139,7 @@ async fn every_kind_of_saga(stack: &Stack) -> Vec<OrderId> {
     vec![paid, declined, failed, refunded, cancelled]
 }
 
-/// All that clients see of some orders but their timelines: an event under another id is another line there.
+/// What clients see of some orders, without the timelines: an event under another id is another entry there.
 async fn state(stack: &Stack, orders: &[OrderId]) -> Vec<String> {
     let mut state = Vec::new();
     for id in orders {
@@ -151,10 +151,10 @@ async fn state(stack: &Stack, orders: &[OrderId]) -> Vec<String> {
 }
 
 /// The same content under a new event id.
-fn renamed(heard: &TappedMessage) -> Vec<u8> {
-    let id = heard.envelope().event_id.to_string();
-    assert!(heard.text().contains(&id));
-    heard.text().replace(&id, &EventId::from(Uuid::new_v4()).to_string()).into_bytes()
+fn with_new_id(message: &TappedMessage) -> Vec<u8> {
+    let id = message.envelope().event_id.to_string();
+    assert!(message.text().contains(&id));
+    message.text().replace(&id, &EventId::from(Uuid::new_v4()).to_string()).into_bytes()
 }
 
 async fn publish(stack: &Stack, event_type: EventType, body: &str) {

@@ -1,4 +1,4 @@
-//! What the documents say is what the programs do.
+//! The documents agree with the programs.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,7 +14,7 @@ const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 async fn every_command_of_the_readme_gives_the_readmes_answer() {
     let stack = Stack::start().await;
     let mut commands = 0;
-    // Variables that one command sets are there for the next.
+    // Variables that one command sets are kept for the next.
     let mut settings = String::new();
     for (command, expected) in console(README) {
         commands += 1;
@@ -61,7 +61,7 @@ async fn the_readme_lists_every_variable_that_a_service_reads() {
 }
 
 #[tokio::test]
-async fn every_metric_and_every_command_of_the_readme_is_there() {
+async fn every_metric_and_every_command_of_the_readme_exists() {
     let stack = Stack::start().await;
     for [metric, services, _] in table::<3>(README, "| metric | of |") {
         let metric = metric.trim_matches('`').to_owned();
@@ -71,8 +71,8 @@ async fn every_metric_and_every_command_of_the_readme_is_there() {
             eventually(&format!("{name} has {metric}"), async || {
                 let text = async { reqwest::get(&url).await?.text().await }.await;
                 let text = text.map_err(|error| error.to_string())?;
-                let there = text.lines().any(|line| line.split(['{', ' ']).next() == Some(&metric));
-                if there { Ok(()) } else { Err(text) }
+                let exported = text.lines().any(|line| line.split(['{', ' ']).next() == Some(&metric));
+                if exported { Ok(()) } else { Err(text) }
             })
             .await;
         }
@@ -141,7 +141,7 @@ fn shell(script: &str) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The text with everything that differs from run to run taken out: ids and times.
+/// The text with placeholders for what differs from run to run: ids and times.
 fn normalise(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -162,7 +162,7 @@ fn normalise(text: &str) -> String {
         out.push(letter);
         word.clear();
     }
-    // The simulated provider's references are made of a payment's id.
+    // The simulated provider's references contain a payment's id.
     let mut parts = out.split("sim_");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + "sim_" + part.get(32..).unwrap_or(part))

@@ -1,4 +1,4 @@
-//! Failed messages: an operator finds them, has them handled again, or gives them up.
+//! Failed messages: an operator lists, replays or discards them.
 
 use contracts::event::{CreateOrderRequested, OrderCreated, PaymentApproved};
 use contracts::failed_message::{AuditAction, FailedMessage, FailedMessageStatus};
@@ -18,7 +18,7 @@ const APP: (&str, &str) =
     ("key-of-app", "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805");
 
 #[tokio::test]
-async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
+async fn a_message_that_was_too_early_is_replayed_with_its_event_id() {
     let mut stack = Stack::start().await;
     stack.payment.stop().await;
     let order_id = OrderId::new();
@@ -39,12 +39,12 @@ async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
     stack.api.order_becomes(order_id, OrderStatus::PendingPayment).await;
     replay(&stack, &failed).await;
     stack.api.order_becomes(order_id, OrderStatus::Paid).await;
-    let heard = |timeline: contracts::order::Timeline| {
+    let recorded = |timeline: contracts::order::Timeline| {
         timeline.events.iter().filter(|entry| entry.event_id == event_id).count()
     };
-    assert_eq!(heard(stack.api.timeline(order_id).await), 1);
+    assert_eq!(recorded(stack.api.timeline(order_id).await), 1);
 
-    // A year later, somebody replays it once more: nothing happens.
+    // Replayed again a year later, it changes nothing.
     stack.payment.start_again().await;
     stack.api.payment_becomes(order_id, PaymentStatus::Approved).await;
     stack.api.cancel(order_id).await;
@@ -60,7 +60,7 @@ async fn a_message_that_came_too_early_is_replayed_and_keeps_its_event_id() {
     replay(&stack, &failed).await;
     stack.drain_every_queue().await;
     stack.api.order_becomes(order_id, OrderStatus::Cancelled).await;
-    assert_eq!(heard(stack.api.timeline(order_id).await), 1);
+    assert_eq!(recorded(stack.api.timeline(order_id).await), 1);
     let ran = stack.paysaga_with(&["check", "--settled"], stack.infrastructure_urls()).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
@@ -89,10 +89,10 @@ async fn the_whole_history_replayed_changes_nothing() {
     let history = tap.all().await.to_vec();
     assert!(history.len() >= 10, "{history:?}");
     for _ in 0..2 {
-        for said in &history {
+        for message in &history {
             stack
                 .amqp
-                .publish(said.envelope().event.event_type(), &said.body, BasicProperties::default())
+                .publish(message.envelope().event.event_type(), &message.body, BasicProperties::default())
                 .await;
         }
     }
@@ -103,7 +103,7 @@ async fn the_whole_history_replayed_changes_nothing() {
 }
 
 #[tokio::test]
-async fn many_are_counted_listed_and_replayed_with_a_filter_and_a_rate() {
+async fn many_are_counted_listed_and_replayed_by_filter_and_at_a_rate() {
     let stack = Stack::start().await;
     for body in ["not json", "nor this", "nor that"] {
         stack.amqp.publish(EventType::OrderCreated, body.as_bytes(), BasicProperties::default()).await;
@@ -145,7 +145,7 @@ async fn many_are_counted_listed_and_replayed_with_a_filter_and_a_rate() {
         if again == 3 { Ok(()) } else { Err(format!("{listed:?}")) }
     })
     .await;
-    // The third had to wait for its turn.
+    // At one a second, the third follows two seconds after the request.
     let waited: f64 = sqlx::query_scalar(
         "SELECT extract(epoch FROM max(last_seen) - (SELECT min(at) FROM failed_message_audit
                                                      WHERE action = 'REPLAY_REQUESTED'))::float8
@@ -158,7 +158,7 @@ async fn many_are_counted_listed_and_replayed_with_a_filter_and_a_rate() {
 }
 
 #[tokio::test]
-async fn the_same_poison_over_and_over_is_one_failed_message_with_its_reason() {
+async fn repeated_poison_is_one_failed_message_with_its_reason() {
     let stack = Stack::start().await;
     for _ in 0..20 {
         stack.amqp.publish(EventType::OrderCreated, b"not json", BasicProperties::default()).await;
@@ -172,7 +172,7 @@ async fn the_same_poison_over_and_over_is_one_failed_message_with_its_reason() {
 }
 
 #[tokio::test]
-async fn an_operator_gives_one_up_for_a_reason_and_nobody_else_may() {
+async fn only_an_operator_discards_a_message_and_gives_a_reason() {
     let keys = tempfile::NamedTempFile::new().expect("a file can be made");
     std::fs::write(keys.path(), format!("{}\n{}\n", SHOP.1, APP.1)).expect("it can be written");
     let stack = Stack::with()
@@ -214,26 +214,26 @@ async fn an_operator_gives_one_up_for_a_reason_and_nobody_else_may() {
     assert_eq!(shown["audit"][1]["note"], "sent by mistake");
     assert_eq!(shown["body"], "not json");
 
-    let nobody = Uuid::new_v4().to_string();
-    let unknown = with_key(&stack, SHOP.0, &["failed", "replay", &nobody]).await;
-    assert!(unknown.stderr.contains(&format!("no service has a failed message {nobody}")), "{unknown:?}");
-    // The API says the same to whoever speaks HTTP.
-    let path = format!("/api/admin/payment/failed-messages/{nobody}/replay");
+    let missing = Uuid::new_v4().to_string();
+    let unknown = with_key(&stack, SHOP.0, &["failed", "replay", &missing]).await;
+    assert!(unknown.stderr.contains(&format!("no service has a failed message {missing}")), "{unknown:?}");
+    // The API answers the same.
+    let path = format!("/api/admin/payment/failed-messages/{missing}/replay");
     let request = stack.api.request(http::Method::POST, &path).bearer_auth(SHOP.0).send().await;
     assert_eq!(problem(request.expect("an answer")).await.status, 404);
 }
 
 async fn replay(stack: &Stack, message: &FailedMessage) {
     let id = message.id.to_string();
-    let asked = async || {
+    let status = async || {
         let details = stack.api.failed_message(Queue::OrderPaymentResult, message.id).await;
         let replayed = details.audit.iter().filter(|entry| entry.action == AuditAction::Replayed).count();
         (details.message.status, replayed)
     };
-    let (_, before) = asked().await;
+    let (_, before) = status().await;
     let ran = stack.paysaga(&["failed", "replay", &id]).await;
     assert_eq!(ran.stdout, format!("{id} will be handled again by the order service\n"), "{ran:?}");
-    eventually(&format!("{id} is replayed"), async || match asked().await {
+    eventually(&format!("{id} is replayed"), async || match status().await {
         (FailedMessageStatus::Replayed, replayed) if replayed == before + 1 => Ok(()),
         other => Err(format!("{other:?}")),
     })

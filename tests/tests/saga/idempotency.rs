@@ -29,7 +29,7 @@ async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
     let (one, other) = (stack.api.place("10.50").await, stack.api.place("10.50").await);
     assert_ne!(one, other);
 
-    // For ever: even when everybody has forgotten everything that was not written down.
+    // Indefinitely: keys are stored, so a restart of every service keeps them.
     stack.order.stop().await;
     stack.payment.stop().await;
     stack.gateway.stop().await;
@@ -45,7 +45,7 @@ async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
 }
 
 #[tokio::test]
-async fn a_key_never_stands_for_another_body() {
+async fn a_key_is_bound_to_its_first_body() {
     let stack = Stack::start().await;
     let first = sent(stack.api.post_keyed(IdempotencyKey("k-1"), "10.01")).await;
     let other_user = order("10.01").replace(USER, "00000000-0000-4000-8000-000000000000");
@@ -57,7 +57,7 @@ async fn a_key_never_stands_for_another_body() {
         assert_eq!(problem(response).await.status, 422);
     }
 
-    // Twenty different orders under one key at once: one of them has it.
+    // Twenty different orders under one key at once: one of them gets it.
     let race =
         (1..=20).map(|number| stack.api.post_keyed(IdempotencyKey("k-race"), &format!("{number}.01")).send());
     let responses: Vec<Response> =
@@ -76,7 +76,7 @@ async fn a_key_never_stands_for_another_body() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused_by_name() {
+async fn an_invalid_key_is_refused_by_name() {
     let stack = Stack::start().await;
     let keys = [
         HeaderValue::from_static(""),
@@ -105,7 +105,7 @@ async fn what_is_no_key_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_gets_the_settled_order_or_202() {
+async fn a_client_that_waits_gets_the_outcome_or_202() {
     let stack = Stack::start().await;
     for (total, status) in [("10.01", "PAID"), ("10.02", "CANCELLED"), ("10.03", "FAILED")] {
         let request = stack.api.post_order(order(total)).header("prefer", "respond-async, wait=30");
@@ -113,10 +113,10 @@ async fn a_client_that_waits_gets_the_settled_order_or_202() {
         assert_eq!(response.status(), StatusCode::OK);
         assert!(header(&response, "preference-applied").starts_with("wait"));
         let location = header(&response, "location");
-        let settled: Value = response.json().await.expect("JSON");
-        assert_eq!((&settled["status"], &settled["userId"]), (&json!(status), &json!(USER)));
-        assert_eq!(location, format!("/api/orders/{}", settled["id"].as_str().expect("an id")));
-        assert_eq!(settled, stack.api.read::<Value>(&location).await);
+        let placed: Value = response.json().await.expect("JSON");
+        assert_eq!((&placed["status"], &placed["userId"]), (&json!(status), &json!(USER)));
+        assert_eq!(location, format!("/api/orders/{}", placed["id"].as_str().expect("an id")));
+        assert_eq!(placed, stack.api.read::<Value>(&location).await);
     }
 
     let held = stack.block_provider().await;

@@ -1,4 +1,4 @@
-//! Many orders of every kind at once: all of them end, and everything adds up.
+//! Many orders of every kind at once: all of them settle, and the books balance.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ struct Sent {
 }
 
 #[tokio::test]
-async fn two_hundred_orders_at_once_all_settle_and_everything_adds_up() {
+async fn two_hundred_orders_at_once_all_settle_and_the_books_balance() {
     let stack = Stack::with().env("PROVIDER_APPROVAL_RATE", "0.7").env("PROVIDER_SEED", "3").start().await;
     let mut tap = stack.amqp.tap().await;
     let sent = join_all((0..ORDERS).map(|number| send(&stack, number))).await;
@@ -28,7 +28,7 @@ async fn two_hundred_orders_at_once_all_settle_and_everything_adds_up() {
     let orders: Vec<Order> =
         all(&stack, "/api/orders", |order: &Order| order.status != OrderStatus::PendingPayment).await;
     let payments: Vec<Payment> = all(&stack, "/api/payments", |payment: &Payment| {
-        // A payment whose order is cancelled is not done before its money is back.
+        // An approved payment of a cancelled order is refunded later: refunds_are_done waits for it.
         payment.status != PaymentStatus::Processing
     })
     .await;
@@ -58,7 +58,7 @@ async fn two_hundred_orders_at_once_all_settle_and_everything_adds_up() {
         paid += if order.status == OrderStatus::Paid { sent.cents } else { 0 };
         cancelled_after_all += u32::from(sent.cancelled && order.status == OrderStatus::Cancelled);
     }
-    assert!(cancelled_after_all > 0, "some were cancelled right away");
+    assert!(cancelled_after_all > 0, "some were cancelled at once");
     assert!(payments.len() <= ORDERS);
 
     let stats: BTreeMap<_, _> = stack
@@ -75,10 +75,10 @@ async fn two_hundred_orders_at_once_all_settle_and_everything_adds_up() {
     the_tables_agree(&stack, &orders, &by_status).await;
     books_balance(&stack, paid).await;
 
-    // Nobody was told two results of one payment.
+    // No payment has two results.
     let mut results = BTreeMap::new();
-    for heard in tap.all().await {
-        let envelope = heard.envelope();
+    for message in tap.all().await {
+        let envelope = message.envelope();
         let event_type = envelope.event.event_type();
         if matches!(
             event_type,
@@ -104,19 +104,19 @@ async fn send(stack: &Stack, number: usize) -> Sent {
     Sent { id, cents, cancelled }
 }
 
-/// Everything in a list, once there are enough and all of them fit.
+/// Everything in a list, once every order is in it and all items fit.
 async fn all<T>(stack: &Stack, path: &str, fits: impl Fn(&T) -> bool) -> Vec<T>
 where
     T: serde::de::DeserializeOwned,
 {
-    eventually(&format!("all of {path} are settled"), async || {
+    eventually(&format!("all of {path} are finished"), async || {
         let mut items: Vec<T> = Vec::new();
         for page in 1..=ORDERS.div_ceil(100) {
             items.extend(stack.api.read::<Page<T>>(&format!("{path}?page={page}&limit=100")).await.data);
         }
-        let settled = items.iter().filter(|item| fits(item)).count();
+        let finished = items.iter().filter(|item| fits(item)).count();
         let enough = path != "/api/orders" || items.len() == ORDERS;
-        if enough && settled == items.len() { Ok(items) } else { Err(format!("{settled} are")) }
+        if enough && finished == items.len() { Ok(items) } else { Err(format!("{finished} are")) }
     })
     .await
 }
@@ -133,7 +133,7 @@ async fn refunds_are_done(stack: &Stack, orders: &[Order]) {
     }
 }
 
-/// The contract's table of states, for an order at its end.
+/// Checks a settled order against the contract's table of states.
 fn fits(sent: &Sent, order: &Order, payment: &Payment) {
     use OrderStatus::{Cancelled, Failed, Paid};
     use PaymentStatus::{Approved, Declined, Refunded};
@@ -153,7 +153,7 @@ fn fits(sent: &Sent, order: &Order, payment: &Payment) {
     assert!(allowed && forced, "{} cents: {order:?} {payment:?}", sent.cents);
 }
 
-/// Whoever looks into the databases sees what the services say.
+/// The tables hold what the services answer.
 async fn the_tables_agree(stack: &Stack, orders: &[Order], payments: &BTreeMap<String, (u64, i64)>) {
     let mut by_status: BTreeMap<String, u64> = BTreeMap::new();
     for order in orders {

@@ -1,4 +1,4 @@
-//! What is on the broker: the topology, and the messages as any other service would see them.
+//! The topology on the broker, and the messages as another service would receive them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use strum::VariantArray;
 use tests::api::{accepted, header};
 use tests::{Stack, WireTap};
 
-/// The contract's table: event, exchange, routing key, who says it.
+/// The contract's table: event, exchange, routing key, producer.
 const ROUTES: [(&str, &str, &str, &str); 9] = [
     ("CreateOrderRequested", "orders.exchange", "order.create.requested", "gateway"),
     ("OrderCancelRequested", "orders.exchange", "order.cancel.requested", "gateway"),
@@ -47,7 +47,7 @@ const QUEUES: [(&str, &str, &str, &[&str]); 6] = [
     ("payment.order-cancelled.queue", "payment.order-cancelled.dlq", "orders.exchange", &["order.cancelled"]),
 ];
 
-/// What the customer's requests are joined by.
+/// The correlation id of every request here.
 const CORRELATION_ID: &str = "the-customer's-request";
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn every_message_has_the_properties_and_the_envelope_of_the_contract() {
     let mut tap = stack.amqp.tap().await;
     for total in ["10.01", "10.02", "10.03"] {
         let (id, trace_id) = place(&stack, total).await;
-        tests::eventually("it is settled", async || {
+        tests::eventually("the order is not pending", async || {
             let order = stack.api.order(id).await;
             order.filter(|order| order.status != OrderStatus::PendingPayment).ok_or("it is pending")
         })
@@ -120,13 +120,13 @@ async fn every_message_has_the_properties_and_the_envelope_of_the_contract() {
     is_in_one_trace(&stack, &mut tap, id, &trace_id).await;
 
     let mut seen = BTreeMap::new();
-    for heard in tap.all().await {
-        let body: Value = serde_json::from_slice(&heard.body).expect("JSON");
+    for message in tap.all().await {
+        let body: Value = serde_json::from_slice(&message.body).expect("JSON");
         let event_type = body["eventType"].as_str().expect("a type");
         let (_, exchange, routing_key, publisher) =
             ROUTES.iter().find(|(name, ..)| *name == event_type).expect("it is in the contract");
-        assert_eq!((heard.exchange.as_str(), heard.routing_key.as_str()), (*exchange, *routing_key));
-        let properties = &heard.properties;
+        assert_eq!((message.exchange.as_str(), message.routing_key.as_str()), (*exchange, *routing_key));
+        let properties = &message.properties;
         let text = |value: &Option<lapin::types::ShortString>| value.as_ref().map(ToString::to_string);
         assert_eq!(*properties.delivery_mode(), Some(2), "{event_type} is persistent");
         assert_eq!(text(properties.content_type()).as_deref(), Some("application/json"));
@@ -152,7 +152,7 @@ async fn every_message_has_the_properties_and_the_envelope_of_the_contract() {
         ("PaymentCancelled", &["orderId", "transactionId"]),
         ("PaymentRefunded", &["orderId", "transactionId"]),
     ] {
-        let payload = seen.get(event_type).unwrap_or_else(|| panic!("{event_type} was said"));
+        let payload = seen.get(event_type).unwrap_or_else(|| panic!("{event_type} was published"));
         let mut found: Vec<_> = payload.as_object().expect("an object").keys().map(String::as_str).collect();
         found.sort_unstable();
         assert_eq!(found, members, "{event_type}");
@@ -176,12 +176,12 @@ async fn cancel(stack: &Stack, id: OrderId, trace_id: &str) {
     assert!(request.send().await.expect("an answer").status().is_success());
 }
 
-/// Everything that was said about the order names the trace, also where nobody collects traces.
+/// Every message about the order carries the trace's id, although no traces are exported.
 async fn is_in_one_trace(stack: &Stack, tap: &mut WireTap, id: OrderId, trace_id: &str) {
     stack.outboxes_empty().await;
-    let said = tap.all().await.iter().filter(|heard| heard.envelope().order_id() == id);
-    for heard in said {
-        let traceparent = heard.header("traceparent").expect("it has one");
-        assert_eq!(traceparent[3..35], *trace_id, "{}", heard.text());
+    let messages = tap.all().await.iter().filter(|message| message.envelope().order_id() == id);
+    for message in messages {
+        let traceparent = message.header("traceparent").expect("it has one");
+        assert_eq!(traceparent[3..35], *trace_id, "{}", message.text());
     }
 }

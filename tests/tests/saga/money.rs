@@ -1,4 +1,4 @@
-//! Amounts of money: what is one, and that it stays exact on all its ways.
+//! Amounts of money: which are valid, and that they stay exact everywhere.
 
 use contracts::{EventType, OrderId, PaymentStatus};
 use http::StatusCode;
@@ -42,7 +42,7 @@ async fn an_amount_is_the_same_everywhere_and_sums_are_exact() {
 }
 
 #[tokio::test]
-async fn what_is_no_amount_is_refused_and_places_nothing() {
+async fn an_invalid_amount_is_refused_and_places_nothing() {
     let stack = Stack::start().await;
     for total in [
         "0",
@@ -83,7 +83,7 @@ async fn what_is_no_amount_is_refused_and_places_nothing() {
 #[tokio::test]
 async fn an_object_is_no_number_whatever_its_member_is_called() {
     let stack = Stack::start().await;
-    // What serde_json makes of numbers that it keeps as text is not another way to write them.
+    // serde_json's internal form of a number that it keeps as text is not accepted from a client.
     let response = stack.api.post(order(r#"{"$serde_json::private::Number":"12"}"#)).await;
     assert_eq!(refused(response, StatusCode::BAD_REQUEST, "an object").await, ["total"]);
 }

@@ -50,7 +50,7 @@ async fn help_names_every_variable_and_version_the_version() {
 }
 
 #[tokio::test]
-async fn what_is_no_argument_is_a_usage_error() {
+async fn an_unknown_argument_is_a_usage_error() {
     for service in SERVICES {
         for arguments in [&["--frobnicate"][..], &["serve"], &["--help", "--version"], &[""]] {
             let output = programs::run(service, arguments, &Environment::new()).await;
@@ -109,27 +109,27 @@ async fn every_mistake_in_the_configuration_is_reported_at_once_and_no_secret_is
     {
         let output = programs::run(service, &[], &environment(&[&common[..], own, files].concat())).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG), "{service}: {}", stderr(&output));
-        let said = stderr(&output);
+        let errors = stderr(&output);
         for (variable, _) in common.iter().chain(own) {
             let mistakes =
-                said.lines().filter(|line| line.trim_start().starts_with(&format!("{variable}: ")));
-            assert_eq!(mistakes.count(), 1, "{service} {variable}: {said}");
+                errors.lines().filter(|line| line.trim_start().starts_with(&format!("{variable}: ")));
+            assert_eq!(mistakes.count(), 1, "{service} {variable}: {errors}");
         }
         for (variable, _) in files {
-            assert!(said.contains(variable.trim_end_matches("_FILE")), "{service} {variable}: {said}");
+            assert!(errors.contains(variable.trim_end_matches("_FILE")), "{service} {variable}: {errors}");
         }
-        assert!(!said.contains("hunter2") && !stdout(&output).contains("hunter2"), "{service}: {said}");
+        assert!(!errors.contains("hunter2") && !stdout(&output).contains("hunter2"), "{service}: {errors}");
     }
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named_and_so_is_a_file_that_does_not_help() {
+async fn a_missing_variable_and_an_unusable_file_are_named() {
     for (service, missing) in [("gateway", 1), ("order", 2), ("payment", 2)] {
         let output = programs::run(service, &[], &Environment::new()).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG));
-        let said = stderr(&output);
-        assert!(said.contains("RABBITMQ_URL: is missing"), "{service}: {said}");
-        assert_eq!(said.matches("is missing").count(), missing, "{service}: {said}");
+        let errors = stderr(&output);
+        assert!(errors.contains("RABBITMQ_URL: is missing"), "{service}: {errors}");
+        assert_eq!(errors.matches("is missing").count(), missing, "{service}: {errors}");
     }
     let folder = TempDir::with_prefix("paysaga-files-").expect("there is room");
     let empty = folder.path().join("empty");
@@ -147,21 +147,21 @@ async fn what_is_missing_is_named_and_so_is_a_file_that_does_not_help() {
     )
     .await;
     assert_eq!(output.status.code(), Some(EX_CONFIG));
-    let said = stderr(&output);
+    let errors = stderr(&output);
     for words in ["RABBITMQ_URL_FILE; give one of them", "/does/not/exist", "LOG_FORMAT_FILE is empty"] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(errors.contains(words), "{words}: {errors}");
     }
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_open_to_the_network_needs_keys_or_plain_words() {
+async fn a_gateway_that_is_open_to_the_network_needs_keys_or_an_opt_out() {
     let broker = ("RABBITMQ_URL", "amqp://127.0.0.1:1");
     for address in ["0.0.0.0", "::", "192.0.2.1"] {
         let output =
             programs::run("gateway", &[], &environment(&[broker, ("LISTEN_ADDRESS", address)])).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG), "{address}");
-        let said = stderr(&output);
-        assert!(said.contains("API_KEYS_FILE") && said.contains("AUTHENTICATION=off"), "{said}");
+        let errors = stderr(&output);
+        assert!(errors.contains("API_KEYS_FILE") && errors.contains("AUTHENTICATION=off"), "{errors}");
     }
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let open = [broker, ("LISTEN_ADDRESS", "0.0.0.0"), ("AUTHENTICATION", "off")];
@@ -175,13 +175,13 @@ async fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let port = taken.local_addr().expect("it has an address").port();
     for service in SERVICES {
-        let url = ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing");
+        let url = ("DATABASE_URL", "postgres://user@127.0.0.1:1/database");
         let port = port.to_string();
         let broker = ("RABBITMQ_URL", "amqp://127.0.0.1:1");
         let output = programs::run(service, &[], &environment(&[url, broker, ("PORT", &port)])).await;
         assert_eq!(output.status.code(), Some(1), "{service}");
-        let said = stdout(&output) + &stderr(&output);
-        assert!(said.contains(&format!("127.0.0.1:{port}")), "{service}: {said}");
+        let text = stdout(&output) + &stderr(&output);
+        assert!(text.contains(&format!("127.0.0.1:{port}")), "{service}: {text}");
     }
 }
 
@@ -208,10 +208,10 @@ async fn values_can_come_from_files() {
 }
 
 #[tokio::test]
-async fn the_migrations_alone_make_the_schema_and_can_be_run_by_everybody_at_once() {
+async fn the_migrations_alone_make_the_schema_and_can_be_run_concurrently() {
     for (service, table) in [("order", "orders"), ("payment", "payments")] {
         let url = new_database(&new_name()).await;
-        // The broker is not needed for it.
+        // The broker is not needed for them.
         let environment = environment(&[("DATABASE_URL", &url), ("RABBITMQ_URL", "amqp://127.0.0.1:1")]);
         let run = || programs::run(service, &["--migrate-only"], &environment);
         let (one, other, third) = tokio::join!(run(), run(), run());

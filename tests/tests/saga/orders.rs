@@ -7,7 +7,7 @@ use tests::Stack;
 use tests::api::{UNKNOWN_ID, USER, header, order, problem};
 
 #[tokio::test]
-async fn an_order_is_placed_read_and_cancelled_as_the_contract_says() {
+async fn an_order_is_placed_read_and_cancelled_by_the_contract() {
     let stack = Stack::start().await;
     let api = &stack.api;
 
@@ -52,7 +52,7 @@ async fn an_order_is_placed_read_and_cancelled_as_the_contract_says() {
 }
 
 #[tokio::test]
-async fn either_form_of_the_cancellation_cancels() {
+async fn both_forms_of_a_cancellation_cancel() {
     let stack = Stack::start().await;
     let (one, other) = (stack.api.place("10.01").await, stack.api.place("10.01").await);
     for id in [one, other] {

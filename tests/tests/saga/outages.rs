@@ -1,4 +1,4 @@
-//! What services say, and what the gateway answers, while something they need is away.
+//! What services report, and what the gateway answers, while something that they need is unavailable.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,34 +21,34 @@ use tokio::task::JoinHandle;
 use warp::Filter;
 
 #[tokio::test]
-async fn a_service_names_what_it_is_missing_and_lives_all_the_same() {
+async fn a_service_stays_live_and_names_what_is_unavailable() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
-    let nobody = closed_port().await;
+    let closed = closed_port().await;
     let database = new_database(&new_name()).await;
-    let broker_away = format!("amqp://user:hunter2@{nobody}/vhost");
-    let database_away = format!("postgres://user:hunter2@{nobody}/database");
+    let closed_broker = format!("amqp://user:hunter2@{closed}/vhost");
+    let closed_database = format!("postgres://user:hunter2@{closed}/database");
     let broker = new_virtual_host(&new_name()).await;
     for (service, variables, up, down) in [
-        (Service::Gateway, vec![("RABBITMQ_URL", &broker_away)], &[][..], &["broker"][..]),
+        (Service::Gateway, vec![("RABBITMQ_URL", &closed_broker)], &[][..], &["broker"][..]),
         (
             Service::Order,
-            vec![("RABBITMQ_URL", &broker_away), ("DATABASE_URL", &database)],
+            vec![("RABBITMQ_URL", &closed_broker), ("DATABASE_URL", &database)],
             &["schema", "database"],
             &["broker", "consumer order.create.queue"],
         ),
         (
             Service::Payment,
-            vec![("RABBITMQ_URL", &broker), ("DATABASE_URL", &database_away)],
+            vec![("RABBITMQ_URL", &broker), ("DATABASE_URL", &closed_database)],
             &[],
             &["schema"],
         ),
     ] {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
         let service = ServiceProcess::start(service, variables, logs.path()).await;
-        let live = reqwest::get(format!("{}/health/live", service.url())).await.expect("it lives");
+        let live = reqwest::get(format!("{}/health/live", service.url())).await.expect("it answers");
         assert_eq!(live.status(), StatusCode::OK);
         assert_eq!(live.json::<Health>().await.expect("JSON").status, HealthStatus::Up);
-        eventually("it says what it is missing", async || {
+        eventually("it reports what is unavailable", async || {
             let ready = reqwest::get(format!("{}/health/ready", service.url())).await.expect("it answers");
             assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
             let health: Health = ready.json().await.expect("JSON");
@@ -66,7 +66,7 @@ async fn a_service_names_what_it_is_missing_and_lives_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_command_is_not_accepted_while_the_broker_is_away() {
+async fn a_command_gets_503_while_the_broker_is_unavailable() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let broker = format!("amqp://{}", closed_port().await);
     let gateway =
@@ -88,7 +88,7 @@ async fn a_command_is_not_accepted_while_the_broker_is_away() {
 }
 
 #[tokio::test]
-async fn queries_fail_alone_while_their_service_is_away_and_commands_are_taken() {
+async fn only_queries_of_a_stopped_service_fail_and_commands_are_accepted() {
     let mut stack = Stack::start().await;
     stack.order.kill().await;
     for path in ["/api/orders", &format!("/api/orders/{UNKNOWN_ID}")] {
@@ -96,14 +96,14 @@ async fn queries_fail_alone_while_their_service_is_away_and_commands_are_taken()
     }
     assert_eq!(stack.api.get("/api/payments").await.status(), StatusCode::OK);
     let id = stack.api.place("10.01").await;
-    // Who has the key can't be found out now.
+    // The order service, which binds keys, is not running.
     unavailable(stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").send().await.expect("an answer")).await;
 
     stack.payment.kill().await;
     for path in ["/api/payments", "/api/payments/stats", &format!("/api/payments/order/{id}")] {
         unavailable(stack.api.get(path).await).await;
     }
-    // A client that would rather wait is told what everybody is told.
+    // A client that waits gets the usual answer.
     let response = stack.api.post_order(order("10.01")).header("prefer", "wait=1").send().await;
     assert_eq!(response.expect("an answer").status(), StatusCode::ACCEPTED);
 
@@ -113,12 +113,12 @@ async fn queries_fail_alone_while_their_service_is_away_and_commands_are_taken()
 }
 
 #[tokio::test]
-async fn a_query_is_asked_three_times_at_most_and_not_for_ever() {
+async fn a_query_is_sent_three_times_at_most_and_times_out() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
-    let stumbling = Upstream::start(2).await;
+    let recovering = Upstream::start(2).await;
     let failing = Upstream::start(u32::MAX).await;
     let broker = format!("amqp://{}", closed_port().await);
-    let (order_url, payment_url) = (stumbling.url(), failing.url());
+    let (order_url, payment_url) = (recovering.url(), failing.url());
     let gateway = |order_url: &str, payment_url: &str| {
         let variables = [
             ("RABBITMQ_URL", broker.as_str()),
@@ -130,11 +130,11 @@ async fn a_query_is_asked_three_times_at_most_and_not_for_ever() {
     };
     let one = gateway(&order_url, &payment_url).await;
     let response = reqwest::get(format!("{}/api/orders", one.url())).await.expect("an answer");
-    assert_eq!((response.status(), stumbling.asked()), (StatusCode::OK, 3));
+    assert_eq!((response.status(), recovering.requests()), (StatusCode::OK, 3));
     unavailable(reqwest::get(format!("{}/api/payments", one.url())).await.expect("an answer")).await;
-    assert_eq!(failing.asked(), 3);
+    assert_eq!(failing.requests(), 3);
 
-    // Somebody who takes the question and never answers.
+    // An upstream that accepts the connection and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let silent = format!("http://{}", silent.local_addr().expect("it has an address"));
     let other = gateway(&silent, &silent).await;
@@ -143,20 +143,20 @@ async fn a_query_is_asked_three_times_at_most_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn the_claim_of_an_idempotency_key_is_sent_again_as_a_question_is() {
+async fn the_claim_of_an_idempotency_key_is_repeated_like_a_query() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
-    let stumbling = Upstream::start(2).await;
-    let (order_url, broker) = (stumbling.url(), format!("amqp://{}", closed_port().await));
+    let recovering = Upstream::start(2).await;
+    let (order_url, broker) = (recovering.url(), format!("amqp://{}", closed_port().await));
     let variables = [("RABBITMQ_URL", broker.as_str()), ("ORDER_SERVICE_URL", &order_url)];
     let gateway = ServiceProcess::start(Service::Gateway, environment(&variables), logs.path()).await;
     let request =
         Client::new().post(format!("{}/api/orders", gateway.url())).header("idempotency-key", "k-1");
     let request = request.header("content-type", "application/json").body(order("10.01"));
     let response = request.send().await.expect("an answer");
-    // The claim was made; what is missing now is the broker.
+    // The claim succeeded; now the broker is unavailable.
     let problem = problem(response).await;
     assert!(problem.detail.starts_with("The broker takes no messages"), "{}", problem.detail);
-    assert_eq!(stumbling.asked(), 3);
+    assert_eq!(recovering.requests(), 3);
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn a_broker_connection_that_is_lost_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_service_uses_the_next_node_of_a_cluster_while_one_is_away() {
+async fn a_service_uses_the_next_node_of_a_cluster_while_one_is_down() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let name = new_name();
     let nodes = format!("amqp://{}/{name},{}", closed_port().await, new_virtual_host(&name).await);
@@ -194,7 +194,7 @@ async fn unavailable(response: Response) {
     assert_eq!(problem(response).await.status, 503);
 }
 
-/// An address at which nobody answers.
+/// An address that refuses connections.
 async fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     listener.local_addr().expect("it has an address")
@@ -203,7 +203,7 @@ async fn closed_port() -> SocketAddr {
 /// A service behind the gateway that is not available at first.
 struct Upstream {
     address: SocketAddr,
-    asked: Arc<AtomicU32>,
+    requests: Arc<AtomicU32>,
     server: JoinHandle<()>,
 }
 
@@ -211,8 +211,8 @@ impl Upstream {
     async fn start(failures: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
-        let asked = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&asked);
+        let requests = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&requests);
         let answer = warp::any().map(move || {
             let fails = count.fetch_add(1, Ordering::Relaxed) < failures;
             let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
@@ -220,15 +220,15 @@ impl Upstream {
         });
         #[expect(clippy::disallowed_methods, reason = "aborted when the upstream is dropped")]
         let server = tokio::spawn(warp::serve(answer).incoming(listener).run());
-        Self { address, asked, server }
+        Self { address, requests, server }
     }
 
     fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+    fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 

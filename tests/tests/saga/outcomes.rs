@@ -1,4 +1,4 @@
-//! What becomes of an order, by what becomes of its payment.
+//! The outcome of an order, by the outcome of its payment.
 
 use contracts::order::CreateOrderAccepted;
 use contracts::{OrderId, OrderStatus, PaymentStatus};
@@ -23,7 +23,7 @@ async fn a_declined_payment_cancels_the_order() {
     let order = stack.api.order_becomes(id, OrderStatus::Cancelled).await;
     assert_eq!(order.cancel_reason.map(|reason| reason.to_string()).as_deref(), Some("PAYMENT_DECLINED"));
     stack.drain_every_queue().await;
-    // The order's cancellation has reached the payment, and changed nothing there.
+    // The order's cancellation has reached the payment service and changed nothing.
     stack.api.payment_becomes(id, PaymentStatus::Declined).await;
     assert!(!stack.charge_of(id).await.expect("it was tried").refunded);
 }
@@ -40,7 +40,7 @@ async fn a_failed_payment_fails_the_order() {
 #[tokio::test]
 async fn a_lost_or_late_answer_is_looked_up_and_never_charged_twice() {
     let stack = Stack::with().env("PROVIDER_TIMEOUT", "1s").start().await;
-    // One charge succeeds and its answer never comes; the other takes five seconds, the caller waits for one.
+    // One charge succeeds without an answer; the other takes five seconds, and the service waits for one.
     for total in ["10.04", "10.05"] {
         let id = stack.api.place(total).await;
         stack.api.charge_begins(id).await;
@@ -48,14 +48,14 @@ async fn a_lost_or_late_answer_is_looked_up_and_never_charged_twice() {
         assert_eq!(order.status, OrderStatus::PendingPayment, "a timeout is unknown, not declined");
         stack.api.order_becomes(id, OrderStatus::Paid).await;
         let payment = stack.api.payment_becomes(id, PaymentStatus::Approved).await;
-        assert!(payment.attempts > 1, "the provider was asked again: {payment:?}");
+        assert!(payment.attempts > 1, "the provider was called again: {payment:?}");
         assert_eq!(stack.charge_of(id).await.expect("it was charged").outcome, "APPROVED");
     }
     assert_eq!(stack.charge_count().await, 2);
 }
 
 #[tokio::test]
-async fn a_slow_provider_keeps_no_other_order_waiting() {
+async fn a_slow_provider_does_not_delay_other_orders() {
     let stack = Stack::start().await;
     let slow = stack.api.place("10.05").await;
     stack.api.charge_begins(slow).await;
@@ -84,7 +84,7 @@ async fn the_approval_rate_and_the_seed_decide_where_the_cents_do_not() {
     assert_ne!(other, half, "another seed decides otherwise");
 }
 
-/// What becomes of forty payments that are the same in every stack: their ids come from idempotency keys.
+/// The outcomes of forty payments whose ids are the same in every stack, because they derive from idempotency keys.
 async fn outcomes(stack: &Stack) -> Vec<PaymentStatus> {
     let mut orders: Vec<OrderId> = Vec::new();
     for number in 0..40 {
@@ -94,7 +94,7 @@ async fn outcomes(stack: &Stack) -> Vec<PaymentStatus> {
     }
     let mut outcomes = Vec::new();
     for id in orders {
-        let settled = tests::eventually(&format!("{id} is settled"), async || {
+        let status = tests::eventually(&format!("{id} is not pending"), async || {
             let status = stack.api.order(id).await.map(|order| order.status);
             status.filter(|status| *status != OrderStatus::PendingPayment).ok_or("it is pending")
         })
@@ -105,7 +105,7 @@ async fn outcomes(stack: &Stack) -> Vec<PaymentStatus> {
             PaymentStatus::Declined => OrderStatus::Cancelled,
             _ => OrderStatus::Failed,
         };
-        assert_eq!(settled, expected, "{payment}");
+        assert_eq!(status, expected, "{payment}");
         outcomes.push(payment);
     }
     outcomes

@@ -44,7 +44,7 @@ async fn lists_are_newest_first_and_pages_are_clamped_into_range() {
             let ids: Vec<_> = items.iter().map(|item| item[order_id].as_str().expect("an id")).collect();
             assert_eq!(ids, newest_first[found], "{path}{query}");
         }
-        // Far beyond the end: nothing there, and nothing breaks.
+        // Far beyond the end, a page is empty.
         for page in ["4294967295", "4294967296", "9223372036854775807", "99999999999999999999999"] {
             let list: Value = stack.api.read(&format!("{path}?page={page}&limit=100")).await;
             assert_eq!((&list["data"], &list["meta"]["total"]), (&json!([]), &json!(5)), "{path} {page}");

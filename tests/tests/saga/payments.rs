@@ -1,4 +1,4 @@
-//! Payments over HTTP, and what they come to.
+//! Payments over HTTP, and their statistics.
 
 use contracts::payment::{Payment, StatusStats};
 use contracts::{OrderId, OrderStatus, PaymentStatus};
@@ -46,7 +46,7 @@ async fn the_stats_are_exact_for_every_status() {
     stack.api.cancel(refunded).await;
     stack.api.payment_becomes(refunded, PaymentStatus::Refunded).await;
 
-    // One slot, and somebody in it: whoever comes next is not charged yet.
+    // The only slot is taken, so the next payment is not charged yet.
     let held = stack.block_provider().await;
     let processing = stack.api.place("70.01").await;
     stack.api.charge_begins(processing).await;

@@ -1,12 +1,12 @@
-//! A payment provider that does not answer: nothing is guessed, it is left alone for a while, and asked again.
+//! A payment provider that does not answer: no outcome is assumed, calls pause for a while and are then repeated.
 
 use contracts::{OrderStatus, PaymentStatus};
 use tests::{Stack, eventually};
 
 #[tokio::test]
-async fn a_provider_that_does_not_answer_is_left_alone_until_it_does() {
+async fn calls_pause_while_the_provider_does_not_answer() {
     let stack = Stack::with().env("PROVIDER_TIMEOUT", "300ms").start().await;
-    // Who can't open its books can't answer.
+    // The simulated provider can't answer without its table.
     let mut provider = stack.payment_database.begin().await.expect("the database answers");
     let lock = sqlx::query("LOCK TABLE provider_simulator.charges IN ACCESS EXCLUSIVE MODE");
     lock.execute(&mut *provider).await.expect("the table can be locked");
@@ -26,9 +26,9 @@ async fn a_provider_that_does_not_answer_is_left_alone_until_it_does() {
         let order = stack.api.order(id).await.expect("it is placed");
         assert_eq!(order.status, OrderStatus::PendingPayment, "no answer is unknown, not declined");
     }
-    let asked = stack.api.payment_of(orders[0]).await.expect("there is a payment");
-    assert_eq!(asked.status, PaymentStatus::Processing);
-    assert!(asked.attempts > 0 && asked.last_error.is_some(), "why it hangs can be seen: {asked:?}");
+    let payment = stack.api.payment_of(orders[0]).await.expect("there is a payment");
+    assert_eq!(payment.status, PaymentStatus::Processing);
+    assert!(payment.attempts > 0 && payment.last_error.is_some(), "the error is recorded: {payment:?}");
     eventually("payments of unknown outcome are counted", async || {
         let metrics = metrics(&stack).await;
         let value = metrics.lines().find_map(|line| {
@@ -38,9 +38,9 @@ async fn a_provider_that_does_not_answer_is_left_alone_until_it_does() {
     })
     .await;
     let warnings = stack.payment.log_lines().into_iter().filter(|line| {
-        line["level"] == "WARN" && line["message"].as_str().is_some_and(|said| said.contains("left alone"))
+        line["level"] == "WARN" && line["message"].as_str().is_some_and(|text| text.contains("left alone"))
     });
-    assert_eq!(warnings.count(), 1, "it is said once, not for every payment");
+    assert_eq!(warnings.count(), 1, "it is logged once, not for every payment");
 
     provider.rollback().await.expect("the database answers");
     for id in orders {

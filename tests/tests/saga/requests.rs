@@ -75,7 +75,7 @@ async fn a_wrong_change_of_an_order_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_and_ids_of_nothing_are_told_apart() {
+async fn a_malformed_id_gets_400_and_an_unknown_one_404() {
     let stack = Stack::start().await;
     for (path, member) in [
         ("/api/orders/{}", "id"),
@@ -94,7 +94,7 @@ async fn ids_that_are_none_and_ids_of_nothing_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_said_to_be_json_or_is_too_large_is_refused() {
+async fn a_body_that_is_not_declared_json_or_is_too_large_is_refused() {
     let stack = Stack::start().await;
     for (method, path) in
         [(Method::POST, "/api/orders"), (Method::PATCH, &format!("/api/orders/{UNKNOWN_ID}"))]
@@ -235,7 +235,7 @@ fn padded(size: usize) -> String {
     format!("{order}{}}}", " ".repeat(padding))
 }
 
-/// A request whose body comes in chunks, with no word of its length.
+/// A request whose body comes in chunks, without a `Content-Length`.
 fn chunked(method: &Method, path: &str, size: usize) -> Vec<u8> {
     let mut request = format!(
         "{method} {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\

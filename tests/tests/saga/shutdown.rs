@@ -1,4 +1,4 @@
-//! How services end, and clients that never finish what they say.
+//! How services end, and clients that never complete a request.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn a_service_that_is_told_to_stop_is_not_ready_first_and_exits_0() {
+async fn a_service_that_is_stopped_becomes_unready_first_and_exits_0() {
     let mut stack = Stack::with().env("DRAIN_GRACE", "3s").start().await;
     let services = [
         (&mut stack.gateway, Signal::TERM),
@@ -36,35 +36,35 @@ async fn a_service_that_is_told_to_stop_is_not_ready_first_and_exits_0() {
         assert_eq!(live.status(), StatusCode::OK);
 
         assert_eq!(service.ended().await.code(), Some(0));
-        assert!(TcpStream::connect(service.address()).await.is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(service.address()).await.is_err(), "it listens no longer");
         let lines = service.log_lines();
         assert!(lines.iter().any(|line| line["message"] == "shut down"), "{lines:?}");
     }
 }
 
 #[tokio::test]
-async fn a_half_sent_request_does_not_hold_the_shutdown() {
+async fn a_half_sent_request_does_not_delay_shutdown() {
     let mut stack = Stack::start().await;
     let half_sent = connected(&stack, "GET /api/orders HTTP/1.1\r\nHost: gate").await;
-    stops_in_order(&mut stack.gateway).await;
+    stops_cleanly(&mut stack.gateway).await;
     rest(half_sent).await;
 }
 
 #[tokio::test]
-async fn an_idle_connection_does_not_hold_the_shutdown() {
+async fn an_idle_connection_does_not_delay_shutdown() {
     let mut stack = Stack::start().await;
     let silent = connected(&stack, "").await;
     let idle = connected(&stack, "GET /health/live HTTP/1.1\r\nHost: gateway\r\n\r\n").await;
     let half_idle =
         connected(&stack, "GET /health/live HTTP/1.1\r\nHost: gateway\r\n\r\nGET /health/live HT").await;
-    stops_in_order(&mut stack.gateway).await;
+    stops_cleanly(&mut stack.gateway).await;
     for stream in [silent, idle, half_idle] {
         rest(stream).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_is_too_slow_is_closed_or_told_so() {
+async fn a_slow_client_gets_408_or_is_disconnected() {
     let stack = Stack::start().await;
     let address = stack.gateway.address();
     let mut half_header = TcpStream::connect(address).await.expect("it listens");
@@ -77,21 +77,21 @@ async fn a_client_that_is_too_slow_is_closed_or_told_so() {
 }
 
 #[tokio::test]
-async fn what_was_taken_is_finished_before_a_service_ends() {
+async fn accepted_work_is_finished_before_a_service_ends() {
     let mut stack = Stack::start().await;
     let held = stack.block_provider().await;
     // A client waits at the gateway for an order whose charge is under way.
     let waiting = stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").header("prefer", "wait=30");
     let answered = async {
-        let id = eventually("the order is there", async || {
+        let id = eventually("the order exists", async || {
             let orders: contracts::page::Page<contracts::order::Order> = stack.api.read("/api/orders").await;
-            orders.data.first().map(|order| order.id).ok_or("it is not")
+            orders.data.first().map(|order| order.id).ok_or("it does not")
         })
         .await;
         stack.api.charge_begins(id).await;
         stack.gateway.signal(Signal::TERM);
         stack.payment.signal(Signal::TERM);
-        eventually("the gateway takes nobody in any more", async || {
+        eventually("the gateway accepts no connections", async || {
             match TcpStream::connect(stack.gateway.address()).await {
                 Ok(_) => Err("it does"),
                 Err(_) => Ok(()),
@@ -104,8 +104,8 @@ async fn what_was_taken_is_finished_before_a_service_ends() {
     let (response, id) = tokio::join!(waiting.send(), answered);
     let response = response.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
-    let settled: contracts::order::Order = response.json().await.expect("JSON");
-    assert_eq!((settled.id, settled.status), (id, OrderStatus::Paid));
+    let order: contracts::order::Order = response.json().await.expect("JSON");
+    assert_eq!((order.id, order.status), (id, OrderStatus::Paid));
     assert_eq!(stack.gateway.ended().await.code(), Some(0));
     assert_eq!(stack.payment.ended().await.code(), Some(0));
     let outbox = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox");
@@ -113,8 +113,8 @@ async fn what_was_taken_is_finished_before_a_service_ends() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_finished_in_time_is_taken_up_at_the_next_start() {
-    // A charge that nobody reports back on is taken up five seconds after its timeout.
+async fn work_that_is_not_finished_in_time_is_resumed_at_the_next_start() {
+    // The lease of a charge without a result lapses five seconds after the charge's timeout.
     let mut stack = Stack::with()
         .env("SHUTDOWN_TIMEOUT", "200ms")
         .env("DRAIN_GRACE", "0ms")
@@ -125,7 +125,7 @@ async fn what_can_not_be_finished_in_time_is_taken_up_at_the_next_start() {
     let (stopped, killed) = (stack.api.place("10.01").await, stack.api.place("10.01").await);
     stack.api.charge_begins(stopped).await;
     stack.api.charge_begins(killed).await;
-    assert_eq!(stack.payment.stop().await.code(), Some(1), "it says that it did not finish");
+    assert_eq!(stack.payment.stop().await.code(), Some(1), "the exit code reports unfinished work");
     held.release().await;
     stack.payment.start_again().await;
     for id in [stopped, killed] {
@@ -136,7 +136,7 @@ async fn what_can_not_be_finished_in_time_is_taken_up_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn orders_survive_services_that_stop_and_crash_in_the_middle_of_them() {
+async fn orders_survive_services_that_stop_and_crash_before_they_are_paid() {
     let mut stack = Stack::with().env("PROVIDER_TIMEOUT", "1s").env("DRAIN_GRACE", "0ms").start().await;
     let mut orders = Vec::new();
     for round in 0..3 {
@@ -161,7 +161,7 @@ async fn orders_survive_services_that_stop_and_crash_in_the_middle_of_them() {
     stack.outboxes_empty().await;
     let stats = stack.api.text("/api/payments/stats").await;
     assert_eq!(stats, r#"{"byStatus":[{"status":"APPROVED","count":30,"totalAmount":300.3}]}"#);
-    // The gateway is the only one that was never away.
+    // The gateway ran all the time and still answers.
     let response = stack.api.post(order("0")).await;
     assert_eq!(problem(response).await.status, 400);
     tokio::time::timeout(Duration::from_secs(20), stack.gateway.stop()).await.expect("it ends");
@@ -171,13 +171,13 @@ async fn orders_survive_services_that_stop_and_crash_in_the_middle_of_them() {
 async fn connected(stack: &Stack, bytes: &str) -> TcpStream {
     let mut stream = TcpStream::connect(stack.gateway.address()).await.expect("it listens");
     stream.write_all(bytes.as_bytes()).await.expect("it reads");
-    // Whoever is answered now was accepted later.
+    // This request comes later: its answer shows that the other connection has been accepted.
     let live = reqwest::get(format!("{}/health/live", stack.gateway.url())).await.expect("it answers");
     assert_eq!(live.status(), StatusCode::OK);
     stream
 }
 
-async fn stops_in_order(service: &mut ServiceProcess) {
+async fn stops_cleanly(service: &mut ServiceProcess) {
     let status = service.stop().await;
     assert_eq!(status.code(), Some(0), "{}", service.log());
 }

@@ -5,7 +5,7 @@ use contracts::{EventType, OrderStatus, PaymentStatus};
 use tests::Stack;
 
 #[tokio::test]
-async fn the_timeline_shows_each_step_and_where_the_order_stood_after_it() {
+async fn the_timeline_shows_each_step_and_the_orders_status_after_it() {
     use EventType as E;
     use OrderStatus::{Cancelled, Failed, Paid, PendingPayment};
 

@@ -12,10 +12,10 @@ use tests::Stack;
 use tests::api::{IdempotencyKey, accepted, header, order};
 use tests::otlp::{Collector, Span};
 
-/// A span as a trace must have it: service, name, kind, and its parent's name.
+/// An expected span: service, name, kind, and its parent's name.
 type Expected = (&'static str, &'static str, SpanKind, &'static str);
 
-/// What a placed order that is paid comes to.
+/// The spans of an order that is placed and paid.
 const PLACED: [Expected; 11] = [
     ("gateway", "POST /api/orders", Server, ""),
     ("gateway", "publish orders.exchange:order.create.requested", Producer, "POST /api/orders"),
@@ -65,7 +65,7 @@ const PLACED: [Expected; 11] = [
     ),
 ];
 
-/// What the cancellation of a paid order comes to.
+/// The spans of a paid order's cancellation.
 const CANCELLED: [Expected; 11] = [
     ("gateway", "PATCH /api/orders/{id}/cancel", Server, ""),
     ("gateway", "publish orders.exchange:order.cancel.requested", Producer, "PATCH /api/orders/{id}/cancel"),
@@ -137,7 +137,7 @@ async fn each_request_and_all_that_it_causes_in_three_services_is_one_trace() {
 }
 
 #[tokio::test]
-async fn spans_say_what_happened_in_the_words_of_the_conventions() {
+async fn spans_have_the_attributes_of_the_semantic_conventions() {
     let (collector, stack) = traced_stack().await;
     let request = stack.api.post_order(order("10.01")).header("x-correlation-id", "c-1");
     let placed = request.send().await.expect("an answer");
@@ -242,7 +242,7 @@ async fn traced_stack() -> (Collector, Stack) {
     (collector, stack)
 }
 
-/// Stops the services: each sends the spans that it still has, so whatever is missing afterwards does not exist.
+/// Stops the services. Each exports its remaining spans first, so a span that is missing afterwards does not exist.
 async fn stop(mut stack: Stack) {
     let (gateway, order, payment) =
         tokio::join!(stack.gateway.stop(), stack.order.stop(), stack.payment.stop());
@@ -267,7 +267,7 @@ fn is_this_trace(spans: &[Span], expected: &[Expected]) {
     assert_eq!(found, expected);
 }
 
-/// Every parent is in the trace but the root's; and who processes a message is the child of who sent it, and links to it.
+/// Every span but the root has its parent in the trace; a consumer's span is the child of the producer's and links to it.
 fn no_orphan(spans: &[Span]) {
     let roots: Vec<_> = spans.iter().filter(|span| span.parent.is_empty()).collect();
     assert_eq!(roots.len(), 1, "{spans:#?}");
@@ -282,7 +282,7 @@ fn no_orphan(spans: &[Span]) {
     }
 }
 
-/// The trace without the part of it that the client has.
+/// The trace with the children of the client's span as roots: the client's spans are not collected.
 fn rooted(mut spans: Vec<Span>, parent: &str) -> Vec<Span> {
     for span in spans.iter_mut().filter(|span| span.parent == parent) {
         span.parent.clear();

@@ -34,7 +34,7 @@ impl Databases {
         Self { order, payment }
     }
 
-    /// What is wrong with a statement, if anything.
+    /// Prepares a statement and compares its columns with the row that it is read as.
     async fn check(&mut self, statement: &Statement) -> Result<(), String> {
         match statement.owner.as_str() {
             "order" => check(&mut self.order, statement).await,
@@ -44,7 +44,7 @@ impl Databases {
                 check(&mut self.order, statement).await?;
                 check(&mut self.payment, statement).await
             }
-            // The operator's command has statements for one of them each.
+            // Each statement of the operator's command is for one of them.
             _ => match check(&mut self.order, statement).await {
                 Ok(()) => Ok(()),
                 Err(reason) => check(&mut self.payment, statement).await.map_err(|_| reason),

@@ -1,4 +1,4 @@
-//! SQL statements, and the rows that they give, as they stand in Rust source.
+//! SQL statements in Rust source, and the types that their rows are read as.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,9 +22,9 @@ pub struct Source {
 
 /// A statement in a source file.
 pub struct Statement {
-    /// The crate that it stands in.
+    /// The crate that contains it.
     pub owner: String,
-    /// The file that it stands in.
+    /// The file that contains it.
     pub place: String,
     /// Its text.
     pub sql: String,
@@ -135,7 +135,7 @@ impl<'ast> Visit<'ast> for Calls {
     }
 }
 
-/// Texts that have a name: constants of a file, and macros that stand for one.
+/// Texts that have a name: constants of a file, and macros that expand to one.
 struct Texts {
     constants: HashMap<(PathBuf, String), Expr>,
     macros: HashMap<String, String>,
@@ -162,7 +162,7 @@ impl Texts {
         Self { constants, macros }
     }
 
-    /// The text that an expression stands for, if that can be told from the source.
+    /// The text that an expression evaluates to, if the source determines it.
     fn value(&self, source: &Source, expression: &Expr) -> Option<String> {
         match expression {
             Expr::Lit(literal) => match &literal.lit {
@@ -271,7 +271,7 @@ fn mentions(attributes: &[Attribute], word: &str) -> bool {
     })
 }
 
-/// Holds `jsonb_to_recordset($1) AS name (column type, …)` to the structs of its file: a column that no struct writes
+/// Compares `jsonb_to_recordset($1) AS name (column type, …)` with the structs of its file: a column that no struct writes
 /// would silently be NULL.
 fn check_record_columns(sources: &[Source], source: &Source, sql: &str) -> Result<(), String> {
     let Some((_, definition)) = sql.split_once("jsonb_to_recordset($1)") else { return Ok(()) };
