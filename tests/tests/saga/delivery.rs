@@ -44,7 +44,7 @@ async fn a_repeated_event_changes_nothing_whatever_its_id() {
     stack.outboxes_empty().await;
 
     assert_eq!(state(&stack, &orders).await, before);
-    assert_eq!(stack.charge_count().await, charges + 1, "only the walker was charged");
+    assert_eq!(stack.charge_count().await, charges + 1, "only the probe was charged");
     let everything = tap.all().await;
     let ours = everything[history.len()..].iter().filter(|message| message.is_from_service());
     let about: Vec<_> = ours.filter(|message| orders.contains(&message.envelope().order_id())).collect();
@@ -59,15 +59,15 @@ async fn an_order_of_a_nestjs_gateway_is_placed_once_however_often_it_is_deliver
     for _ in 0..3 {
         publish(&stack, EventType::CreateOrderRequested, NESTJS_CREATE).await;
     }
-    let walker = stack.drain_every_queue().await;
+    let probe = stack.drain_every_queue().await;
     publish(&stack, EventType::CreateOrderRequested, NESTJS_CREATE).await;
     stack.drain_every_queue().await;
 
     let orders: Page<contracts::order::Order> = stack.api.read("/api/orders").await;
-    assert_eq!(orders.meta.total, 3, "two walkers and one: {orders:?}");
+    assert_eq!(orders.meta.total, 3, "two probes and one: {orders:?}");
     let order = orders.data.last().expect("it is the oldest");
     let golden: Value = serde_json::from_str(NESTJS_CREATE).expect("JSON");
-    assert_ne!(order.id, walker);
+    assert_ne!(order.id, probe);
     assert_eq!(json!(order.user_id), golden["payload"]["userId"]);
     assert_eq!(json!(order.total), golden["payload"]["total"]);
     stack.api.order_becomes(order.id, OrderStatus::Paid).await;

@@ -40,7 +40,7 @@ async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
 
     stack.drain_every_queue().await;
     let orders: Value = stack.api.read("/api/orders").await;
-    assert_eq!(orders["meta"]["total"], 5, "two with keys, two without, and the walker");
+    assert_eq!(orders["meta"]["total"], 5, "two with keys, two without, and the probe");
     assert_eq!(stack.charge_count().await, 5);
 }
 
@@ -72,7 +72,7 @@ async fn a_key_is_bound_to_its_first_body() {
     stack.drain_every_queue().await;
     stack.api.order_becomes(first, OrderStatus::Paid).await;
     let orders: Value = stack.api.read("/api/orders").await;
-    assert_eq!(orders["meta"]["total"], 3, "one for each key, and the walker");
+    assert_eq!(orders["meta"]["total"], 3, "one for each key, and the probe");
 }
 
 #[tokio::test]

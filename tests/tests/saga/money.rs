@@ -75,9 +75,9 @@ async fn an_invalid_amount_is_refused_and_places_nothing() {
         let response = stack.api.post(order(total)).await;
         assert_eq!(refused(response, StatusCode::BAD_REQUEST, total).await, [""], "{total}");
     }
-    let walker = stack.drain_every_queue().await;
+    let probe = stack.drain_every_queue().await;
     let listed = stack.api.text("/api/orders").await;
-    assert!(listed.contains(r#""total":1,"#) && listed.contains(&walker.to_string()), "{listed}");
+    assert!(listed.contains(r#""total":1,"#) && listed.contains(&probe.to_string()), "{listed}");
 }
 
 #[tokio::test]

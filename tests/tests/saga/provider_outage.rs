@@ -38,7 +38,8 @@ async fn calls_pause_while_the_provider_does_not_answer() {
     })
     .await;
     let warnings = stack.payment.log_lines().into_iter().filter(|line| {
-        line["level"] == "WARN" && line["message"].as_str().is_some_and(|text| text.contains("left alone"))
+        line["level"] == "WARN"
+            && line["message"].as_str().is_some_and(|text| text.contains("circuit breaker opened"))
     });
     assert_eq!(warnings.count(), 1, "it is logged once, not for every payment");
 

@@ -223,9 +223,9 @@ async fn head_is_answered_as_get_without_the_body() {
 }
 
 async fn nothing_was_placed(stack: &Stack) {
-    let walker = stack.drain_every_queue().await;
+    let probe = stack.drain_every_queue().await;
     let orders: contracts::page::Page<contracts::order::Order> = stack.api.read("/api/orders").await;
-    assert_eq!(orders.data.iter().map(|order| order.id).collect::<Vec<_>>(), [walker]);
+    assert_eq!(orders.data.iter().map(|order| order.id).collect::<Vec<_>>(), [probe]);
 }
 
 /// A valid order of this many bytes.

@@ -1,4 +1,4 @@
-//! A circuit breaker in front of the provider: one that does not answer is left alone for a while.
+//! A circuit breaker in front of the provider: one that does not answer is not called for a while.
 //!
 //! ```text
 //! closed ── TRIP_AFTER calls in a row without an answer ──→ open ── its pause is over ──→ half open: one call
@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 static OPEN: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
         .u64_gauge("paysaga.provider.breaker_open")
-        .with_description("1 while the payment provider is left alone because it does not answer.")
+        .with_description("1 while the payment provider is not called because it does not answer.")
         .build()
 });
 
@@ -44,7 +44,7 @@ enum State {
 }
 
 impl Breaker {
-    /// A closed one, that watchers see from the start.
+    /// A closed one, which the gauge shows from the start.
     pub(super) fn new() -> Self {
         OPEN.record(0, &[]);
         Self::default()
@@ -59,24 +59,24 @@ impl Breaker {
         }
     }
 
-    /// Takes note of a call that was answered.
+    /// Records a call that was answered.
     pub(super) fn answered(&self) {
         let mut state = self.state();
         if let State::Open { .. } = *state {
-            info!("the payment provider answers again");
+            info!("circuit breaker closed: the payment provider answers again");
             OPEN.record(0, &[]);
         }
         *state = State::Closed;
     }
 
-    /// Takes note of a call that was not.
+    /// Records a call that was not.
     pub(super) fn unanswered(&self, now: Instant) {
         let mut state = self.state();
         *state = match *state {
             State::Closed => State::Failing(1),
             State::Failing(calls) if calls + 1 < TRIP_AFTER => State::Failing(calls + 1),
             State::Failing(_) => {
-                warn!(pause = ?FIRST_PAUSE, "the payment provider does not answer and is left alone for a while");
+                warn!(pause = ?FIRST_PAUSE, "circuit breaker opened: the payment provider does not answer");
                 OPEN.record(1, &[]);
                 State::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE }
             }
