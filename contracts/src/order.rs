@@ -49,11 +49,11 @@ impl CreateOrder {
         let mut members = object(body)?;
         let mut errors = Vec::new();
         let uuid = "must be a UUID";
-        let user_id = take(&mut members, "userId", uuid, &mut errors, |json| {
+        let user_id = take(&mut members, "userId", &mut errors, uuid, |json| {
             serde_json::from_str(json.get()).map_err(|_| uuid.to_owned())
         });
         let amount = "must be a number greater than 0 with at most 2 decimals";
-        let total = take(&mut members, "total", amount, &mut errors, |json| {
+        let total = take(&mut members, "total", &mut errors, amount, |json| {
             number_text(json).and_then(str::parse).map_err(|error| error.to_string())
         });
         reject_unknown(&members, "userId, total", &mut errors);
@@ -74,7 +74,7 @@ impl CancelOrder {
         let mut members = object(body)?;
         let mut errors = Vec::new();
         let rule = "must be \"CANCELLED\"";
-        take(&mut members, "status", rule, &mut errors, |json| match serde_json::from_str(json.get()) {
+        take(&mut members, "status", &mut errors, rule, |json| match serde_json::from_str(json.get()) {
             Ok(OrderStatus::Cancelled) => Ok(()),
             _ => Err(rule.to_owned()),
         });
@@ -100,8 +100,8 @@ fn object(body: &[u8]) -> Result<Members, Vec<InvalidMember>> {
 fn take<T>(
     members: &mut Members,
     name: &str,
-    rule: &str,
     errors: &mut Vec<InvalidMember>,
+    rule: &str,
     read: impl FnOnce(&RawValue) -> Result<T, String>,
 ) -> Option<T> {
     let detail = match members.remove(name).map(|json| read(&json)) {

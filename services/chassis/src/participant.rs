@@ -20,7 +20,7 @@ use crate::failed_messages::FailedMessages;
 use crate::http::{HttpConfig, HttpVariables, Routes, Server};
 use crate::outbox::Outbox;
 use crate::program::{Lifecycle, StartError};
-use crate::tasks::Task;
+use crate::tasks::TaskContext;
 
 /// A service, as it is described to be started.
 pub struct Participant<A, T> {
@@ -37,11 +37,9 @@ pub struct Participant<A, T> {
 }
 
 /// What the tasks of a service have to do with.
-pub struct Running<A: Aggregate> {
-    /// Applies triggers.
+pub struct RunningService<A: Aggregate> {
+    /// Applies triggers, and has the service's database for reading.
     pub applier: Applier<A>,
-    /// The service's database, for reading.
-    pub pool: PgPool,
     /// Whether it is healthy, and when it stops.
     pub lifecycle: Lifecycle,
 }
@@ -82,7 +80,7 @@ impl ParticipantConfig {
     }
 }
 
-impl<A: Aggregate, T: FnOnce(Running<A>)> Participant<A, T> {
+impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
     /// Brings the schema up to date, then starts everything. Unavailable infrastructure is waited for.
     pub async fn start(self, config: ParticipantConfig, lifecycle: Lifecycle) -> Result<(), StartError> {
         let name = self.service.name();
@@ -95,7 +93,7 @@ impl<A: Aggregate, T: FnOnce(Running<A>)> Participant<A, T> {
             let routes = (self.routes)(pool.clone());
             Server::bind(config.http).await?.serve(routes, health.clone(), intake);
         }
-        let schema = Task { health: health.part("schema"), stopping: shutdown.clone() };
+        let schema = TaskContext { health: health.part("schema"), stopping: shutdown.clone() };
         database::migrate(&config.database, name, self.migrations, &schema).await?;
         if *migrate_only || shutdown.is_cancelled() {
             return Ok(());
@@ -106,15 +104,14 @@ impl<A: Aggregate, T: FnOnce(Running<A>)> Participant<A, T> {
         let broker = Broker::start(self.service, config.broker, health, connections);
         let publisher = Publisher::start(broker.clone(), confirm_timeout, connections);
         let outbox = Outbox::start(outbox_pool, publisher, delivery);
-        let applier = Applier::new(self.aggregate, pool.clone(), outbox);
+        let applier = Applier::new(self.aggregate, pool, outbox);
         let queues: Vec<Queue> =
             Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();
         for &queue in &queues {
-            consumer(queue, config.consumer, broker.clone(), applier.clone(), pool.clone())
-                .start(health, intake);
+            consumer(queue, config.consumer, broker.clone(), applier.clone()).start(health, intake);
         }
-        FailedMessages { queues, applier: applier.clone(), broker, pool: pool.clone() }.start(health, intake);
-        (self.tasks)(Running { applier, pool, lifecycle });
+        FailedMessages { queues, applier: applier.clone(), broker }.start(health, intake);
+        (self.tasks)(RunningService { applier, lifecycle });
         Ok(())
     }
 }

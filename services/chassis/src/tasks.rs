@@ -24,14 +24,14 @@ pub struct Tasks {
 
 /// What a long-running task has of its own.
 #[derive(Clone)]
-pub struct Task {
+pub struct TaskContext {
     /// Its part of the service's health.
     pub health: HealthPart,
     /// Cancelled when it is to stop.
     pub stopping: CancellationToken,
 }
 
-impl Task {
+impl TaskContext {
     /// Waits for `work`, but not longer than until the task is to stop; `None` if that comes first.
     pub async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
@@ -99,11 +99,11 @@ impl Tasks {
     }
 
     /// Runs an essential task that reports its health under its name.
-    pub fn spawn_monitored<F>(&self, name: &str, health: &Health, task: impl FnOnce(Task) -> F)
+    pub fn spawn_monitored<F>(&self, name: &str, health: &Health, task: impl FnOnce(TaskContext) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let part = Task { health: health.part(name), stopping: self.stopping() };
+        let part = TaskContext { health: health.part(name), stopping: self.stopping() };
         self.spawn_essential(name.to_owned(), task(part));
     }
 

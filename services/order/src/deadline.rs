@@ -3,13 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chassis::aggregate::{Applier, IfLocked, Outcome, Stopping, Triggered};
-use chassis::participant::Running;
-use chassis::tasks::Task;
+use chassis::aggregate::{Applier, Outcome};
+use chassis::participant::RunningService;
+use chassis::tasks::TaskContext;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
-use sqlx::PgPool;
-use tracing::{debug, error, warn};
+use tracing::error;
 
 use crate::domain::Trigger;
 use crate::handlers::Orders;
@@ -32,10 +31,10 @@ static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
 });
 
 /// Cancels overdue orders until the service stops.
-pub(crate) fn start(timeout: Duration, running: Running<Orders>) {
-    let Running { applier, pool, lifecycle } = running;
-    let deadline = Deadline { timeout, applier, pool: pool.clone() };
-    lifecycle.intake.spawn_monitored("deadlines", &lifecycle.health, |task| deadline.run(task));
+pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
+    let RunningService { applier, lifecycle } = running;
+    let pool = applier.pool().clone();
+    lifecycle.intake.spawn_monitored("deadlines", &lifecycle.health, |task| run(timeout, applier, task));
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
         let pool = pool.clone();
         async move {
@@ -47,48 +46,20 @@ pub(crate) fn start(timeout: Duration, running: Running<Orders>) {
     });
 }
 
-struct Deadline {
-    /// How long an order may wait for its payment.
-    timeout: Duration,
-    applier: Applier<Orders>,
-    pool: PgPool,
-}
-
-impl Deadline {
-    async fn run(self, task: Task) {
-        task.health.up();
-        loop {
-            let Ok(cancelled) = self.cancel_overdue(&task).await else { return };
-            let wait = if cancelled == BATCH { Duration::ZERO } else { INTERVAL };
-            if task.unless_stopping(tokio::time::sleep(wait)).await.is_none() {
-                return;
+async fn run(timeout: Duration, applier: Applier<Orders>, task: TaskContext) {
+    task.health.up();
+    let find = || orders::overdue(applier.pool(), timeout, BATCH);
+    while let Ok(outcomes) = applier.apply_due(&Trigger::DeadlinePassed, find, &task).await {
+        for (order_id, outcome) in &outcomes {
+            if let Some(Outcome::Rejected(rejection)) = outcome {
+                error!(order.id = %order_id, %rejection, "an overdue order can't be cancelled");
             }
         }
-    }
-
-    /// Cancels up to [`BATCH`] overdue orders. Returns how many.
-    async fn cancel_overdue(&self, task: &Task) -> Result<usize, Stopping> {
-        let overdue = match orders::overdue(&self.pool, self.timeout, BATCH).await {
-            Ok(overdue) => overdue,
-            Err(error) => {
-                // The database's health has it at warning level, once.
-                debug!(%error, "overdue orders can't be looked for");
-                return Ok(0);
-            }
-        };
-        let triggers: Vec<_> =
-            overdue.into_iter().map(|id| Triggered::by_time(id, Trigger::DeadlinePassed)).collect();
-        let outcomes = self.applier.apply(&triggers, IfLocked::Skip, task).await?;
-        let mut cancelled = 0;
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Applied(_) => cancelled += 1,
-                Outcome::Rejected(rejection) => error!(%rejection, "an overdue order can't be cancelled"),
-            }
+        let progress = outcomes.iter().any(|(_, outcome)| matches!(outcome, Some(Outcome::Applied(_))));
+        let more = progress && outcomes.len() == BATCH;
+        let wait = if more { Duration::ZERO } else { INTERVAL };
+        if task.unless_stopping(tokio::time::sleep(wait)).await.is_none() {
+            return;
         }
-        if cancelled > 0 {
-            warn!(orders = cancelled, "orders cancelled that had no payment result in time");
-        }
-        Ok(cancelled)
     }
 }

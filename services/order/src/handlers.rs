@@ -6,7 +6,7 @@ use chassis::aggregate::{Aggregate, Cause, Changes, Context, Updated};
 use chassis::database::StoreError;
 use contracts::{CancelReason, Event, OrderId};
 use sqlx::PgConnection;
-use tracing::info;
+use tracing::warn;
 
 use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
 use crate::store::{orders, timeline};
@@ -76,7 +76,7 @@ impl Aggregate for Orders {
             let timed_out = Some(CancelReason::PaymentTimeout);
             if before.cancel_reason != timed_out && after.cancel_reason == timed_out {
                 let correlation_id = after.cause.correlation_id.as_deref();
-                info!(order.id = %order_id, correlation.id = correlation_id, "order cancelled: no payment result in time");
+                warn!(order.id = %order_id, correlation.id = correlation_id, "order cancelled: no payment result in time");
             }
         }
     }

@@ -1,19 +1,21 @@
 //! The one loop: load, transition, save, commit; together if that works, one by one if not.
 
+use std::future::Future;
 use std::slice;
 use std::sync::Arc;
 
+use contracts::OrderId;
 use sqlx::PgPool;
 use thiserror::Error;
-use tracing::debug;
+use tracing::{debug, error};
 
-use super::batch::Batch;
-use super::lock::lock;
-use super::{Aggregate, Changes, IfLocked, Triggered, early_cancellations};
+use super::batch::{Applied, Batch};
+use super::lock::{IfLocked, lock};
+use super::{Aggregate, Triggered, early_cancellations};
 use crate::crash_here;
 use crate::database::{RetryError, StoreError, retry};
 use crate::outbox::Outbox;
-use crate::tasks::Task;
+use crate::tasks::TaskContext;
 
 /// What became of a trigger.
 #[derive(Debug)]
@@ -52,7 +54,14 @@ impl<A: Aggregate> Applier<A> {
         Self { aggregate: Arc::new(aggregate), pool, outbox }
     }
 
-    /// Applies triggers in their order; the outcomes are in the same order, without those of triggers that were skipped.
+    /// The service's database, for reading.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Applies triggers in their order, waiting for other transactions that work on the same orders; the outcomes are in
+    /// the same order.
     ///
     /// All of them share one transaction. If that can't be committed, each gets a transaction of its own, so that one
     /// that can't be stored does not keep the others from being applied. While the database is unavailable it waits, and
@@ -60,31 +69,59 @@ impl<A: Aggregate> Applier<A> {
     pub async fn apply(
         &self,
         triggers: &[Triggered<A::Trigger>],
-        if_locked: IfLocked,
-        task: &Task,
+        task: &TaskContext,
     ) -> Result<Vec<Outcome<A::Call>>, Stopping> {
-        match (self.apply_together(triggers, if_locked, task).await, triggers) {
-            (Ok(outcomes), _) => Ok(outcomes),
-            (Err(RetryError::Stopping), _) => Err(Stopping),
-            (Err(RetryError::Failed(error)), [_]) => Ok(vec![Outcome::Rejected(Rejection::Store(error))]),
-            (Err(RetryError::Failed(error)), _) => {
-                debug!(%error, count = triggers.len(), "a batch of triggers failed; applying them one by one");
-                self.apply_one_by_one(triggers, if_locked, task).await
-            }
-        }
+        // With locks that are waited for, none is skipped.
+        Ok(self.apply_batch(triggers, IfLocked::Wait, task).await?.into_iter().flatten().collect())
     }
 
-    async fn apply_one_by_one(
+    /// Applies a trigger to the orders that `find` finds because its time has come. `None` is an order that was skipped,
+    /// since another transaction is working on it: it is found again if its time has still come afterwards.
+    pub async fn apply_due<F>(
+        &self,
+        trigger: &A::Trigger,
+        find: impl FnMut() -> F,
+        task: &TaskContext,
+    ) -> Result<Vec<(OrderId, Option<Outcome<A::Call>>)>, Stopping>
+    where
+        A::Trigger: Clone,
+        F: Future<Output = Result<Vec<OrderId>, StoreError>>,
+    {
+        let orders = match retry(task, find).await {
+            Ok(orders) => orders,
+            Err(RetryError::Stopping) => return Err(Stopping),
+            Err(RetryError::Failed(error)) => {
+                error!(%error, "orders whose time has come can't be looked for");
+                return Ok(Vec::new());
+            }
+        };
+        let triggers: Vec<_> = orders.iter().map(|id| Triggered::by_time(*id, trigger.clone())).collect();
+        let outcomes = self.apply_batch(&triggers, IfLocked::Skip, task).await?;
+        Ok(orders.into_iter().zip(outcomes).collect())
+    }
+
+    async fn apply_batch(
         &self,
         triggers: &[Triggered<A::Trigger>],
         if_locked: IfLocked,
-        task: &Task,
-    ) -> Result<Vec<Outcome<A::Call>>, Stopping> {
+        task: &TaskContext,
+    ) -> Result<Vec<Option<Outcome<A::Call>>>, Stopping> {
+        let error = match self.apply_together(triggers, if_locked, task).await {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(RetryError::Stopping) => return Err(Stopping),
+            Err(RetryError::Failed(error)) => error,
+        };
+        if triggers.len() == 1 {
+            return Ok(vec![Some(Outcome::Rejected(Rejection::Store(error)))]);
+        }
+        debug!(%error, count = triggers.len(), "a batch of triggers failed; applying them one by one");
         let mut outcomes = Vec::with_capacity(triggers.len());
         for triggered in triggers {
             match self.apply_together(slice::from_ref(triggered), if_locked, task).await {
                 Ok(outcome) => outcomes.extend(outcome),
-                Err(RetryError::Failed(error)) => outcomes.push(Outcome::Rejected(Rejection::Store(error))),
+                Err(RetryError::Failed(error)) => {
+                    outcomes.push(Some(Outcome::Rejected(Rejection::Store(error))));
+                }
                 Err(RetryError::Stopping) => return Err(Stopping),
             }
         }
@@ -95,22 +132,22 @@ impl<A: Aggregate> Applier<A> {
         &self,
         triggers: &[Triggered<A::Trigger>],
         if_locked: IfLocked,
-        task: &Task,
-    ) -> Result<Vec<Outcome<A::Call>>, RetryError> {
+        task: &TaskContext,
+    ) -> Result<Vec<Option<Outcome<A::Call>>>, RetryError> {
         if triggers.is_empty() {
             return Ok(Vec::new());
         }
-        let (batch, changes) = retry(task, || self.transaction(triggers, if_locked)).await?;
-        self.aggregate.committed(&changes);
-        self.outbox.publish(batch.messages);
-        Ok(batch.outcomes)
+        let applied = retry(task, || self.transaction(triggers, if_locked)).await?;
+        self.aggregate.committed(&applied.changes);
+        self.outbox.publish(applied.messages);
+        Ok(applied.outcomes)
     }
 
     async fn transaction<'a>(
         &self,
         triggers: &'a [Triggered<A::Trigger>],
         if_locked: IfLocked,
-    ) -> Result<(Batch<'a, A>, Changes<'a, A::Entity>), StoreError> {
+    ) -> Result<Applied<'a, A>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let locked = lock(&mut transaction, triggers, if_locked).await?;
         let known = self.aggregate.load(&mut transaction, &locked).await?;
@@ -119,14 +156,14 @@ impl<A: Aggregate> Applier<A> {
         for triggered in triggers {
             batch.apply(triggered)?;
         }
-        let changes = batch.changes();
-        early_cancellations::insert(&mut transaction, &changes.cancelled_early).await?;
-        self.aggregate.save(&mut transaction, &changes).await?;
-        self.outbox.insert(&mut transaction, &batch.messages).await?;
+        let applied = batch.finish();
+        early_cancellations::insert(&mut transaction, &applied.changes.cancelled_early).await?;
+        self.aggregate.save(&mut transaction, &applied.changes).await?;
+        self.outbox.insert(&mut transaction, &applied.messages).await?;
         crash_here!("before-commit");
         transaction.commit().await?;
         crash_here!("after-commit-before-publish");
-        Ok((batch, changes))
+        Ok(applied)
     }
 }
 

@@ -12,14 +12,22 @@ use crate::database::StoreError;
 /// A batch of triggers, as far as it has been applied.
 pub(super) struct Batch<'a, A: Aggregate> {
     /// The orders that are locked.
-    orders: HashMap<OrderId, Order<A::Entity>>,
-    pub(super) outcomes: Vec<Outcome<A::Call>>,
-    pub(super) messages: Vec<Message>,
+    orders: HashMap<OrderId, Tracked<A::Entity>>,
+    outcomes: Vec<Option<Outcome<A::Call>>>,
+    messages: Vec<Message>,
     history: Vec<HistoryEntry<'a, A::Entity>>,
 }
 
+/// A batch of triggers, applied and not yet stored.
+pub(super) struct Applied<'a, A: Aggregate> {
+    /// One for each trigger; `None` if it was skipped.
+    pub(super) outcomes: Vec<Option<Outcome<A::Call>>>,
+    pub(super) changes: Changes<'a, A::Entity>,
+    pub(super) messages: Vec<Message>,
+}
+
 /// What was known about an order before the batch, and what is known now.
-struct Order<Entity> {
+struct Tracked<Entity> {
     before: State<Entity>,
     now: State<Entity>,
 }
@@ -27,22 +35,25 @@ struct Order<Entity> {
 impl<'a, A: Aggregate> Batch<'a, A> {
     /// A batch that begins with what is known about the orders that are locked.
     pub(super) fn new(known: impl IntoIterator<Item = (OrderId, State<A::Entity>)>) -> Self {
-        let order = |state: State<A::Entity>| Order { before: state.clone(), now: state };
-        let orders = known.into_iter().map(|(order_id, state)| (order_id, order(state))).collect();
+        let tracked = |state: State<A::Entity>| Tracked { before: state.clone(), now: state };
+        let orders = known.into_iter().map(|(order_id, state)| (order_id, tracked(state))).collect();
         Self { orders, outcomes: Vec::new(), messages: Vec::new(), history: Vec::new() }
     }
 
-    /// Applies the next trigger, unless its order is not locked.
+    /// Applies the next trigger, or skips it if its order is not locked.
     pub(super) fn apply(&mut self, triggered: &'a Triggered<A::Trigger>) -> Result<(), StoreError> {
         let Triggered { order_id, trigger, cause, event } = triggered;
         let order_id = *order_id;
-        let Some(Order { now: state, .. }) = self.orders.get_mut(&order_id) else { return Ok(()) };
+        let Some(Tracked { now: state, .. }) = self.orders.get_mut(&order_id) else {
+            self.outcomes.push(None);
+            return Ok(());
+        };
         let cause = cause.as_ref().or_else(|| state.known().map(A::cause)).cloned().unwrap_or_default();
         let context = Context { order_id, cause: &cause, now: Timestamp::now() };
         let transition = match A::transition(&context, state, trigger) {
             Ok(transition) => transition,
             Err(violation) => {
-                self.outcomes.push(Outcome::Rejected(Rejection::Violation(violation.to_string())));
+                self.outcomes.push(Some(Outcome::Rejected(Rejection::Violation(violation.to_string()))));
                 return Ok(());
             }
         };
@@ -55,25 +66,26 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             self.messages.push(Message::new(&envelope, encoded.body, cause.trace));
             self.history.push(entry(Cow::Owned(envelope), Some(encoded.payload)));
         }
-        self.outcomes.push(Outcome::Applied(transition.call));
+        self.outcomes.push(Some(Outcome::Applied(transition.call)));
         Ok(())
     }
 
-    /// What is to be written.
-    pub(super) fn changes(&mut self) -> Changes<'a, A::Entity> {
-        let history = std::mem::take(&mut self.history);
+    /// What the triggers came to.
+    pub(super) fn finish(self) -> Applied<'a, A> {
+        let Self { orders, outcomes, messages, history } = self;
         let mut changes =
             Changes { inserted: Vec::new(), updated: Vec::new(), history, cancelled_early: Vec::new() };
-        for (order_id, order) in self.orders.drain().filter(|(_, order)| order.before != order.now) {
+        for (order_id, order) in orders.into_iter().filter(|(_, order)| order.before != order.now) {
             match (order.before, order.now) {
                 (State::Known(before), State::Known(after)) => {
                     changes.updated.push(Updated { order_id, before, after });
                 }
                 (_, State::Known(entity)) => changes.inserted.push((order_id, entity)),
-                (_, State::CancelledEarly) => changes.cancelled_early.push(order_id),
-                (_, State::Unknown) => {}
+                (State::Unknown, State::CancelledEarly) => changes.cancelled_early.push(order_id),
+                // What is known is never forgotten.
+                (_, State::CancelledEarly | State::Unknown) => {}
             }
         }
-        changes
+        Applied { outcomes, changes, messages }
     }
 }

@@ -9,12 +9,20 @@ use sqlx::PgConnection;
 use super::Triggered;
 use crate::database::StoreError;
 
+/// The condition that an order can be locked, and locks it if so. For statements with a column `order_id`.
+#[macro_export]
+macro_rules! try_lock_order {
+    () => {
+        "pg_try_advisory_xact_lock(hashtextextended(order_id::text, 0))"
+    };
+}
+
 /// What becomes of a trigger whose order another transaction has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfLocked {
+pub(super) enum IfLocked {
     /// It waits for that transaction.
     Wait,
-    /// It is skipped: whatever found it finds it again, if it is still there.
+    /// It is skipped.
     Skip,
 }
 
@@ -26,31 +34,22 @@ pub(super) async fn lock<T>(
 ) -> Result<Vec<OrderId>, StoreError> {
     let orders: BTreeSet<OrderId> = triggers.iter().map(|triggered| triggered.order_id).collect();
     let orders: Vec<OrderId> = orders.into_iter().collect();
-    match if_locked {
-        IfLocked::Wait => wait_for_locks(connection, &orders).await.map(|()| orders),
-        IfLocked::Skip => try_locks(connection, &orders).await,
+    if if_locked == IfLocked::Skip {
+        let locked = sqlx::query_scalar::<_, OrderId>(concat!(
+            "SELECT order_id FROM UNNEST($1::uuid[]) AS order_id WHERE ",
+            try_lock_order!()
+        ));
+        return Ok(locked.bind(orders).fetch_all(connection).await?);
     }
-}
-
-/// Every transaction takes its locks in the same order, so two batches that share some orders wait for each other and
-/// never deadlock.
-async fn wait_for_locks(connection: &mut PgConnection, orders: &[OrderId]) -> Result<(), StoreError> {
+    // Every transaction takes its locks in the same order, so two batches that share some orders wait for each other and
+    // never deadlock.
     sqlx::query(
         "SELECT pg_advisory_xact_lock(key)
-         FROM (SELECT DISTINCT hashtextextended(id::text, 0) AS key FROM UNNEST($1::uuid[]) AS id ORDER BY key) AS keys",
+         FROM (SELECT DISTINCT hashtextextended(order_id::text, 0) AS key FROM UNNEST($1::uuid[]) AS order_id
+               ORDER BY key) AS keys",
     )
-    .bind(orders)
+    .bind(&orders)
     .execute(connection)
     .await?;
-    Ok(())
-}
-
-async fn try_locks(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<OrderId>, StoreError> {
-    let locked = sqlx::query_scalar::<_, OrderId>(
-        "SELECT id FROM UNNEST($1::uuid[]) AS id WHERE pg_try_advisory_xact_lock(hashtextextended(id::text, 0))",
-    )
-    .bind(orders)
-    .fetch_all(connection)
-    .await?;
-    Ok(locked)
+    Ok(orders)
 }

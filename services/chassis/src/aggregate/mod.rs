@@ -26,7 +26,6 @@ use sqlx::{FromRow, PgConnection};
 
 pub use apply::{Applier, Outcome, Rejection, Stopping};
 pub use changes::{Changes, HistoryEntry, Updated};
-pub use lock::IfLocked;
 
 use crate::database::StoreError;
 use crate::telemetry::TraceContext;

@@ -103,6 +103,9 @@ impl Publisher {
     }
 
     async fn send(&self, messages: Vec<Message>) -> Result<Vec<PublishResult>, PublishError> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
         // Told apart from "sent but not confirmed" as early as possible: this one is safe to try again.
         self.availability()?;
         let (reply, results) = oneshot::channel();

@@ -127,11 +127,6 @@ impl<'a> Setting<'a> {
     pub fn url(self, problems: &mut Problems, schemes: &[&str]) -> Option<url::Url> {
         self.parse_with(problems, |text| parse_url(text, schemes))
     }
-
-    /// A URL that holds a password.
-    pub fn secret_url(self, problems: &mut Problems, schemes: &[&str]) -> Option<SecretString> {
-        self.secret(problems, |text| parse_url(text, schemes).map(|_| ()))
-    }
 }
 
 fn parse_url(text: &str, schemes: &[&str]) -> Result<url::Url, String> {
@@ -167,7 +162,7 @@ mod tests {
         let env = environment(&[("PORT", "http"), ("BROKER_URL", "hunter2"), ("PATIENCE", "soon")]);
         let example: Example = env.read(&mut problems).unwrap();
         example.port().port(&mut problems);
-        example.broker_url().secret_url(&mut problems, &["amqp"]);
+        example.broker_url().url(&mut problems, &["amqp"]);
         example.patience().duration(&mut problems);
         let lines = problems.lines();
         assert_eq!(lines.len(), 3);
@@ -183,7 +178,7 @@ mod tests {
         let example: Example = environment(&[("PORT", "")]).read(&mut problems).unwrap();
         assert_eq!(example.port().port(&mut problems), Some(3000));
         assert_eq!(example.patience().duration(&mut problems), Some(Duration::from_secs(1)));
-        assert!(example.broker_url().secret_url(&mut problems, &["amqp"]).is_none());
+        assert!(example.broker_url().url(&mut problems, &["amqp"]).is_none());
         assert_eq!(problems.lines(), ["BROKER_URL: is missing. The broker."]);
     }
 

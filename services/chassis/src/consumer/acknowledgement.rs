@@ -12,7 +12,7 @@ use thiserror::Error;
 /// How often it is looked whether the channel is still there.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// No more can be said or delivered on a channel. What was delivered on it and not acknowledged is delivered again.
+/// A channel that can't be used any more. What was delivered on it and not acknowledged is delivered again.
 #[derive(Debug, Error)]
 pub(crate) enum ChannelLost {
     #[error("{0}")]

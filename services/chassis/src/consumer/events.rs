@@ -8,16 +8,15 @@ use lapin::Channel;
 use lapin::message::Delivery;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
-use sqlx::PgPool;
 use tracing::field::display;
 use tracing::{Instrument, Span, info, info_span, warn};
 
 use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
-use super::{DeliveryHandler, Interrupted, Origin, Received, rejection};
-use crate::aggregate::{Aggregate, Applier, IfLocked, Outcome, Triggered};
+use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
+use crate::aggregate::{Aggregate, Applier, Outcome, Triggered};
 use crate::crash_here;
-use crate::tasks::Task;
+use crate::tasks::TaskContext;
 use crate::telemetry::METER;
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
@@ -29,19 +28,17 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 });
 
 /// Applies the events of a queue.
-pub(super) struct Events<A: Aggregate> {
+pub(super) struct EventHandler<A: Aggregate> {
     pub(super) queue: Queue,
     pub(super) applier: Applier<A>,
-    /// Where the reasons of rejections are kept.
-    pub(super) pool: PgPool,
 }
 
-impl<A: Aggregate> DeliveryHandler for Events<A> {
+impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
     async fn handle(
         &self,
         channel: &Channel,
         deliveries: Vec<Delivery>,
-        task: &Task,
+        task: &TaskContext,
     ) -> Result<(), Interrupted> {
         let started = Instant::now();
         let mut batch = Vec::with_capacity(deliveries.len());
@@ -61,7 +58,7 @@ impl<A: Aggregate> DeliveryHandler for Events<A> {
         }
         crash_here!("after-delivery-before-commit");
         let transaction = self.transaction_span(&batch[0].1, &triggers);
-        let outcomes = self.applier.apply(&triggers, IfLocked::Wait, task).instrument(transaction).await?;
+        let outcomes = self.applier.apply(&triggers, task).instrument(transaction).await?;
         crash_here!("after-commit-before-ack");
         let mut last_applied = None;
         for (((delivery, span), triggered), outcome) in batch.iter().zip(&triggers).zip(outcomes) {
@@ -87,7 +84,7 @@ impl<A: Aggregate> DeliveryHandler for Events<A> {
     }
 }
 
-impl<A: Aggregate> Events<A> {
+impl<A: Aggregate> EventHandler<A> {
     /// Sends a message to the dead-letter queue.
     async fn reject(
         &self,
@@ -105,7 +102,7 @@ impl<A: Aggregate> Events<A> {
                 "message rejected and dead-lettered"
             );
         });
-        rejection::note_reason(&self.pool, self.queue, delivery, reason).await;
+        rejections::insert(self.applier.pool(), self.queue, delivery, reason).await;
         reject(channel, delivery).await
     }
 

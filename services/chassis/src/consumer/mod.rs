@@ -14,11 +14,10 @@ mod acknowledgement;
 mod config;
 mod events;
 mod received;
-pub(crate) mod rejection;
+pub(crate) mod rejections;
 mod subscription;
 
 use contracts::topology::Queue;
-use sqlx::PgPool;
 
 pub use config::{ConsumerConfig, ConsumerVariables};
 
@@ -28,7 +27,7 @@ pub(crate) use subscription::{DeliveryHandler, Interrupted, Subscription};
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
-use events::Events;
+use events::EventHandler;
 
 /// The consumer of a queue: each event is a trigger to the service's aggregate.
 pub(crate) fn consumer<A: Aggregate>(
@@ -36,8 +35,7 @@ pub(crate) fn consumer<A: Aggregate>(
     config: ConsumerConfig,
     broker: Broker,
     applier: Applier<A>,
-    pool: PgPool,
 ) -> Subscription<impl DeliveryHandler> {
-    let handler = Events { queue, applier, pool };
+    let handler = EventHandler { queue, applier };
     Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch }
 }

@@ -15,7 +15,7 @@ use crate::aggregate::Stopping;
 use crate::backoff::Backoff;
 use crate::broker::Broker;
 use crate::health::Health;
-use crate::tasks::{Task, Tasks};
+use crate::tasks::{TaskContext, Tasks};
 
 /// Most messages in one batch.
 const MAX_BATCH: usize = 200;
@@ -23,7 +23,7 @@ const MAX_BATCH: usize = 200;
 /// How long opening a channel and subscribing may take.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the broker may take to say that a channel is closed. It is told at once, and obeys even if it says so later.
+/// How long the broker's confirmation of a closed channel is waited for. The channel is closed even if it comes later.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is done with the messages of a queue.
@@ -33,7 +33,7 @@ pub(crate) trait DeliveryHandler: Send + Sync + 'static {
         &self,
         channel: &Channel,
         deliveries: Vec<Delivery>,
-        task: &Task,
+        task: &TaskContext,
     ) -> impl Future<Output = Result<(), Interrupted>> + Send;
 }
 
@@ -61,7 +61,7 @@ impl<H: DeliveryHandler> Subscription<H> {
         tasks.spawn_monitored(&format!("consumer {}", self.queue), health, |task| self.run(task));
     }
 
-    async fn run(self, task: Task) {
+    async fn run(self, task: TaskContext) {
         let mut backoff = Backoff::for_infrastructure();
         while let Some(subscribed) = task.unless_stopping(self.subscribe()).await {
             let reason = match subscribed {
@@ -105,7 +105,7 @@ impl<H: DeliveryHandler> Subscription<H> {
     }
 
     /// Handles what is delivered until the task stops or the channel is lost.
-    async fn consume(&self, channel: &Channel, mut deliveries: Consumer, task: &Task) -> Interrupted {
+    async fn consume(&self, channel: &Channel, mut deliveries: Consumer, task: &TaskContext) -> Interrupted {
         loop {
             let Some(first) = task.unless_stopping(deliveries.next()).await else {
                 cancel(channel, deliveries.tag()).await.ok();

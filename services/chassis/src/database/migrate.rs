@@ -9,7 +9,7 @@ use tracing::info;
 use super::{DatabaseConfig, FailureKind};
 use crate::backoff::Backoff;
 use crate::crash_here;
-use crate::tasks::Task;
+use crate::tasks::TaskContext;
 
 /// Brings the schema up to date, waiting for the database and for other replicas (advisory lock) as long as it takes
 /// or until the service is told to stop.
@@ -20,7 +20,7 @@ pub async fn migrate(
     config: &DatabaseConfig,
     service: &'static str,
     migrations: &'static Migrator,
-    task: &Task,
+    task: &TaskContext,
 ) -> Result<(), MigrateError> {
     let mut backoff = Backoff::for_infrastructure();
     loop {
@@ -31,7 +31,7 @@ pub async fn migrate(
                 task.health.up();
                 return Ok(());
             }
-            Some(Err(MigrateError::Execute(error))) if FailureKind::of(&error) != FailureKind::Message => {
+            Some(Err(MigrateError::Execute(error))) if FailureKind::of(&error) != FailureKind::Permanent => {
                 task.health.down(error.to_string());
             }
             Some(Err(error)) => return Err(error),

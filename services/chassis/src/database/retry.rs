@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{FailureKind, StoreError};
 use crate::backoff::Backoff;
-use crate::tasks::Task;
+use crate::tasks::TaskContext;
 
 /// How long one transaction may take, from its begin to the answer to its commit. A database host that vanished without
 /// closing its connections would otherwise be waited for until the kernel gives up.
@@ -31,7 +31,7 @@ pub(crate) enum RetryError {
 ///
 /// While the database is unavailable it waits, as long as it takes, and the task's health says so. A transaction that
 /// collides with another one is tried five times in all.
-pub(crate) async fn retry<T, F>(task: &Task, mut attempt: impl FnMut() -> F) -> Result<T, RetryError>
+pub(crate) async fn retry<T, F>(task: &TaskContext, mut attempt: impl FnMut() -> F) -> Result<T, RetryError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -56,7 +56,11 @@ where
                 task.health.down(error.to_string());
                 &mut while_unavailable
             }
-            FailureKind::Transient | FailureKind::Message => return Err(RetryError::Failed(error)),
+            FailureKind::Transient | FailureKind::Permanent => {
+                // The database answers; what it refuses is the caller's business.
+                task.health.up();
+                return Err(RetryError::Failed(error));
+            }
         };
         if task.unless_stopping(backoff.wait()).await.is_none() {
             return Err(RetryError::Stopping);

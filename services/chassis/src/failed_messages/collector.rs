@@ -11,7 +11,7 @@ use super::store;
 use crate::aggregate::Stopping;
 use crate::consumer::{DeliveryHandler, Interrupted, acknowledge};
 use crate::database::{RetryError, retry};
-use crate::tasks::Task;
+use crate::tasks::TaskContext;
 
 /// Stores the dead letters of a queue.
 pub(super) struct Collector {
@@ -25,7 +25,7 @@ impl DeliveryHandler for Collector {
         &self,
         channel: &Channel,
         deliveries: Vec<Delivery>,
-        task: &Task,
+        task: &TaskContext,
     ) -> Result<(), Interrupted> {
         for delivery in &deliveries {
             let letter = DeadLetter::of(self.queue, delivery);

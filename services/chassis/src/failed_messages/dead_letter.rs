@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::broker;
-use crate::consumer::rejection::id_of;
+use crate::consumer::rejections::id_of;
 use crate::telemetry::TraceContext;
 
 /// What is kept of a message that failed. Texts hold no NUL characters, which PostgreSQL can't store.
@@ -51,7 +51,7 @@ impl<'a> DeadLetter<'a> {
             death: match death.reason.as_deref() {
                 Some("rejected") => None,
                 Some("delivery_limit") => {
-                    Some("delivered too often without being settled (delivery_limit)".to_owned())
+                    Some("delivered too often without being acknowledged (delivery_limit)".to_owned())
                 }
                 Some(reason) => Some(reason.to_owned()),
                 None => Some("found in the dead-letter queue".to_owned()),

@@ -17,7 +17,6 @@ mod replayer;
 mod store;
 
 use contracts::topology::Queue;
-use sqlx::PgPool;
 
 pub use http::routes;
 
@@ -37,19 +36,19 @@ pub(crate) struct FailedMessages<A: Aggregate> {
     pub(crate) queues: Vec<Queue>,
     pub(crate) applier: Applier<A>,
     pub(crate) broker: Broker,
-    pub(crate) pool: PgPool,
 }
 
 impl<A: Aggregate> FailedMessages<A> {
     /// Collects dead letters, and replays those that an operator wants replayed.
     pub(crate) fn start(self, health: &Health, tasks: &Tasks) {
-        let Self { queues, applier, broker, pool } = self;
+        let Self { queues, applier, broker } = self;
+        let pool = applier.pool().clone();
         for &queue in &queues {
             let handler = Collector { queue, pool: pool.clone() };
             let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
             Subscription { queue, handler, broker, prefetch: PREFETCH }.start(health, tasks);
         }
-        Replayer { applier, pool: pool.clone() }.start(health, tasks);
+        Replayer { applier }.start(health, tasks);
         gauge::start(pool, queues, tasks);
     }
 }

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use contracts::topology::Queue;
-use sqlx::PgPool;
 use strum::VariantArray;
 use tracing::{Instrument, error, info, warn};
 
-use super::store::{self, Due};
-use crate::aggregate::{Aggregate, Applier, IfLocked, Outcome, Stopping};
+use super::store::{self, Replay};
+use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
 use crate::consumer::{Origin, Received, read};
 use crate::database::{RetryError, retry};
 use crate::health::Health;
-use crate::tasks::{Task, Tasks};
+use crate::tasks::{TaskContext, Tasks};
 
 /// How often messages whose turn has come are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -20,16 +19,13 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Replays what is due.
 pub(super) struct Replayer<A: Aggregate> {
     pub(super) applier: Applier<A>,
-    pub(super) pool: PgPool,
 }
 
 /// What became of a message.
-enum Replay {
-    Done,
+enum Replayed {
+    Applied,
     /// It failed again, and why.
     Failed(String),
-    /// Another transaction is working on its order; it stays due.
-    Postponed,
 }
 
 impl<A: Aggregate> Replayer<A> {
@@ -37,80 +33,69 @@ impl<A: Aggregate> Replayer<A> {
         tasks.spawn_monitored("replayer", health, |task| self.run(task));
     }
 
-    async fn run(self, task: Task) {
+    async fn run(self, task: TaskContext) {
         task.health.up();
-        loop {
-            match self.replay_next(&task).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    if task.unless_stopping(tokio::time::sleep(INTERVAL)).await.is_none() {
-                        return;
-                    }
-                }
-                Err(Stopping) => return,
+        while let Ok(found) = self.replay_next(&task).await {
+            if !found && task.unless_stopping(tokio::time::sleep(INTERVAL)).await.is_none() {
+                return;
             }
         }
     }
 
-    /// Handles the next message whose turn has come. Returns whether there may be another one.
-    async fn replay_next(&self, task: &Task) -> Result<bool, Stopping> {
-        let Some(due) = self.persist(task, || store::next_due(&self.pool)).await?.flatten() else {
+    /// Handles the next message whose turn has come, and marks it. Returns whether there was one.
+    async fn replay_next(&self, task: &TaskContext) -> Result<bool, Stopping> {
+        let pool = self.applier.pool();
+        let Some(replay) = stored(retry(task, || store::take_replay(pool)).await)?.flatten() else {
             return Ok(false);
         };
-        let id = due.id;
-        let marked = match self.replay(due, task).await? {
-            Replay::Postponed => None,
-            Replay::Done => {
-                info!(failed_message.id = %id, "failed message replayed");
-                self.persist(task, || store::mark_replayed(&self.pool, id)).await?
+        let marked = match self.apply(&replay, task).await? {
+            Replayed::Applied => {
+                info!(failed_message.id = %replay.id, "failed message replayed");
+                retry(task, || store::mark_replayed(pool, &replay)).await
             }
-            Replay::Failed(reason) => {
-                warn!(failed_message.id = %id, reason, "failed message failed again");
-                self.persist(task, || store::mark_failed(&self.pool, id, &reason)).await?
+            Replayed::Failed(reason) => {
+                warn!(failed_message.id = %replay.id, reason, "failed message failed again");
+                retry(task, || store::mark_failed(pool, &replay, &reason)).await
             }
         };
-        Ok(marked.is_some())
+        stored(marked)?;
+        Ok(true)
     }
 
     /// Applies a message as its consumer would.
-    async fn replay(&self, due: Due, task: &Task) -> Result<Replay, Stopping> {
-        let Some(queue) = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == due.queue) else {
-            return Ok(Replay::Failed("this service no longer consumes its queue".to_owned()));
+    async fn apply(&self, replay: &Replay, task: &TaskContext) -> Result<Replayed, Stopping> {
+        let Some(queue) = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == replay.queue) else {
+            return Ok(Replayed::Failed("this service no longer consumes its queue".to_owned()));
         };
         let origin = Origin {
             queue,
-            exchange: due.exchange,
-            routing_key: due.routing_key,
-            correlation_id: due.correlation_id,
-            trace: due.trace_context,
+            exchange: replay.exchange.clone(),
+            routing_key: replay.routing_key.clone(),
+            correlation_id: replay.correlation_id.clone(),
+            trace: replay.trace_context.clone(),
             delivery_tag: None,
         };
-        let Received { span, triggered } = read::<A>(&origin, &due.body);
+        let Received { span, triggered } = read::<A>(&origin, &replay.body);
         let triggered = match triggered {
             Ok(triggered) => triggered,
-            Err(unreadable) => return Ok(Replay::Failed(unreadable.to_string())),
+            Err(unreadable) => return Ok(Replayed::Failed(unreadable.to_string())),
         };
-        let outcomes = self.applier.apply(&[triggered], IfLocked::Skip, task).instrument(span).await?;
+        let outcomes = self.applier.apply(&[triggered], task).instrument(span).await?;
         Ok(match outcomes.into_iter().next() {
-            Some(Outcome::Applied(_)) => Replay::Done,
-            Some(Outcome::Rejected(rejection)) => Replay::Failed(rejection.to_string()),
-            None => Replay::Postponed,
+            Some(Outcome::Rejected(rejection)) => Replayed::Failed(rejection.to_string()),
+            Some(Outcome::Applied(_)) | None => Replayed::Applied,
         })
     }
+}
 
-    /// Reads or writes, waiting for the database if necessary; `None` if that can't be done.
-    async fn persist<T, F>(&self, task: &Task, attempt: impl FnMut() -> F) -> Result<Option<T>, Stopping>
-    where
-        F: Future<Output = Result<T, crate::database::StoreError>> + Send,
-        T: Send,
-    {
-        match retry(task, attempt).await {
-            Ok(done) => Ok(Some(done)),
-            Err(RetryError::Stopping) => Err(Stopping),
-            Err(RetryError::Failed(error)) => {
-                error!(%error, "a failed message can't be replayed");
-                Ok(None)
-            }
+/// What was read or written; `None` if that can't be done.
+fn stored<T>(result: Result<T, RetryError>) -> Result<Option<T>, Stopping> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(RetryError::Stopping) => Err(Stopping),
+        Err(RetryError::Failed(error)) => {
+            error!(%error, "the table of failed messages can't be read or written");
+            Ok(None)
         }
     }
 }

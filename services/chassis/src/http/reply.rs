@@ -61,7 +61,7 @@ pub(super) fn method_not_allowed(allowed: &[Method]) -> Response {
 /// A database error as the client may see it: 503 if it is worth trying again, 500 if not, and nothing of its text.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.kind() == FailureKind::Message {
+        if error.kind() == FailureKind::Permanent {
             error!(%error, "a database query failed");
             return Self::new(500, "The request could not be handled.");
         }

@@ -81,7 +81,7 @@ impl Routes {
     pub(super) fn find(&self, method: &Method, path: &str) -> Matched {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let mut allowed = Vec::new();
-        for entry in self.0.iter().filter(|entry| matches(entry.template, path)) {
+        for entry in self.0.iter().filter(|entry| entry.matches(path)) {
             if entry.method == method {
                 return Matched::Route(entry.template);
             }
@@ -100,6 +100,20 @@ impl Routes {
 }
 
 impl Entry {
+    /// A slash at the end makes no difference, as it makes none to warp (and made none to the services replaced).
+    fn matches(&self, path: &str) -> bool {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let (mut wanted, mut found) = (self.template.split('/'), path.split('/'));
+        loop {
+            match (wanted.next(), found.next()) {
+                (None, None) => return true,
+                (Some(wanted), Some(found)) if wanted == found => {}
+                (Some(wanted), Some(found)) if parameter_name(wanted).is_some() && !found.is_empty() => {}
+                _ => return false,
+            }
+        }
+    }
+
     fn filter(&self) -> BoxedFilter<(Response,)> {
         let handler = Arc::clone(&self.handler);
         let answer = move |request| {
@@ -128,20 +142,6 @@ impl Matched {
         match self {
             Self::Route(template) => Some(template),
             Self::WrongMethod(_) | Self::Unknown => None,
-        }
-    }
-}
-
-/// A slash at the end makes no difference, as it makes none to warp (and made none to the services replaced).
-fn matches(template: &str, path: &str) -> bool {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let (mut wanted, mut found) = (template.split('/'), path.split('/'));
-    loop {
-        match (wanted.next(), found.next()) {
-            (None, None) => return true,
-            (Some(wanted), Some(found)) if wanted == found => {}
-            (Some(wanted), Some(found)) if parameter_name(wanted).is_some() && !found.is_empty() => {}
-            _ => return false,
         }
     }
 }

@@ -16,12 +16,13 @@ mod sweeper;
 
 use std::time::Duration;
 
+use async_channel::Sender;
 use sqlx::{PgConnection, PgPool};
+use tracing::debug;
 
 use crate::broker::{Message, Publisher};
 use crate::database::StoreError;
 use crate::tasks::Tasks;
-use relay::Relay;
 
 /// Age at which a row counts as left behind. The fast path needs some milliseconds; under load, some hundred.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(3);
@@ -32,7 +33,8 @@ const BATCH: usize = 500;
 /// Takes the messages of transactions. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outbox {
-    relay: Relay,
+    /// The messages of committed transactions, for the relay.
+    committed: Sender<Vec<Message>>,
 }
 
 impl Outbox {
@@ -42,10 +44,10 @@ impl Outbox {
     /// Starts relay and sweeper. `pool` is for deleting what was published: its commits may be forgotten in a crash of the
     /// database, since publishing a message again does no harm.
     pub(crate) fn start(pool: PgPool, publisher: Publisher, tasks: &Tasks) -> Self {
-        let relay = Relay::start(&pool, &publisher, tasks);
+        let committed = relay::start(&pool, &publisher, tasks);
         gauge::start(pool.clone(), tasks);
         sweeper::start(pool, publisher, tasks);
-        Self { relay }
+        Self { committed }
     }
 
     /// Writes messages down, in the transaction that they belong to.
@@ -57,10 +59,11 @@ impl Outbox {
         if messages.is_empty() { Ok(()) } else { store::insert(connection, messages).await }
     }
 
-    /// Publishes the messages of a committed transaction.
+    /// Publishes the messages of a committed transaction. They are in the table already, so nothing is lost if the relay
+    /// has too much to do.
     pub(crate) fn publish(&self, messages: Vec<Message>) {
-        if !messages.is_empty() {
-            self.relay.offer(messages);
+        if !messages.is_empty() && self.committed.try_send(messages).is_err() {
+            debug!("the outbox relay is busy; the sweeper publishes these messages");
         }
     }
 }

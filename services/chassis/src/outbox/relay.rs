@@ -16,33 +16,19 @@ const QUEUE: usize = 4096;
 
 const WORKERS: usize = 2;
 
-/// Takes the messages of committed transactions. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Relay(Sender<Vec<Message>>);
-
-impl Relay {
-    /// Starts the workers. When the tasks stop, they publish what they were given and end.
-    pub(super) fn start(pool: &PgPool, publisher: &Publisher, tasks: &Tasks) -> Self {
-        let (sender, receiver) = async_channel::bounded(QUEUE);
-        for number in 0..WORKERS {
-            let worker = Worker {
-                committed: receiver.clone(),
-                pool: pool.clone(),
-                publisher: publisher.clone(),
-                stopping: tasks.stopping(),
-            };
-            tasks.spawn_essential(format!("outbox relay {number}"), worker.run());
-        }
-        Self(sender)
+/// Starts the workers. When the tasks stop, they publish what they were given and end.
+pub(super) fn start(pool: &PgPool, publisher: &Publisher, tasks: &Tasks) -> Sender<Vec<Message>> {
+    let (sender, receiver) = async_channel::bounded(QUEUE);
+    for number in 0..WORKERS {
+        let worker = Worker {
+            committed: receiver.clone(),
+            pool: pool.clone(),
+            publisher: publisher.clone(),
+            stopping: tasks.stopping(),
+        };
+        tasks.spawn_essential(format!("outbox relay {number}"), worker.run());
     }
-
-    /// Hands over the messages of one transaction. They are in the table already, so nothing is lost if the relay has
-    /// too much to do.
-    pub(super) fn offer(&self, messages: Vec<Message>) {
-        if self.0.try_send(messages).is_err() {
-            debug!("the outbox relay is busy; the sweeper publishes these messages");
-        }
-    }
+    sender
 }
 
 struct Worker {

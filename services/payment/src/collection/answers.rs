@@ -1,7 +1,7 @@
 //! Applies the provider's answers to their payments, a batch at a time.
 
-use chassis::aggregate::{Applier, IfLocked, Outcome, Stopping, Triggered};
-use chassis::tasks::Task;
+use chassis::aggregate::{Applier, Outcome, Stopping, Triggered};
+use chassis::tasks::TaskContext;
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
@@ -12,17 +12,17 @@ use crate::handlers::Payments;
 /// Most answers in one transaction.
 const BATCH: usize = 200;
 
-pub(super) struct Answers {
+pub(super) struct AnswerWorker {
     pub(super) applier: Applier<Payments>,
 }
 
-impl Answers {
+impl AnswerWorker {
     /// Applies answers until the last call has been answered. Answers that can't be stored are not lost: their leases
     /// lapse, and the provider is asked again.
-    pub(super) async fn run(self, mut answered: mpsc::Receiver<Answer>, task: Task) {
+    pub(super) async fn run(self, mut receiver: mpsc::Receiver<Answer>, task: TaskContext) {
         task.health.up();
         let mut answers = Vec::with_capacity(BATCH);
-        while answered.recv_many(&mut answers, BATCH).await > 0 {
+        while receiver.recv_many(&mut answers, BATCH).await > 0 {
             if self.apply(&answers, &task).await.is_err() {
                 return;
             }
@@ -32,7 +32,7 @@ impl Answers {
         task.stopping.cancelled().await;
     }
 
-    async fn apply(&self, answers: &[Answer], task: &Task) -> Result<(), Stopping> {
+    async fn apply(&self, answers: &[Answer], task: &TaskContext) -> Result<(), Stopping> {
         let triggers: Vec<Triggered<Trigger>> = answers
             .iter()
             .map(|Answer { call, trigger, cause }| Triggered {
@@ -42,7 +42,7 @@ impl Answers {
                 event: None,
             })
             .collect();
-        let outcomes = self.applier.apply(&triggers, IfLocked::Wait, task).await?;
+        let outcomes = self.applier.apply(&triggers, task).await?;
         for (answer, outcome) in answers.iter().zip(outcomes) {
             answer.log(&outcome);
         }

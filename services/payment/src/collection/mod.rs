@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chassis::aggregate::Cause;
-use chassis::participant::Running;
+use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -30,10 +30,10 @@ use crate::domain::{ProviderCall, Trigger};
 use crate::handlers::Payments;
 use crate::provider::PaymentProvider;
 use crate::store::payments;
-use answers::Answers;
+use answers::AnswerWorker;
 use breaker::Breaker;
 use provider_client::ProviderClient;
-use steps::Steps;
+use steps::StepTaker;
 
 /// How often payments whose outcome is unknown are counted.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
@@ -59,24 +59,24 @@ pub(crate) fn start(
     provider: impl PaymentProvider,
     config: &CollectionConfig,
     steps_due: Arc<Notify>,
-    running: Running<Payments>,
+    running: RunningService<Payments>,
 ) {
-    let Running { applier, pool, lifecycle } = running;
-    let (answers, answered) = mpsc::channel(config.concurrency);
+    let RunningService { applier, lifecycle } = running;
+    let pool = applier.pool().clone();
+    let (sender, answers) = mpsc::channel(config.concurrency);
     let client = Arc::new(ProviderClient { provider, timeout: config.timeout, breaker: Breaker::new() });
-    let steps = Steps {
+    let taker = StepTaker {
         applier: applier.clone(),
-        pool: pool.clone(),
         client,
         slots: Arc::new(Semaphore::new(config.concurrency)),
         lease: config.lease(),
-        answers,
+        answers: sender,
         wake_up: steps_due,
         work: lifecycle.work.clone(),
     };
-    lifecycle.intake.spawn_monitored("payment steps", &lifecycle.health, |task| steps.run(task));
-    let answers = Answers { applier };
-    lifecycle.work.spawn_monitored("payment results", &lifecycle.health, |task| answers.run(answered, task));
+    lifecycle.intake.spawn_monitored("payment steps", &lifecycle.health, |task| taker.run(task));
+    let worker = AnswerWorker { applier };
+    lifecycle.work.spawn_monitored("payment results", &lifecycle.health, |task| worker.run(answers, task));
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
         let pool = pool.clone();
         async move {

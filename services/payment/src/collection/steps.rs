@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::aggregate::{Applier, IfLocked, Outcome, Stopping, Triggered};
+use chassis::aggregate::{Applier, Outcome, Stopping};
 use chassis::crash_here;
-use chassis::tasks::{Task, Tasks};
-use sqlx::PgPool;
+use chassis::tasks::{TaskContext, Tasks};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
-use tracing::{debug, error};
+use tracing::error;
 
 use super::Answer;
 use super::provider_client::ProviderClient;
@@ -23,9 +22,22 @@ const BATCH: usize = 200;
 /// How often due steps are looked for without being told that there are some: retries, and what other replicas left.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-pub(super) struct Steps<P> {
+/// How long to wait when all that was found is in the hands of other transactions.
+const BRIEFLY: Duration = Duration::from_millis(20);
+
+/// What a look for due steps came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Nothing is due, or can be taken.
+    Nothing,
+    /// What is due is being worked on by other transactions.
+    InOtherHands,
+    /// Some steps were taken.
+    Taken,
+}
+
+pub(super) struct StepTaker<P> {
     pub(super) applier: Applier<Payments>,
-    pub(super) pool: PgPool,
     pub(super) client: Arc<ProviderClient<P>>,
     /// One permit a call to the provider.
     pub(super) slots: Arc<Semaphore>,
@@ -36,18 +48,20 @@ pub(super) struct Steps<P> {
     pub(super) work: Tasks,
 }
 
-impl<P: PaymentProvider> Steps<P> {
-    pub(super) async fn run(self, task: Task) {
+impl<P: PaymentProvider> StepTaker<P> {
+    pub(super) async fn run(self, task: TaskContext) {
         task.health.up();
         while let Some(Ok(slot)) = task.unless_stopping(Arc::clone(&self.slots).acquire_owned()).await {
-            let Ok(taken) = self.take(self.with_free_slots(slot), &task).await else { return };
-            if taken > 0 {
-                continue;
-            }
+            let Ok(found) = self.take(self.with_free_slots(slot), &task).await else { return };
+            let pause = match found {
+                Found::Taken => continue,
+                Found::InOtherHands => BRIEFLY,
+                Found::Nothing => INTERVAL,
+            };
             let due = async {
                 tokio::select! {
                     () = self.wake_up.notified() => {}
-                    () = tokio::time::sleep(INTERVAL) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
             };
             if task.unless_stopping(due).await.is_none() {
@@ -67,44 +81,33 @@ impl<P: PaymentProvider> Steps<P> {
         slot
     }
 
-    /// Takes due steps, one a slot at most, and begins their calls. Returns how many.
-    async fn take(&self, mut slots: OwnedSemaphorePermit, task: &Task) -> Result<usize, Stopping> {
+    /// Takes due steps, one a slot at most, and begins their calls.
+    async fn take(&self, mut slots: OwnedSemaphorePermit, task: &TaskContext) -> Result<Found, Stopping> {
         let limit = self.client.breaker.allowance(slots.num_permits(), Instant::now());
         if limit == 0 {
-            return Ok(0);
+            return Ok(Found::Nothing);
         }
-        let due = match payments::due(&self.pool, limit).await {
-            Ok(due) => due,
-            Err(error) => {
-                // The database's health has it at warning level, once.
-                debug!(%error, "due steps can't be looked for");
-                return Ok(0);
-            }
-        };
-        let triggers: Vec<_> = due
-            .into_iter()
-            .map(|order_id| Triggered::by_time(order_id, Trigger::StepDue { lease: self.lease }))
-            .collect();
-        let outcomes = self.applier.apply(&triggers, IfLocked::Skip, task).await?;
-        if !outcomes.is_empty() {
-            crash_here!("after-lease-before-provider-call");
-        }
-        let mut taken = 0;
-        for outcome in outcomes {
+        let find = || payments::due(self.applier.pool(), limit);
+        let outcomes = self.applier.apply_due(&Trigger::StepDue { lease: self.lease }, find, task).await?;
+        let mut found = Found::Nothing;
+        for (order_id, outcome) in outcomes {
             match outcome {
-                Outcome::Applied(Some(call)) => {
-                    taken += 1;
+                Some(Outcome::Applied(Some(call))) => {
+                    found = Found::Taken;
+                    crash_here!("after-lease-before-provider-call");
                     // No more steps are looked for than there are slots.
                     if let Some(slot) = slots.split(1) {
                         self.begin(call, slot);
                     }
                 }
-                // Another replica took it first.
-                Outcome::Applied(None) => {}
-                Outcome::Rejected(rejection) => error!(%rejection, "a due step can't be taken"),
+                Some(Outcome::Rejected(rejection)) => {
+                    error!(order.id = %order_id, %rejection, "a due step can't be taken");
+                }
+                None | Some(Outcome::Applied(None)) if found == Found::Nothing => found = Found::InOtherHands,
+                None | Some(Outcome::Applied(None)) => {}
             }
         }
-        Ok(taken)
+        Ok(found)
     }
 
     fn begin(&self, call: ProviderCall, slot: OwnedSemaphorePermit) {

@@ -29,7 +29,7 @@ pub struct Payment {
     pub transaction_id: Option<String>,
     /// Why the provider refused, or gave no answer, the last time that it did.
     pub last_error: Option<String>,
-    /// What the payment's next step arises from: the order, or the cancellation that wants the money back.
+    /// What the payment's next step arises from: the order, or a cancellation after the payment was approved.
     pub cause: Cause,
 }
 

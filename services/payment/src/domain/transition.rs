@@ -25,7 +25,7 @@ pub struct ProviderCall {
     pub amount: Money,
     /// What to ask.
     pub step: Step,
-    /// The number of the step.
+    /// The number of the attempt.
     pub attempt: u32,
     /// Whether a charge that was sent earlier may still be on its way.
     pub charge_in_transit: bool,

@@ -30,17 +30,17 @@ pub enum Trigger {
     Declined {
         /// Its reference.
         transaction_id: String,
-        /// Its words.
+        /// The provider's reason.
         reason: String,
     },
     /// The provider could not carry out the charge.
     Failed {
-        /// Its words.
+        /// The provider's message.
         error: String,
     },
     /// The provider knows of no charge under our key.
     NotCharged {
-        /// The number of the step that asked. If another step was taken since, it may have charged.
+        /// The number of the attempt that asked. If there was another one since, it may have charged.
         attempt: u32,
         /// Whether a charge that was sent before it asked may still be on its way.
         charge_in_transit: bool,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Updated};
 use chassis::database::StoreError;
+use chassis::try_lock_order;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{Money, OrderId, PaymentId, PaymentStatus, payment};
 use serde::Serialize;
@@ -175,9 +176,10 @@ pub(crate) async fn update(
              trace_context = change.trace_context,
              updated_at = CASE WHEN change.status <> change.status_before THEN now() ELSE payments.updated_at END
          FROM jsonb_to_recordset($1)
-              AS change (order_id uuid, status_before text, attempts_before integer, status text, next_step text,
-                         due_in_ms bigint, attempts integer, charge_sent boolean, cancel_requested boolean,
-                         transaction_id text, last_error text, correlation_id text, trace_context jsonb)
+              AS change (status_before text, attempts_before integer,
+                         id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
+                         attempts integer, charge_sent boolean, cancel_requested boolean, transaction_id text,
+                         last_error text, correlation_id text, trace_context jsonb)
          WHERE payments.order_id = change.order_id
            AND payments.status = change.status_before AND payments.attempts = change.attempts_before",
     )
@@ -191,13 +193,13 @@ pub(crate) async fn update(
 /// another transaction is working on, as far as it looks: at four times as many.
 pub(crate) async fn due(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, StoreError> {
     // The locks end with this statement: they only tell what another transaction has.
-    let due = sqlx::query_scalar::<_, OrderId>(
+    let due = sqlx::query_scalar::<_, OrderId>(concat!(
         "SELECT order_id
          FROM (SELECT order_id, due_at FROM payments WHERE due_at <= now() ORDER BY due_at LIMIT 4 * $1) AS due
-         WHERE pg_try_advisory_xact_lock(hashtextextended(order_id::text, 0))
-         ORDER BY due_at
-         LIMIT $1",
-    );
+         WHERE ",
+        try_lock_order!(),
+        " ORDER BY due_at LIMIT $1"
+    ));
     Ok(due.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(pool).await?)
 }
 

@@ -18,16 +18,17 @@ pub(super) struct Action<'a> {
     pub(super) note: Option<&'a str>,
 }
 
-/// Writes down what was done about a message.
+/// Writes down what was done about messages.
 pub(super) async fn insert(
     connection: &mut PgConnection,
-    message: Uuid,
+    messages: &[Uuid],
     action: Action<'_>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO failed_message_audit (failed_message_id, action, actor, note) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO failed_message_audit (failed_message_id, action, actor, note)
+         SELECT id, $2, $3, $4 FROM UNNEST($1::uuid[]) AS id",
     )
-    .bind(message)
+    .bind(messages)
     .bind(action.action)
     .bind(action.actor)
     .bind(action.note)
