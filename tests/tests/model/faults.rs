@@ -25,6 +25,8 @@ pub enum PlantedBug {
     TimeoutIsDeclined,
     /// A step whose call got no answer is due again at once.
     RetryAtOnce,
+    /// A lookup that found no charge is repeated at once, although one may still be in transit.
+    LookupAtOnce,
     /// A message about the payment makes its next step due, whatever it was scheduled for.
     ScheduleOverwritten,
     /// A step is taken although it is not due: another replica's lease has not lapsed.
@@ -93,13 +95,18 @@ fn a_retry_without_delay_is_found() {
 }
 
 #[test]
+fn a_lookup_without_delay_is_found() {
+    assert!(is_found(PlantedBug::LookupAtOnce).contains("steps-wait"));
+}
+
+#[test]
 fn an_overwritten_schedule_is_found() {
     assert!(is_found(PlantedBug::ScheduleOverwritten).contains("steps-wait"));
 }
 
 #[test]
 fn a_step_that_is_taken_too_early_is_found() {
-    is_found(PlantedBug::TakenTooEarly);
+    assert!(is_found(PlantedBug::TakenTooEarly).contains("steps-wait"));
 }
 
 #[test]

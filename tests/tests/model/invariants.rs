@@ -1,9 +1,9 @@
 //! What must hold. The names are those of `docs/INVARIANTS.md`.
 
 use contracts::{OrderStatus, PaymentStatus};
-use payment::domain::Due;
+use payment::domain::{Due, Step};
 
-use crate::world::{Action, World};
+use crate::world::{Action, Answer, Call, World};
 
 /// What must hold in every state.
 pub fn always(world: &World) -> Result<(), String> {
@@ -49,11 +49,20 @@ fn steps_wait(before: &World, action: Action, after: &World) -> Result<(), Strin
     if called && is_ahead(before) {
         return Err("steps-wait: a step was taken before it was due".to_owned());
     }
-    let reported_nothing = matches!(action, Action::TimeOut(_));
-    if (called || reported_nothing) && after.next_step().is_some() && !is_ahead(after) {
+    let same_step = before.next_step().map(|next| next.step) == after.next_step().map(|next| next.step);
+    let brought_nothing = match action {
+        Action::TimeOut(_) => true,
+        Action::Answer(call) => {
+            let is_open = before.payment_status() == Some(PaymentStatus::Processing);
+            let not_charged = matches!(before.calls[call], Call::Answered(Answer::NotCharged { .. }));
+            let looks_up = after.next_step().is_some_and(|next| next.step == Step::Lookup);
+            is_open && not_charged && looks_up
+        }
+        _ => false,
+    };
+    if (called || brought_nothing) && after.next_step().is_some() && !is_ahead(after) {
         return Err(format!("steps-wait: the next step is due at once after {action:?}"));
     }
-    let same_step = before.next_step().map(|next| next.step) == after.next_step().map(|next| next.step);
     if is_ahead(before) && same_step && !is_ahead(after) && action != Action::StepBecomesDue {
         return Err(format!("steps-wait: {action:?} made a step due before its time"));
     }

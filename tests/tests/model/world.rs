@@ -205,7 +205,10 @@ impl World {
                 world.cancel_asked = true;
                 world.broker.insert(Message::Cancel);
             }
-            Action::PassDeadline => world.trigger_order(&orders::Trigger::DeadlinePassed, bug),
+            Action::PassDeadline => {
+                // An order that is overdue is known, and then nothing is a violation.
+                let _ = world.trigger_order(&orders::Trigger::DeadlinePassed, bug);
+            }
             Action::Publish { message, again } => {
                 world.broker.insert(message);
                 if !again {
@@ -306,7 +309,7 @@ impl World {
     fn deliver(&mut self, message: Message, bug: Option<PlantedBug>) {
         use orders::Trigger as Order;
         use payments::Trigger as Payment;
-        match message {
+        let applied = match message {
             Message::Place => self.trigger_order(&place(), bug),
             Message::Cancel => self.trigger_order(&Order::Cancel, bug),
             Message::PaymentApproved => self.trigger_order(&Order::PaymentApproved, bug),
@@ -314,40 +317,38 @@ impl World {
             Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
             Message::OrderCreated => {
                 self.trigger_payment(&Payment::OrderCreated { amount: amount() }, bug);
+                Ok(())
             }
             Message::OrderCancelled => {
                 self.trigger_payment(&Payment::OrderCancelled, bug);
+                Ok(())
             }
+        };
+        if applied.is_err() {
+            self.dead_letters.insert(message);
         }
         if bug == Some(PlantedBug::ScheduleOverwritten) {
             self.set_due(Due::Reached);
         }
-        if let Some(letter) = self.refused(message) {
-            self.dead_letters.insert(letter);
-        }
     }
 
-    /// A payment result is rejected by an order service without the order.
-    fn refused(&self, message: Message) -> Option<Message> {
-        let result = !matches!(
-            message,
-            Message::Place | Message::Cancel | Message::OrderCreated | Message::OrderCancelled
-        );
-        (result && self.order_status().is_none()).then_some(message)
-    }
-
-    fn trigger_order(&mut self, trigger: &orders::Trigger, bug: Option<PlantedBug>) {
+    fn trigger_order(
+        &mut self,
+        trigger: &orders::Trigger,
+        bug: Option<PlantedBug>,
+    ) -> Result<(), orders::Violation> {
         let mut state = self.order.clone();
         if let (Some(PlantedBug::NoOrderGuard), orders::OrderState::Known(order)) = (bug, &mut state) {
             order.status = OrderStatus::PendingPayment;
             order.cancel_reason = None;
         }
-        let Ok(transition) = orders::transition(&context(&Cause::default()), &state, trigger) else { return };
+        let transition = orders::transition(&context(&Cause::default()), &state, trigger)?;
         self.order = transition.next;
         if bug == Some(PlantedBug::NoOrderTombstone) && self.order == orders::OrderState::CancelledEarly {
             self.order = orders::OrderState::Unknown;
         }
         self.emit(transition.event);
+        Ok(())
     }
 
     fn trigger_payment(
@@ -450,6 +451,9 @@ impl World {
             Answer::Refunded => payments::Trigger::Refunded,
         };
         self.trigger_payment(&trigger, bug);
+        if bug == Some(PlantedBug::LookupAtOnce) && matches!(answer, Answer::NotCharged { .. }) {
+            self.set_due(Due::Reached);
+        }
     }
 
     /// The world once faults have stopped and no action is left; after a hundred actions, if some are left then.
