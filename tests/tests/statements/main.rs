@@ -108,6 +108,8 @@ async fn a_mistake_is_found() {
             r#"sqlx::query("SELECT id FROM jsonb_to_recordset($1) AS new (id uuid, amonut numeric)");"#,
             "amonut",
         ),
+        (r#"sqlx::query("SELECT id FROM jsonb_to_recordset($1) AS new (id uuid)");"#, "exactly"),
+        (r#"use sqlx::query as ask; sqlx::query("SELECT 1");"#, "imports"),
     ] {
         let text = format!(
             "#[derive(FromRow)] struct Found {{ id: Uuid, amount: Decimal }}

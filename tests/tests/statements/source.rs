@@ -8,8 +8,8 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Expr, ExprCall, GenericArgument, Item, ItemStruct, Lit, PathArguments, PathSegment, Token,
-    Type,
+    Attribute, Expr, ExprCall, GenericArgument, Item, ItemStruct, ItemUse, Lit, PathArguments, PathSegment,
+    Token, Type, UseTree,
 };
 
 /// A source file.
@@ -92,13 +92,16 @@ pub fn try_statements(sources: &[Source]) -> Result<Vec<Statement>, String> {
         calls.visit_file(&source.file);
         let written = source.text.matches("sqlx::query").count();
         let place = source.path.display().to_string();
-        if calls.0.len() != written {
+        if calls.imported {
             return Err(format!(
-                "{place}: {written} calls of sqlx::query…, {} of them can be read",
-                calls.0.len()
+                "{place}: imports a function of sqlx; write sqlx::query… where it is called"
             ));
         }
-        for Call { segment, argument } in calls.0 {
+        if calls.found.len() != written {
+            let found = calls.found.len();
+            return Err(format!("{place}: {written} calls of sqlx::query…, {found} of them can be read"));
+        }
+        for Call { segment, argument } in calls.found {
             let sql = texts
                 .value(source, &argument)
                 .ok_or_else(|| format!("{place}: a statement that is no literal"))?;
@@ -117,22 +120,45 @@ struct Call {
 }
 
 #[derive(Default)]
-struct Calls(Vec<Call>);
+struct Calls {
+    found: Vec<Call>,
+    /// Whether a function of sqlx is imported: its calls are not found.
+    imported: bool,
+}
 
 impl<'ast> Visit<'ast> for Calls {
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        self.imported |=
+            matches!(&item.tree, UseTree::Path(path) if path.ident == "sqlx" && imports_query(&path.tree));
+    }
+
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
         if let Expr::Path(function) = &*call.func {
             let segments: Vec<_> = function.path.segments.iter().collect();
             if let [krate, segment] = segments[..]
                 && krate.ident == "sqlx"
-                && segment.ident.to_string().starts_with("query")
+                && is_query(&segment.ident.to_string())
                 && let Some(argument) = call.args.first()
             {
-                self.0.push(Call { segment: segment.clone(), argument: argument.clone() });
+                self.found.push(Call { segment: segment.clone(), argument: argument.clone() });
             }
         }
         visit::visit_expr_call(self, call);
     }
+}
+
+fn imports_query(tree: &UseTree) -> bool {
+    match tree {
+        UseTree::Path(path) => imports_query(&path.tree),
+        UseTree::Name(name) => is_query(&name.ident.to_string()),
+        UseTree::Rename(renamed) => is_query(&renamed.ident.to_string()),
+        UseTree::Group(group) => group.items.iter().any(imports_query),
+        UseTree::Glob(_) => true,
+    }
+}
+
+fn is_query(name: &str) -> bool {
+    name == "query" || name.starts_with("query_")
 }
 
 /// Texts that have a name: constants of a file, and macros that expand to one.
@@ -272,7 +298,7 @@ fn mentions(attributes: &[Attribute], word: &str) -> bool {
 }
 
 /// Compares `jsonb_to_recordset($1) AS name (column type, …)` with the structs of its file: a column that no struct writes
-/// would silently be NULL.
+/// would silently be NULL, and a field without a column would silently be lost.
 fn check_record_columns(sources: &[Source], source: &Source, sql: &str) -> Result<(), String> {
     let Some((_, definition)) = sql.split_once("jsonb_to_recordset($1)") else { return Ok(()) };
     let columns =
@@ -290,11 +316,13 @@ fn check_record_columns(sources: &[Source], source: &Source, sql: &str) -> Resul
         .filter(|item| derives(item, "Serialize"))
         .filter_map(|item| fields_of(sources, source, item, "Serialize"))
         .collect();
-    let is_written =
-        |fields: &Vec<String>| columns.iter().all(|column| fields.iter().any(|field| field == column));
+    let is_written = |fields: &Vec<String>| {
+        fields.len() == columns.len()
+            && columns.iter().all(|column| fields.iter().any(|field| field == column))
+    };
     if written.iter().any(is_written) {
         Ok(())
     } else {
-        Err(format!("{}: no struct writes the columns {columns:?}", source.path.display()))
+        Err(format!("{}: no struct has exactly the columns {columns:?}", source.path.display()))
     }
 }
