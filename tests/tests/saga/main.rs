@@ -15,6 +15,7 @@ mod demo;
 mod documentation;
 mod failed_messages;
 mod idempotency;
+mod isolation;
 mod load;
 mod messages;
 mod money;
