@@ -121,6 +121,11 @@ impl Node {
                 endpoint.who_am_i(&http).await.map_err(|error| error.to_string())
             })
             .await?;
+        if !self.configuration.cluster.is_empty() {
+            // Its listeners open before it has booted. A virtual host that another node makes meanwhile is not started
+            // here, and that node waits for it in vain.
+            self.ctl(&["await_startup"]).await?;
+        }
         self.serves = true;
         Ok(())
     }
