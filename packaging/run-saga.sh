@@ -3,7 +3,7 @@
 # run-saga.sh images PROGRAMS ARCHIVES   the saga with the images in ARCHIVES, by podman if that works, else by chroot
 #
 # The end-to-end tests (tests/tests/saga) start the programs through wrappers, which this creates in PAYSAGA_BINARIES.
-# PostgreSQL and RabbitMQ are private ones outside, which the paysaga of PROGRAMS starts. The tests that run cover the
+# PostgreSQL and RabbitMQ are private ones outside, which the tests start. The tests that run cover the
 # whole saga and shutdown; some others give a service a file, which it would not find.
 set -euo pipefail
 
@@ -62,7 +62,6 @@ clean_up() {
 starter() {
   {
     printf '#!/bin/sh\n'
-    if [[ $1 == paysaga ]]; then printf "if [ \$1 = infra ]; then exec '%s' \"\$@\"; fi\n" "$programs/paysaga"; fi
     printf 'unset PWD OLDPWD SHLVL _\n'
     printf '%s\n' "${@:2}"
   } >"$work/starters/$1"

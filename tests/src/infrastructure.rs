@@ -1,4 +1,4 @@
-//! One private PostgreSQL and RabbitMQ a test program, shared by its tests. `PAYSAGA_SERVER_ROOT`, which `paysaga infra`
+//! One private PostgreSQL and RabbitMQ a test program, shared by its tests. `PAYSAGA_SERVER_ROOT`, which `private-servers`
 //! reads, names a directory with servers of another generation (`./dev generation-2`).
 
 use std::process::Stdio;
@@ -47,16 +47,15 @@ pub fn new_name() -> String {
 }
 
 async fn start() -> Servers {
-    let mut process = Command::new(programs::directory().join("paysaga"))
-        .args(["infra", "--ephemeral"])
+    let mut process = Command::new(programs::built().join("private-servers"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("paysaga infra can be started");
+        .expect("private-servers can be started");
     let stdout = process.stdout.take().expect("its standard output is a pipe");
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).await.expect("its output can be read");
     let description = serde_json::from_str(&line)
-        .unwrap_or_else(|error| panic!("`paysaga infra` did not start its servers ({error}): {line:?}"));
+        .unwrap_or_else(|error| panic!("`private-servers` did not start its servers ({error}): {line:?}"));
     Servers { description, _process: process }
 }

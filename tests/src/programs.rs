@@ -40,20 +40,21 @@ pub(crate) fn command(program: &Path, environment: &Environment) -> Command {
     command
 }
 
-/// The folder of the programs under test, built from the source as it is now unless `PAYSAGA_BINARIES` names another.
-pub(crate) fn directory() -> &'static Path {
+/// The folder of the programs under test: the one that `PAYSAGA_BINARIES` names, else [`built`].
+pub(crate) fn directory() -> PathBuf {
+    let Some(elsewhere) = std::env::var_os(ELSEWHERE).filter(|folder| !folder.is_empty()) else {
+        return built().to_owned();
+    };
+    let elsewhere = PathBuf::from(elsewhere);
+    // cargo runs tests in their package's folder, not in the one that a relative path was meant from.
+    assert!(elsewhere.is_absolute(), "{ELSEWHERE} must be an absolute path, not {}", elsewhere.display());
+    elsewhere
+}
+
+/// The folder of the workspace's programs, built from the source as it is now.
+pub(crate) fn built() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
-        if let Some(elsewhere) = std::env::var_os(ELSEWHERE).filter(|folder| !folder.is_empty()) {
-            let elsewhere = PathBuf::from(elsewhere);
-            // cargo runs tests in their package's folder, not in the one that a relative path was meant from.
-            assert!(
-                elsewhere.is_absolute(),
-                "{ELSEWHERE} must be an absolute path, not {}",
-                elsewhere.display()
-            );
-            return elsewhere;
-        }
         // target/<profile>/deps/<this test>
         let test = std::env::current_exe().expect("a test knows where it is");
         let directory =

@@ -26,7 +26,7 @@ pub struct ServiceProcess {
 impl ServiceProcess {
     /// Starts a service with exactly these variables, on any free port unless they name one, and waits until it listens.
     pub async fn start(service: Service, environment: Environment, log_directory: &Path) -> Self {
-        let mut process = Self::launch(service, programs::directory(), environment, log_directory);
+        let mut process = Self::launch(service, &programs::directory(), environment, log_directory);
         process.address = process.listening().await;
         process
     }

@@ -1,4 +1,4 @@
-//! The signals that stop the command.
+//! The signals that stop a program.
 
 use std::io;
 

@@ -5,17 +5,19 @@
 //! as an ordinary user. Nothing that is started here outlives the process that started it, see [`process`].
 //!
 //! - [`stack`]: servers and services as one thing that starts, runs and stops: `paysaga up`.
-//! - [`infrastructure`]: PostgreSQL and RabbitMQ alone, for tests.
+//! - [`infrastructure`]: PostgreSQL and RabbitMQ alone, for tests; the program `private-servers` starts them for tests that
+//!   share them.
 //! - [`postgres`], [`rabbitmq`], [`jaeger`], [`services`]: how each of them is started.
 //! - [`directory`]: the data directory. [`installation`]: where the servers' programs are.
 //! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs.
-//! - [`progress`]: what is reported to the caller meanwhile.
+//! - [`progress`]: what is reported to the caller meanwhile. [`interrupts`]: what makes the caller stop it all.
 
 mod account;
 pub mod directory;
 pub mod http;
 pub mod infrastructure;
 pub mod installation;
+pub mod interrupts;
 pub mod jaeger;
 pub mod ports;
 pub mod postgres;

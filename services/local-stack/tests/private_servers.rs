@@ -1,8 +1,7 @@
-//! `paysaga infra`: both servers serve, and however it ends, nothing of it is left.
+//! `private-servers`: both servers serve, and however it ends, nothing of it is left.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
-#[path = "../../local-stack/tests/left_behind/mod.rs"]
 mod left_behind;
 
 use std::io::{BufRead, BufReader};
@@ -17,36 +16,30 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PAYSAGA: &str = env!("CARGO_BIN_EXE_paysaga");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_private-servers");
 
-/// A running `paysaga infra --ephemeral`, or its stand-in parent.
-struct Infra {
+/// A running `private-servers`, or its stand-in parent.
+struct PrivateServers {
     child: Child,
     /// What keeps it running.
     input: Option<ChildStdin>,
     description: Description,
 }
 
-impl Infra {
+impl PrivateServers {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let description = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let input = child.stdin.take();
-        let infra = Self { child, input, description };
+        let servers = Self { child, input, description };
         // Otherwise that nothing is left would prove nothing.
-        let running = processes_of(&infra.directories()).join(" ");
+        let running = processes_of(&servers.directories()).join(" ");
         for server in ["postgres", "beam.smp", "epmd"] {
             assert!(running.contains(server), "{server} is not among {running}");
         }
-        infra
-    }
-
-    fn ephemeral() -> Command {
-        let mut command = Command::new(PAYSAGA);
-        command.args(["infra", "--ephemeral"]);
-        command
+        servers
     }
 
     fn signal(&self, signal: Signal) {
@@ -67,7 +60,7 @@ impl Infra {
     }
 }
 
-impl Drop for Infra {
+impl Drop for PrivateServers {
     fn drop(&mut self) {
         // A test that failed half-way must not leave what it tests for.
         let _ = self.child.kill();
@@ -85,8 +78,8 @@ async fn select_one(url: &str) -> i32 {
 
 #[tokio::test]
 async fn both_servers_serve_and_nothing_is_left_when_standard_input_ends() {
-    let mut infra = Infra::start(Infra::ephemeral());
-    let Description { postgres, rabbitmq, .. } = &infra.description;
+    let mut servers = PrivateServers::start(Command::new(PROGRAM));
+    let Description { postgres, rabbitmq, .. } = &servers.description;
     assert_eq!(select_one(&postgres.url).await, 1);
     postgres.endpoint.create_database("a test's own").await.unwrap();
     assert_eq!(select_one(&postgres.endpoint.url("a test's own")).await, 1);
@@ -99,46 +92,46 @@ async fn both_servers_serve_and_nothing_is_left_when_standard_input_ends() {
     rabbitmq.endpoint.delete_vhost("a test's own").await.unwrap();
     rabbitmq.endpoint.delete_vhost("a test's own").await.unwrap_err();
 
-    infra.input = None;
-    assert!(infra.wait().success());
-    infra.assert_nothing_is_left();
+    servers.input = None;
+    assert!(servers.wait().success());
+    servers.assert_nothing_is_left();
 }
 
 #[test]
 fn nothing_is_left_when_the_parent_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     // The parent holds the writing end of the pipe, as a test kit does.
-    let script = r#"mkfifo "$1/pipe"; "$2" infra --ephemeral <"$1/pipe" & exec 3>"$1/pipe"; wait"#;
+    let script = r#"mkfifo "$1/pipe"; "$2" <"$1/pipe" & exec 3>"$1/pipe"; wait"#;
     let mut parent = Command::new("sh");
     // Named in the environment of all that starts below, the command itself included.
-    parent.args(["-c", script, "parent"]).arg(folder.path()).arg(PAYSAGA).env("TMPDIR", folder.path());
-    let mut infra = Infra::start(parent);
-    infra.child.kill().unwrap();
-    infra.wait();
+    parent.args(["-c", script, "parent"]).arg(folder.path()).arg(PROGRAM).env("TMPDIR", folder.path());
+    let mut servers = PrivateServers::start(parent);
+    servers.child.kill().unwrap();
+    servers.wait();
     wait_until_no_process_of(&[folder.path()]);
-    infra.assert_nothing_is_left();
+    servers.assert_nothing_is_left();
 }
 
 #[test]
 fn nothing_is_left_after_sigterm_in_a_place_that_postgresql_cannot_reach_as_root() {
     // Mode 0700: as root, PostgreSQL's account can't pass, and its data is outside.
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Infra::ephemeral();
+    let mut command = Command::new(PROGRAM);
     command.env("TMPDIR", folder.path());
-    let mut infra = Infra::start(command);
-    assert!(infra.description.directory.starts_with(folder.path()));
-    infra.signal(Signal::TERM);
-    assert!(infra.wait().success());
-    infra.assert_nothing_is_left();
+    let mut servers = PrivateServers::start(command);
+    assert!(servers.description.directory.starts_with(folder.path()));
+    servers.signal(Signal::TERM);
+    assert!(servers.wait().success());
+    servers.assert_nothing_is_left();
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
 #[tokio::test]
 async fn no_process_is_left_after_sigkill_and_the_next_run_removes_the_directory() {
-    let mut infra = Infra::start(Infra::ephemeral());
-    infra.child.kill().unwrap();
-    infra.wait();
-    wait_until_no_process_of(&infra.directories());
+    let mut servers = PrivateServers::start(Command::new(PROGRAM));
+    servers.child.kill().unwrap();
+    servers.wait();
+    wait_until_no_process_of(&servers.directories());
     drop(Directory::ephemeral(&Installation::of_this_machine()).await.unwrap());
-    infra.assert_nothing_is_left();
+    servers.assert_nothing_is_left();
 }

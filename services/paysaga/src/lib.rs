@@ -6,7 +6,7 @@
 //! - [`audit`]: checks the invariants on live data.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
 //! - [`command`]: the command line, one file a subcommand.
-//! - [`progress`], [`table`], [`interrupts`]: the terminal.
+//! - [`progress`], [`table`]: the terminal.
 
 pub mod audit;
 pub mod bench;
@@ -14,6 +14,5 @@ pub mod command;
 pub mod demo;
 pub mod forced_outcome;
 pub mod gateway;
-pub mod interrupts;
 pub mod progress;
 pub mod table;

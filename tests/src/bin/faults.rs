@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use local_stack::installation::{Installation, RootError};
-use paysaga::interrupts::Interrupts;
+use local_stack::interrupts::Interrupts;
 use tests::faults::report::{Run, page};
 use tests::faults::rig::Programs;
 use tests::faults::run::{Scenario, run};

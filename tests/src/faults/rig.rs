@@ -39,7 +39,7 @@ impl Programs {
     /// The programs that belong to this test, built if need be.
     #[must_use]
     pub fn as_delivered() -> Self {
-        Self { plain: programs::directory().to_owned(), failpoints: None }
+        Self { plain: programs::directory(), failpoints: None }
     }
 }
 

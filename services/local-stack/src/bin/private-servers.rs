@@ -1,52 +1,54 @@
-//! `paysaga infra`: the private servers alone, for test kits.
+//! `private-servers`: PostgreSQL and RabbitMQ in a temporary directory, for a test program that shares them among its
+//! tests.
 //!
-//! The process that starts it holds the other end of its standard input. However that process ends, the kernel closes the
-//! pipe, and the servers stop.
+//! Prints one line of JSON ([`local_stack::infrastructure::Description`]) when both serve. They stop, and the directory
+//! goes, when standard input ends or on SIGINT, SIGTERM or SIGHUP. The process that starts this one holds the other end of
+//! its standard input: however that process ends, the kernel closes the pipe.
+//!
+//! `PAYSAGA_SERVER_ROOT` names a directory that holds another Debian, whose servers are started instead of this
+//! machine's (`./dev generation-2`; root only).
 
+use std::env;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
+use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context;
-use clap::Args;
-use local_stack::{Infrastructure, Installation};
+use local_stack::interrupts::Interrupts;
+use local_stack::{Directory, Infrastructure, Installation};
 use tokio::sync::oneshot;
 
-use super::data_directory::DataDirectory;
-use crate::interrupts::Interrupts;
-
-/// Starts PostgreSQL and RabbitMQ, prints one line of JSON with their addresses and passwords when both serve,
-/// and stops them when standard input ends or on SIGINT, SIGTERM or SIGHUP.
-#[derive(Debug, Args)]
-pub(super) struct Infra {
-    #[command(flatten)]
-    data: DataDirectory,
-    /// Start the servers of the Debian in this directory instead of this machine's, as root (see ./dev generation-2)
-    #[arg(long, value_name = "PATH", env = "PAYSAGA_SERVER_ROOT")]
-    root: Option<PathBuf>,
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("private-servers: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-impl Infra {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
-        let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
-        let installation = match self.root.as_deref().filter(|root| !root.as_os_str().is_empty()) {
-            Some(root) => Installation::of_root(root)?,
-            None => Installation::of_this_machine(),
-        };
-        let directory = self.data.open(&installation).await?;
-        let mut infrastructure = Infrastructure::prepare(&installation, directory)?;
-        let served = tokio::select! {
-            () = interrupts.next() => Ok(()),
-            () = end_of_standard_input() => Ok(()),
-            failure = serve(&mut infrastructure) => Err(failure),
-        };
-        let stopped = tokio::select! {
-            stopped = infrastructure.stop() => stopped,
-            () = interrupts.next() => infrastructure.kill().await,
-        };
-        served?;
-        Ok(stopped?)
-    }
+async fn run() -> anyhow::Result<()> {
+    let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
+    let installation = match env::var_os("PAYSAGA_SERVER_ROOT").filter(|root| !root.is_empty()) {
+        Some(root) => Installation::of_root(Path::new(&root))?,
+        None => Installation::of_this_machine(),
+    };
+    let directory = Directory::ephemeral(&installation).await?;
+    let mut infrastructure = Infrastructure::prepare(&installation, directory)?;
+    let served = tokio::select! {
+        () = interrupts.next() => Ok(()),
+        () = end_of_standard_input() => Ok(()),
+        failure = serve(&mut infrastructure) => Err(failure),
+    };
+    let stopped = tokio::select! {
+        stopped = infrastructure.stop() => stopped,
+        () = interrupts.next() => infrastructure.kill().await,
+    };
+    served?;
+    Ok(stopped?)
 }
 
 /// Returns only when something has failed.

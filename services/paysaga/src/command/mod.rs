@@ -2,10 +2,8 @@
 
 mod bench;
 mod check;
-mod data_directory;
 mod demo;
 mod failed;
-mod infra;
 mod infrastructure_urls;
 mod running_stack;
 mod up;
@@ -32,8 +30,6 @@ enum Command {
     Check(check::Check),
     /// Messages that no service could handle: list, show, replay, discard
     Failed(failed::Failed),
-    /// Start a private PostgreSQL and RabbitMQ only, until standard input ends (for test kits)
-    Infra(infra::Infra),
 }
 
 impl Cli {
@@ -45,7 +41,6 @@ impl Cli {
             Command::Bench(bench) => bench.run().await,
             Command::Check(check) => check.run().await,
             Command::Failed(failed) => failed.run().await,
-            Command::Infra(infra) => infra.run().await,
         }
     }
 }

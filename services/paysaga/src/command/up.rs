@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use local_stack::directory::DirectoryError;
+use local_stack::interrupts::Interrupts;
 use local_stack::services::Ports;
 use local_stack::stack::Addresses;
 use local_stack::stack::plan::Plan;
-use local_stack::{Installation, Stack, jaeger};
+use local_stack::{Directory, Installation, Stack, jaeger};
 
-use super::data_directory::DataDirectory;
 use super::infrastructure_urls::InfrastructureOptions;
-use crate::interrupts::Interrupts;
+use super::running_stack::DEFAULT_DIRECTORY;
 use crate::progress::Progress;
 
 /// Starts PostgreSQL, RabbitMQ and, if there is one, Jaeger, all private to this directory, then the services order,
@@ -25,8 +26,12 @@ use crate::progress::Progress;
                         SSL_CERT_FILE, SSL_CERT_DIR and PATH."
 )]
 pub(super) struct Up {
-    #[command(flatten)]
-    data: DataDirectory,
+    /// Keep data, passwords and logs in this directory
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DIRECTORY)]
+    directory: PathBuf,
+    /// Use a temporary directory and remove it, logs included, at the end
+    #[arg(long, conflicts_with = "directory")]
+    ephemeral: bool,
     /// Port of the gateway on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
     gateway_port: u16,
@@ -52,7 +57,7 @@ impl Up {
         let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
         let progress = Progress::new();
         let installation = Installation::of_this_machine();
-        let directory = self.data.open(&installation).await?;
+        let directory = self.open_directory(&installation).await?;
         let plan = self.plan(&installation)?;
         let mut stack = Stack::prepare(&installation, directory, plan)?;
         let ran = tokio::select! {
@@ -70,6 +75,14 @@ impl Up {
         };
         stopped?;
         ran.map_err(|_| anyhow::anyhow!("stopped, because of the failure above"))
+    }
+
+    async fn open_directory(&self, installation: &Installation) -> Result<Directory, DirectoryError> {
+        if self.ephemeral {
+            Directory::ephemeral(installation).await
+        } else {
+            Directory::persistent(&self.directory, installation).await
+        }
     }
 
     fn plan(self, installation: &Installation) -> anyhow::Result<Plan> {
