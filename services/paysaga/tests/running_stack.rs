@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use std::collections::HashSet;
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -114,6 +114,7 @@ fn a_running_stack_is_shown_and_measured() {
     every_order_of_the_bench_is_accounted_for(&stack);
     accepted_orders_that_do_not_settle_in_time_are_a_failure(&stack);
     the_check_looks_at_databases_and_queues(&stack);
+    the_check_finds_the_stack_although_a_broker_is_given(&stack);
     an_address_that_is_given_is_used_instead(&stack);
     stack.stop();
 }
@@ -203,6 +204,21 @@ fn the_check_looks_at_databases_and_queues(stack: &Stack) {
     assert!(report["orders"].as_u64().unwrap() > 200, "{report}");
     let table = String::from_utf8(stack.run(&["check"]).stdout).unwrap();
     assert!(table.contains("messages in queues") && !table.contains("not looked at"), "{table}");
+}
+
+/// The variable is exported in many a terminal, and `paysaga up` uses it too.
+fn the_check_finds_the_stack_although_a_broker_is_given(stack: &Stack) {
+    let running = fs::read_to_string(stack.folder.path().join(".paysaga/stack.json")).unwrap();
+    let running: Value = serde_json::from_str(&running).unwrap();
+    let check =
+        |broker: &str| stack.command(&["check", "--json"]).env("RABBITMQ_URL", broker).output().unwrap();
+    let same = check(running["rabbitmq_url"].as_str().unwrap());
+    assert!(same.status.success(), "{}", stderr(&same));
+    let report: Value = serde_json::from_slice(&same.stdout).unwrap();
+    assert!(!report["held"].is_null() && !report["queued"].is_null(), "{report}");
+    let other = check("amqp://other");
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("is not the broker of the stack that runs in"), "{}", stderr(&other));
 }
 
 fn an_address_that_is_given_is_used_instead(stack: &Stack) {

@@ -67,13 +67,20 @@ impl Check {
     async fn audit(&self, progress: &Progress) -> anyhow::Result<Report> {
         let mut urls = self.infrastructure.read()?;
         let mut found = None;
-        if urls == InfrastructureUrls::default() {
+        if urls.order_database_url.is_none() && urls.payment_database_url.is_none() {
             found = self.stack.find(progress)?;
-            urls = found.clone().map(InfrastructureUrls::from).unwrap_or_default();
         } else if self.stack.names_directory() {
-            bail!(
-                "--directory can't be used with the URL of a database or broker, which may be another stack's"
+            bail!("--directory can't be used with the URL of a database, which may be another stack's");
+        }
+        if let Some(stack) = &found {
+            let broker = urls.rabbitmq_url.replace(stack.rabbitmq_url.clone());
+            // The variable may well be exported for another stack.
+            ensure!(
+                broker.is_none_or(|broker| broker == stack.rabbitmq_url),
+                "--rabbitmq-url (or RABBITMQ_URL) is not the broker of the stack that runs in this directory; \
+                 leave it out, or name another stack with its databases or --gateway"
             );
+            urls = InfrastructureUrls::from(stack.clone());
         }
         let grace = if self.settled { Duration::ZERO } else { self.grace };
         let step = progress.step("check");
