@@ -28,14 +28,14 @@ pub async fn new_database(name: &str) -> String {
     // One at a time: CREATE DATABASE copies a template that must not be in use.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let _lock = ONE_AT_A_TIME.lock().await;
-    let endpoint = &servers().await.postgres.endpoint;
+    let endpoint = &servers().await.postgres;
     endpoint.create_database(name).await.expect("a database can be made");
     endpoint.url(name)
 }
 
 /// Makes an empty virtual host and returns its URL.
 pub async fn new_virtual_host(name: &str) -> String {
-    let endpoint = &servers().await.rabbitmq.endpoint;
+    let endpoint = &servers().await.rabbitmq;
     endpoint.create_vhost(name).await.expect("a virtual host can be made");
     endpoint.amqp_url(name)
 }

@@ -124,7 +124,7 @@ impl Stack {
             order,
             payment,
             amqp: Amqp::connect(&amqp_url).await,
-            management: Management::new(servers().await.rabbitmq.endpoint.clone(), name),
+            management: Management::new(servers().await.rabbitmq.clone(), name),
             order_database: PgPool::connect_lazy(&order_url).expect("a valid URL"),
             payment_database: PgPool::connect_lazy(&payment_url).expect("a valid URL"),
             logs,

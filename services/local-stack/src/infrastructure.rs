@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::Directory;
+use crate::error::Error;
 use crate::installation::Installation;
-use crate::postgres::{self, Postgres, PostgresError};
+use crate::postgres::{self, Postgres};
 use crate::process::ProcessError;
-use crate::rabbitmq::{self, RabbitMq, RabbitMqError};
+use crate::rabbitmq::{self, RabbitMq};
 
 /// Both servers in one data directory.
 #[derive(Debug)]
@@ -27,59 +28,17 @@ pub struct Infrastructure {
 pub struct Description {
     /// The data directory.
     pub directory: PathBuf,
-    /// Where the logs are.
-    pub logs: PathBuf,
+    /// PostgreSQL's data directory.
+    pub postgres_data: PathBuf,
     /// The database server.
-    pub postgres: PostgresDescription,
-    /// The broker.
-    pub rabbitmq: RabbitMqDescription,
-}
-
-/// A running private PostgreSQL.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PostgresDescription {
-    /// Address and superuser.
-    pub endpoint: postgres::Endpoint,
-    /// `postgres://…` of the maintenance database, as the superuser.
-    pub url: String,
-    /// The data directory.
-    pub data: PathBuf,
-    /// The file whose first line is the postmaster's process id.
-    pub pid_file: PathBuf,
-}
-
-/// A running private RabbitMQ.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RabbitMqDescription {
-    /// Addresses and administrator.
-    pub endpoint: rabbitmq::Endpoint,
-    /// `amqp://…` of the default virtual host; with several nodes the URL of each, separated by commas.
-    pub amqp_url: String,
-    /// Management pages; the HTTP API is below `/api`.
-    pub management_url: String,
-    /// The node's name.
-    pub node: String,
-    /// The file that holds the node's process id.
-    pub pid_file: PathBuf,
-}
-
-/// The servers can't be set up, started or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum InfrastructureError {
-    /// The data directory.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// The database server.
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
-    /// The broker.
-    #[error(transparent)]
-    RabbitMq(#[from] RabbitMqError),
+    pub postgres: postgres::Endpoint,
+    /// The broker; of a cluster its first node.
+    pub rabbitmq: rabbitmq::Endpoint,
 }
 
 impl Infrastructure {
     /// Prepares both servers in a directory; starts nothing.
-    pub fn prepare(installation: &Installation, directory: Directory) -> Result<Self, InfrastructureError> {
+    pub fn prepare(installation: &Installation, directory: Directory) -> Result<Self, Error> {
         Self::prepare_cluster(installation, directory, 1)
     }
 
@@ -88,24 +47,22 @@ impl Infrastructure {
         installation: &Installation,
         directory: Directory,
         size: usize,
-    ) -> Result<Self, InfrastructureError> {
+    ) -> Result<Self, Error> {
         let postgres = Postgres::prepare(installation, &directory)?;
         let rabbitmq = RabbitMq::prepare_cluster(installation, &directory, size)?;
         Ok(Self { postgres, rabbitmq, directory })
     }
 
     /// Starts both at the same time and waits until both serve.
-    pub async fn start(&mut self) -> Result<(), InfrastructureError> {
+    pub async fn start(&mut self) -> Result<(), Error> {
         let Self { postgres, rabbitmq, .. } = self;
-        tokio::try_join!(async { postgres.start().await.map_err(InfrastructureError::from) }, async {
-            rabbitmq.start().await.map_err(InfrastructureError::from)
-        },)?;
+        tokio::try_join!(postgres.start(), rabbitmq.start())?;
         Ok(())
     }
 
     /// Stops both, and what else still runs in the directory: in order if the directory is kept, at once if it is
     /// ephemeral. May be dropped half-way and followed by [`Infrastructure::kill`].
-    pub async fn stop(&mut self) -> Result<(), InfrastructureError> {
+    pub async fn stop(&mut self) -> Result<(), Error> {
         let Self { postgres, rabbitmq, directory } = self;
         let ephemeral = directory.is_ephemeral();
         let (postgres, rabbitmq) = tokio::join!(postgres.stop(), async {
@@ -113,15 +70,15 @@ impl Infrastructure {
         });
         directory.stop_leftovers().await?;
         postgres?;
-        Ok(rabbitmq?)
+        rabbitmq
     }
 
     /// Ends both at once, as a crash would.
-    pub async fn kill(&mut self) -> Result<(), InfrastructureError> {
+    pub async fn kill(&mut self) -> Result<(), Error> {
         let Self { postgres, rabbitmq, .. } = self;
         let (postgres, rabbitmq) = tokio::join!(postgres.kill(), rabbitmq.discard());
         postgres?;
-        Ok(rabbitmq?)
+        rabbitmq
     }
 
     /// Waits until one of them ends without having been stopped.
@@ -138,20 +95,9 @@ impl Infrastructure {
         let Self { postgres, rabbitmq, directory } = self;
         Description {
             directory: directory.path().to_owned(),
-            logs: directory.logs(),
-            postgres: PostgresDescription {
-                endpoint: postgres.endpoint().clone(),
-                url: postgres.endpoint().url("postgres"),
-                data: postgres.data(),
-                pid_file: postgres.pid_file(),
-            },
-            rabbitmq: RabbitMqDescription {
-                endpoint: rabbitmq.endpoint().clone(),
-                amqp_url: rabbitmq.amqp_url("/"),
-                management_url: rabbitmq.endpoint().management_url(),
-                node: rabbitmq.node().to_owned(),
-                pid_file: rabbitmq.pid_file(),
-            },
+            postgres_data: postgres.data(),
+            postgres: postgres.endpoint().clone(),
+            rabbitmq: rabbitmq.endpoint().clone(),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! A private Jaeger, if one is installed. Nothing depends on it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::directory::Directory;
+use crate::error::{Error, failed};
 use crate::http;
 use crate::installation::Installation;
-use crate::ports::{Port, PortError};
+use crate::ports::Port;
 use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
 use crate::secret::write_private;
 
@@ -30,28 +30,6 @@ pub struct Jaeger {
     _grpc: Port,
 }
 
-/// Jaeger can't be started or has ended.
-#[derive(Debug, thiserror::Error)]
-pub enum JaegerError {
-    /// No port for it.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// Its configuration can't be written.
-    #[error("cannot write {path}: {source}")]
-    Configuration {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The server failed.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The HTTP client can't be made.
-    #[error(transparent)]
-    Http(#[from] http::ClientError),
-}
-
 /// The Jaeger on `PATH`, else the one that `./dev jaeger` built into `cache` (`~/.cache/paysaga`).
 #[must_use]
 pub fn find(installation: &Installation, cache: Option<&Path>) -> Option<PathBuf> {
@@ -62,7 +40,7 @@ pub fn find(installation: &Installation, cache: Option<&Path>) -> Option<PathBuf
 impl Jaeger {
     /// Starts Jaeger and waits until it answers. If pages were built next to the program (`jaeger-ui/`), they are
     /// served instead of the placeholder in it.
-    pub async fn start(program: &Path, directory: &Directory) -> Result<Self, JaegerError> {
+    pub async fn start(program: &Path, directory: &Directory) -> Result<Self, Error> {
         const TIMEOUT: Duration = Duration::from_secs(30);
         let usual_or_free = |usual| Port::claim_number(usual).map_or_else(Port::claim, Ok);
         let (ui, otlp, grpc) = (usual_or_free(USUAL_UI)?, usual_or_free(USUAL_OTLP)?, Port::claim()?);
@@ -70,8 +48,7 @@ impl Jaeger {
         let path = directory.jaeger().join("jaeger.yaml");
         let ports = Ports { ui: ui.number(), grpc: grpc.number(), otlp: otlp.number() };
         let configuration = render(ports, pages.as_deref());
-        write_private(&path, &configuration)
-            .map_err(|source| JaegerError::Configuration { path: path.clone(), source })?;
+        write_private(&path, &configuration).map_err(failed("write", &path))?;
         let process = directory
             .launcher()
             .program(NAME, program, STOP_POLICY, None)
@@ -109,7 +86,7 @@ impl Jaeger {
     }
 
     /// Stops it in order.
-    pub async fn stop(&mut self) -> Result<Stopped, JaegerError> {
+    pub async fn stop(&mut self) -> Result<Stopped, Error> {
         Ok(self.process.stop().await?)
     }
 }

@@ -9,11 +9,12 @@
 //!   share them.
 //! - [`postgres`], [`rabbitmq`], [`jaeger`], [`services`]: how each of them is started.
 //! - [`directory`]: the data directory. [`installation`]: where the servers' programs are.
-//! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs.
-//! - [`progress`]: what is reported to the caller meanwhile. [`interrupts`]: what makes the caller stop it all.
+//! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs. [`error`]: what can go wrong meanwhile.
+//! - [`progress`]: what is reported to the caller. [`interrupts`]: what makes the caller stop it all.
 
 mod account;
 pub mod directory;
+pub mod error;
 pub mod http;
 pub mod infrastructure;
 pub mod installation;
@@ -29,6 +30,7 @@ pub mod services;
 pub mod stack;
 
 pub use directory::Directory;
+pub use error::Error;
 pub use infrastructure::Infrastructure;
 pub use installation::Installation;
 pub use stack::Stack;

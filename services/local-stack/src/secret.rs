@@ -3,32 +3,26 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::error::{Error, failed};
 
 /// A password. It never shows in debug output; only [`Password::expose`] gives it away.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(String);
 
-/// The file of a password can't be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot keep a password in {file}: {source}")]
-pub struct PasswordError {
-    file: PathBuf,
-    source: io::Error,
-}
-
 impl Password {
     /// The password kept in `file`, or a new random one (122 bits, hexadecimal), which is then kept there.
-    pub fn load_or_create(file: &Path) -> Result<Self, PasswordError> {
+    pub fn load_or_create(file: &Path) -> Result<Self, Error> {
         Self::load(file)
             .or_else(
                 |error| if error.kind() == io::ErrorKind::NotFound { Self::create(file) } else { Err(error) },
             )
-            .map_err(|source| PasswordError { file: file.to_owned(), source })
+            .map_err(failed("keep a password in", file))
     }
 
     fn load(file: &Path) -> io::Result<Self> {

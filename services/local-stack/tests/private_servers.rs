@@ -51,7 +51,7 @@ impl PrivateServers {
     }
 
     fn directories(&self) -> [&Path; 2] {
-        [&self.description.directory, &self.description.postgres.data]
+        [&self.description.directory, &self.description.postgres_data]
     }
 
     fn assert_nothing_is_left(&self) {
@@ -80,17 +80,17 @@ async fn select_one(url: &str) -> i32 {
 async fn both_servers_serve_and_nothing_is_left_when_standard_input_ends() {
     let mut servers = PrivateServers::start(Command::new(PROGRAM));
     let Description { postgres, rabbitmq, .. } = &servers.description;
-    assert_eq!(select_one(&postgres.url).await, 1);
-    postgres.endpoint.create_database("a test's own").await.unwrap();
-    assert_eq!(select_one(&postgres.endpoint.url("a test's own")).await, 1);
-    postgres.endpoint.drop_database("a test's own").await.unwrap();
+    assert_eq!(select_one(&postgres.url("postgres")).await, 1);
+    postgres.create_database("a test's own").await.unwrap();
+    assert_eq!(select_one(&postgres.url("a test's own")).await, 1);
+    postgres.drop_database("a test's own").await.unwrap();
 
-    let mut amqp = TcpStream::connect(("127.0.0.1", rabbitmq.endpoint.port)).await.unwrap();
+    let mut amqp = TcpStream::connect(("127.0.0.1", rabbitmq.port)).await.unwrap();
     amqp.write_all(b"AMQP\x00\x00\x09\x01").await.unwrap();
     assert_eq!(amqp.read_u8().await.unwrap(), 1, "a method frame");
-    rabbitmq.endpoint.create_vhost("a test's own").await.unwrap();
-    rabbitmq.endpoint.delete_vhost("a test's own").await.unwrap();
-    rabbitmq.endpoint.delete_vhost("a test's own").await.unwrap_err();
+    rabbitmq.create_vhost("a test's own").await.unwrap();
+    rabbitmq.delete_vhost("a test's own").await.unwrap();
+    rabbitmq.delete_vhost("a test's own").await.unwrap_err();
 
     servers.input = None;
     assert!(servers.wait().success());

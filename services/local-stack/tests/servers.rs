@@ -57,7 +57,7 @@ async fn both_servers_restart_on_their_ports_as_other_processes() {
     assert_ne!(infrastructure.postgres.id().unwrap(), before.0);
     assert_ne!(infrastructure.rabbitmq.id().unwrap(), before.1);
     connect(&url).await.unwrap();
-    let pid = std::fs::read_to_string(infrastructure.rabbitmq.pid_file()).unwrap();
+    let pid = std::fs::read_to_string(infrastructure.directory.rabbitmq().join("pid")).unwrap();
     assert_eq!(pid.trim(), infrastructure.rabbitmq.id().unwrap().to_string());
     infrastructure.stop().await.unwrap();
 }

@@ -59,7 +59,7 @@ async fn every_variable_of_the_compose_file_is_read_by_its_service() {
 
 /// Starts a service as compose would, but with the servers and addresses of this test.
 async fn start(service: Service, secrets: &Path, logs: &Path, addresses: Environment) -> ServiceProcess {
-    let broker = format!("@127.0.0.1:{}/", servers().await.rabbitmq.endpoint.port);
+    let broker = format!("@127.0.0.1:{}/", servers().await.rabbitmq.port);
     rewrite(&secrets.join(format!("{service}-rabbitmq-url")), |url| url.replace("@rabbitmq:5672/", &broker));
     if service != Service::Gateway {
         let database = new_database(&new_name()).await;
@@ -92,7 +92,7 @@ fn variables_of(service: &str, secrets: &Path) -> Environment {
 
 /// Imports definitions, as RabbitMQ does at its start.
 async fn import_definitions(file: &Path) {
-    let broker = &servers().await.rabbitmq.endpoint;
+    let broker = &servers().await.rabbitmq;
     let imported = Client::new()
         .post(format!("{}/api/definitions", broker.management_url()))
         .basic_auth(&broker.user, Some(broker.password.expose()))

@@ -23,7 +23,8 @@ use rustix::process::geteuid;
 use uuid::Uuid;
 
 use crate::account::{self, Account};
-use crate::installation::{Installation, NotInstalled};
+use crate::error::{Error, failed};
+use crate::installation::Installation;
 use crate::process::launcher::Launcher;
 use crate::process::leftovers::{self, DataPaths};
 use crate::process::{StopPolicy, StopSignal};
@@ -44,40 +45,13 @@ pub struct Directory {
     _lock: Lock,
 }
 
-/// A data directory can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// Another paysaga runs there, or the lock can't be used.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// It exists and holds something else.
-    #[error("{0} is neither empty nor a data directory of paysaga; choose another with --directory")]
-    NotOurs(PathBuf),
-    /// A directory that we would have to trust belongs to another user.
-    #[error("{0} belongs to another user; remove it first")]
-    Foreign(PathBuf),
-    /// A file operation failed.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// A program that everything needs is missing.
-    #[error(transparent)]
-    NotInstalled(#[from] NotInstalled),
-}
-
 impl Directory {
     /// Opens a directory that is kept, creating it if need be. Processes that a killed run left in it are ended first.
-    pub async fn persistent(path: &Path, installation: &Installation) -> Result<Self, DirectoryError> {
+    pub async fn persistent(path: &Path, installation: &Installation) -> Result<Self, Error> {
         let known = Lock::is_in(path);
         let occupied = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
         if occupied && !known {
-            return Err(DirectoryError::NotOurs(path.to_owned()));
+            return Err(Error::NotOurs(path.to_owned()));
         }
         create_passable(path)?;
         let path = path.canonicalize().map_err(failed("find", path))?;
@@ -91,7 +65,7 @@ impl Directory {
 
     /// Creates a directory below the system's temporary one that is removed when this value is dropped. Those that killed
     /// runs left there are removed first.
-    pub async fn ephemeral(installation: &Installation) -> Result<Self, DirectoryError> {
+    pub async fn ephemeral(installation: &Installation) -> Result<Self, Error> {
         let parent = env::temp_dir();
         let parent = parent.canonicalize().map_err(failed("find", &parent))?;
         remove_abandoned(&parent).await?;
@@ -110,7 +84,7 @@ impl Directory {
         lock: Lock,
         installation: &Installation,
         ephemeral: bool,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, Error> {
         let launcher = Launcher::new(installation, &path)?;
         let postgres = match Account::without_privileges() {
             Some(account) if !can_reach(account, &launcher, &path).await => external_postgres(&path),
@@ -188,13 +162,13 @@ impl Directory {
     }
 
     /// Ends what still runs here after everything was stopped; returns the names. There should be none.
-    pub(crate) async fn stop_leftovers(&self) -> Result<Vec<String>, DirectoryError> {
+    pub(crate) async fn stop_leftovers(&self) -> Result<Vec<String>, Error> {
         let paths = DataPaths { directory: &self.path, postgres_data: &self.postgres_data() };
         leftovers::stop(paths).await.map_err(failed("look for processes of", &self.path))
     }
 
     /// Every run writes new logs; those of the run before are kept beside them.
-    fn begin_logs(&self) -> Result<(), DirectoryError> {
+    fn begin_logs(&self) -> Result<(), Error> {
         let logs = self.logs();
         let previous = self.path.join("log.previous");
         if logs.exists() {
@@ -234,29 +208,29 @@ fn external_postgres(directory: &Path) -> PathBuf {
 }
 
 /// Makes a directory that only we can enter.
-fn create_private(path: &Path) -> Result<(), DirectoryError> {
+fn create_private(path: &Path) -> Result<(), Error> {
     create(path, 0o700)
 }
 
 /// Makes a directory that only we can list, but that PostgreSQL's account may pass through on the way to its data
 /// when we are root. Every secret in it is a file with mode 0600.
-fn create_passable(path: &Path) -> Result<(), DirectoryError> {
+fn create_passable(path: &Path) -> Result<(), Error> {
     create(path, if account::is_root() { 0o711 } else { 0o700 })
 }
 
-fn create(path: &Path, mode: u32) -> Result<(), DirectoryError> {
+fn create(path: &Path, mode: u32) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(failed("create", path))
 }
 
 /// In /var/tmp another user may have created it first, to read or change what we put there.
-fn ensure_ours(path: &Path) -> Result<(), DirectoryError> {
+fn ensure_ours(path: &Path) -> Result<(), Error> {
     let metadata = fs::symlink_metadata(path).map_err(failed("inspect", path))?;
     let ours = metadata.is_dir() && metadata.uid() == geteuid().as_raw();
-    if ours { Ok(()) } else { Err(DirectoryError::Foreign(path.to_owned())) }
+    if ours { Ok(()) } else { Err(Error::Foreign(path.to_owned())) }
 }
 
 /// Removes the ephemeral directories of runs that were killed: those of our user that are not locked.
-async fn remove_abandoned(parent: &Path) -> Result<(), DirectoryError> {
+async fn remove_abandoned(parent: &Path) -> Result<(), Error> {
     let entries = fs::read_dir(parent).map_err(failed("list", parent))?;
     for entry in entries.filter_map(Result::ok) {
         let path = entry.path();
@@ -277,23 +251,18 @@ async fn remove_abandoned(parent: &Path) -> Result<(), DirectoryError> {
     Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), DirectoryError> {
+fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
     }
 }
 
-pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
-    let path = path.to_owned();
-    move |source| DirectoryError::Io { action, path, source }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn open(path: &Path) -> Result<Directory, DirectoryError> {
+    async fn open(path: &Path) -> Result<Directory, Error> {
         Directory::persistent(path, &Installation::of_this_machine()).await
     }
 
@@ -312,7 +281,7 @@ mod tests {
     async fn a_directory_with_other_files_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.txt"), "").unwrap();
-        assert!(matches!(open(folder.path()).await, Err(DirectoryError::NotOurs(_))));
+        assert!(matches!(open(folder.path()).await, Err(Error::NotOurs(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -3,7 +3,6 @@
 pub(crate) mod holder;
 
 use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::os::linux::net::SocketAddrExt;
@@ -11,6 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 
 use uuid::Uuid;
+
+use crate::error::{Error, failed};
 
 /// A port that was free when it was claimed and that no other `paysaga` takes while this value lives.
 #[derive(Debug)]
@@ -21,25 +22,14 @@ pub struct Port {
     _claim: UnixListener,
 }
 
-/// No port could be claimed.
+/// Every port tried was in use.
 #[derive(Debug, thiserror::Error)]
-pub enum PortError {
-    /// Every port tried was in use.
-    #[error("no free TCP port between {} and {} on 127.0.0.1", .0.start, .0.end - 1)]
-    NoneFree(Range<u16>),
-    /// The file that remembers the port can't be written.
-    #[error("cannot write {path}: {source}")]
-    Remember {
-        /// The file.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-}
+#[error("no free TCP port between {} and {} on 127.0.0.1", .0.start, .0.end - 1)]
+pub struct NoFreePort(Range<u16>);
 
 impl Port {
     /// Claims a free port, picked at random.
-    pub fn claim() -> Result<Self, PortError> {
+    pub fn claim() -> Result<Self, NoFreePort> {
         let range = listening_range(
             &fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default(),
         );
@@ -48,19 +38,18 @@ impl Port {
         (0..length)
             .map(|step| range.start + (start + step) % length)
             .find_map(Self::claim_number)
-            .ok_or(PortError::NoneFree(range))
+            .ok_or(NoFreePort(range))
     }
 
     /// Claims the port that `file` remembers from the last time, so that addresses stay the same over restarts;
     /// another one, which is then remembered, if it was taken in the meantime.
-    pub(crate) fn claim_remembered(file: &Path) -> Result<Self, PortError> {
+    pub(crate) fn claim_remembered(file: &Path) -> Result<Self, Error> {
         let remembered = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
         if let Some(port) = remembered.and_then(Self::claim_number) {
             return Ok(port);
         }
         let port = Self::claim()?;
-        fs::write(file, format!("{}\n", port.number))
-            .map_err(|source| PortError::Remember { path: file.display().to_string(), source })?;
+        fs::write(file, format!("{}\n", port.number)).map_err(failed("write", file))?;
         Ok(port)
     }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::directory::Directory;
-use crate::installation::{Installation, NotInstalled, PostgresPrograms};
-use crate::ports::{Port, PortError};
+use crate::error::{Error, failed};
+use crate::installation::{Installation, PostgresPrograms};
+use crate::ports::Port;
 use crate::process::launcher::{Launcher, Program};
 use crate::process::leftovers;
 use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
-use crate::secret::{Password, PasswordError};
+use crate::secret::Password;
 
 pub use databases::{DatabaseError, Endpoint};
 
@@ -39,34 +40,9 @@ pub struct Postgres {
     _port: Port,
 }
 
-/// The server can't be set up, started or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum PostgresError {
-    /// It is not installed.
-    #[error(transparent)]
-    NotInstalled(#[from] NotInstalled),
-    /// No port for it.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// Its password can't be kept.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// A file of its data directory can't be made.
-    #[error("cannot prepare PostgreSQL's files in {home}: {source}")]
-    Files {
-        /// Where.
-        home: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The server or `initdb` failed.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-}
-
 impl Postgres {
     /// Chooses port and password, or takes those of the last time; starts nothing.
-    pub fn prepare(installation: &Installation, directory: &Directory) -> Result<Self, PostgresError> {
+    pub fn prepare(installation: &Installation, directory: &Directory) -> Result<Self, Error> {
         let home = directory.postgres().to_owned();
         let port = Port::claim_remembered(&home.join("port"))?;
         let password = Password::load_or_create(&home.join("password"))?;
@@ -85,7 +61,7 @@ impl Postgres {
 
     /// Starts the server, making its data directory the first time, and waits until it answers queries. If this
     /// is dropped half-way, [`Postgres::stop`] still stops what was started.
-    pub async fn start(&mut self) -> Result<(), PostgresError> {
+    pub async fn start(&mut self) -> Result<(), Error> {
         const TIMEOUT: Duration = Duration::from_mins(1);
         if !self.data().exists() {
             self.make_data_directory().await?;
@@ -107,7 +83,7 @@ impl Postgres {
     }
 
     /// Stops the server in order: transactions are rolled back, clients disconnected, everything written ("fast").
-    pub async fn stop(&mut self) -> Result<Stopped, PostgresError> {
+    pub async fn stop(&mut self) -> Result<Stopped, Error> {
         let stopped = match &mut self.process {
             Some(process) => process.stop().await?,
             None => Stopped::InOrder,
@@ -117,17 +93,17 @@ impl Postgres {
     }
 
     /// Stops the server and starts it again on the same port.
-    pub async fn restart(&mut self) -> Result<(), PostgresError> {
+    pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
         self.start().await
     }
 
     /// Kills the server as a crash would (SIGKILL to the postmaster) and waits until its back ends have noticed.
     /// [`Postgres::start`] brings it back through crash recovery.
-    pub async fn kill(&mut self) -> Result<(), PostgresError> {
+    pub async fn kill(&mut self) -> Result<(), Error> {
         if let Some(process) = &mut self.process {
             process.kill().await?;
-            leftovers::postgres_gone(&self.data()).await.map_err(files(&self.home))?;
+            leftovers::postgres_gone(&self.data()).await.map_err(failed("prepare files in", &self.home))?;
         }
         self.process = None;
         Ok(())
@@ -153,12 +129,6 @@ impl Postgres {
         self.process.as_ref().and_then(Process::id)
     }
 
-    /// The file whose first line is the postmaster's process id.
-    #[must_use]
-    pub fn pid_file(&self) -> PathBuf {
-        self.data().join("postmaster.pid")
-    }
-
     /// Its data directory.
     #[must_use]
     pub fn data(&self) -> PathBuf {
@@ -170,10 +140,10 @@ impl Postgres {
     }
 
     /// Made under another name and renamed when it is complete: an interrupted `initdb` is simply done again.
-    async fn make_data_directory(&self) -> Result<(), PostgresError> {
+    async fn make_data_directory(&self) -> Result<(), Error> {
         let unfinished = self.home.join("data.new");
         let password_file = self.home.join("password.initdb");
-        self.prepare_files(&unfinished, &password_file).map_err(files(&self.home))?;
+        self.prepare_files(&unfinished, &password_file).map_err(failed("prepare files in", &self.home))?;
         let initdb = self
             .program(&self.programs.initdb)
             .arg("-D")
@@ -183,9 +153,9 @@ impl Postgres {
             .arg(&password_file)
             .run()
             .await;
-        fs::remove_file(&password_file).map_err(files(&self.home))?;
+        fs::remove_file(&password_file).map_err(failed("prepare files in", &self.home))?;
         initdb?;
-        fs::rename(&unfinished, self.data()).map_err(files(&self.home))
+        fs::rename(&unfinished, self.data()).map_err(failed("prepare files in", &self.home))
     }
 
     /// An empty directory and a copy of the password, both for the account that `initdb` runs under.
@@ -201,9 +171,4 @@ impl Postgres {
         }
         Ok(())
     }
-}
-
-fn files(home: &Path) -> impl FnOnce(io::Error) -> PostgresError {
-    let home = home.to_owned();
-    move |source| PostgresError::Files { home, source }
 }

@@ -42,10 +42,6 @@ impl Configuration {
         self.home.join("enabled_plugins")
     }
 
-    pub(super) fn pid_file(&self) -> PathBuf {
-        self.home.join("pid")
-    }
-
     pub(super) fn folders(&self) -> [PathBuf; 4] {
         ["mnesia", "log", "config", "schema"].map(|folder| self.home.join(folder))
     }

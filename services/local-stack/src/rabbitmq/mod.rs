@@ -6,18 +6,16 @@ mod epmd;
 mod management;
 mod node;
 
-use std::io;
 use std::iter::once;
-use std::path::{Path, PathBuf};
 
 use futures_util::future::{join_all, select_all, try_join_all};
 
 use crate::directory::Directory;
-use crate::http;
-use crate::installation::{Installation, NotInstalled};
-use crate::ports::{Port, PortError};
+use crate::error::Error;
+use crate::installation::Installation;
+use crate::ports::Port;
 use crate::process::{ProcessError, Stopped};
-use crate::secret::{Password, PasswordError};
+use crate::secret::Password;
 use epmd::Epmd;
 use node::Shared;
 
@@ -33,41 +31,10 @@ pub struct RabbitMq {
     epmd: Epmd,
 }
 
-/// The nodes can't be set up, started or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum RabbitMqError {
-    /// It is not installed.
-    #[error(transparent)]
-    NotInstalled(#[from] NotInstalled),
-    /// No port for it.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// Its password can't be kept.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// A file of its directory can't be made.
-    #[error("cannot prepare RabbitMQ's files in {home}: {source}")]
-    Files {
-        /// Where.
-        home: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The node, epmd or rabbitmqctl failed.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The HTTP API does not answer.
-    #[error(transparent)]
-    Management(#[from] ManagementError),
-    /// The HTTP client can't be made.
-    #[error(transparent)]
-    Http(#[from] http::ClientError),
-}
-
 impl RabbitMq {
     /// Chooses ports and password of one node, or takes those of the last time, and writes its configuration; starts
     /// nothing.
-    pub fn prepare(installation: &Installation, directory: &Directory) -> Result<Self, RabbitMqError> {
+    pub fn prepare(installation: &Installation, directory: &Directory) -> Result<Self, Error> {
         Self::prepare_cluster(installation, directory, 1)
     }
 
@@ -77,7 +44,7 @@ impl RabbitMq {
         installation: &Installation,
         directory: &Directory,
         size: usize,
-    ) -> Result<Self, RabbitMqError> {
+    ) -> Result<Self, Error> {
         let home = directory.rabbitmq();
         let epmd = Port::claim_remembered(&home.join("port.epmd"))?;
         // Left to themselves the nodes of a cluster would each make a cookie and shut out the others.
@@ -96,32 +63,32 @@ impl RabbitMq {
 
     /// Starts every node that does not run, and waits until all serve, in one cluster. If this is dropped half-way,
     /// [`RabbitMq::stop`] still stops what was started.
-    pub async fn start(&mut self) -> Result<(), RabbitMqError> {
+    pub async fn start(&mut self) -> Result<(), Error> {
         self.epmd.start().await?;
         let count = try_join_all(self.nodes_mut().map(Node::start)).await?.len();
         self.first.wait_for_cluster_of(count).await
     }
 
     /// Stops the nodes in order, and the port mapper.
-    pub async fn stop(&mut self) -> Result<Stopped, RabbitMqError> {
+    pub async fn stop(&mut self) -> Result<Stopped, Error> {
         let stopped = self.stop_nodes().await?;
         self.epmd.stop().await?;
         Ok(stopped)
     }
 
     /// Stops the nodes and starts them again on the same ports.
-    pub async fn restart(&mut self) -> Result<(), RabbitMqError> {
+    pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop_nodes().await?;
         self.start().await
     }
 
     /// Kills the nodes as a crash would (SIGKILL). [`RabbitMq::start`] brings them back.
-    pub async fn kill(&mut self) -> Result<(), RabbitMqError> {
+    pub async fn kill(&mut self) -> Result<(), Error> {
         join_all(self.nodes_mut().map(Node::kill)).await.into_iter().collect()
     }
 
     /// Kills the nodes and stops the port mapper, when the data will not be read again.
-    pub async fn discard(&mut self) -> Result<(), RabbitMqError> {
+    pub async fn discard(&mut self) -> Result<(), Error> {
         self.kill().await?;
         Ok(self.epmd.stop().await?)
     }
@@ -150,7 +117,7 @@ impl RabbitMq {
     }
 
     /// Runs `rabbitmqctl` against the first node and returns what it printed.
-    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, RabbitMqError> {
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, Error> {
         self.first.ctl(arguments).await
     }
 
@@ -160,32 +127,15 @@ impl RabbitMq {
         self.first.endpoint()
     }
 
-    /// The name of the first node.
-    #[must_use]
-    pub fn node(&self) -> &str {
-        self.first.name()
-    }
-
     /// The process id of the first node while it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.first.id()
     }
 
-    /// The file that holds the first node's process id.
-    #[must_use]
-    pub fn pid_file(&self) -> PathBuf {
-        self.first.pid_file()
-    }
-
-    async fn stop_nodes(&mut self) -> Result<Stopped, RabbitMqError> {
+    async fn stop_nodes(&mut self) -> Result<Stopped, Error> {
         let stopped = join_all(self.nodes_mut().map(Node::stop)).await;
         let stopped = stopped.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(if stopped.contains(&Stopped::Killed) { Stopped::Killed } else { Stopped::InOrder })
     }
-}
-
-fn files(home: &Path) -> impl FnOnce(io::Error) -> RabbitMqError {
-    let home = home.to_owned();
-    move |source| RabbitMqError::Files { home, source }
 }

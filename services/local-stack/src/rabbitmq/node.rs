@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::amqp;
 use super::configuration::{self, Configuration, Ports};
 use super::management::Endpoint;
-use super::{RabbitMqError, amqp, files};
 use crate::directory::Directory;
+use crate::error::{Error, failed};
 use crate::http;
 use crate::installation::{Installation, RabbitMqPrograms};
 use crate::ports::Port;
@@ -63,9 +64,9 @@ impl Node {
         directory: &Directory,
         number: usize,
         shared: &Shared,
-    ) -> Result<Self, RabbitMqError> {
+    ) -> Result<Self, Error> {
         let home = home(directory, number);
-        fs::create_dir_all(&home).map_err(files(&home))?;
+        fs::create_dir_all(&home).map_err(failed("create", &home))?;
         let claim = |name: &str| Port::claim_remembered(&home.join(name));
         let amqp = claim("port")?;
         let management = claim("port.management")?;
@@ -88,7 +89,8 @@ impl Node {
             },
             home,
         };
-        write_files(&configuration, &shared.password).map_err(files(&configuration.home))?;
+        write_files(&configuration, &shared.password)
+            .map_err(failed("prepare files in", &configuration.home))?;
         Ok(Self {
             programs: installation.rabbitmq()?,
             launcher: directory.launcher().clone(),
@@ -105,7 +107,7 @@ impl Node {
     /// is dropped half-way, [`Node::stop`] still stops what was started.
     ///
     /// The first time, [`RabbitMq::start`](super::RabbitMq::start) is what to call: it starts the port mapper too.
-    pub async fn start(&mut self) -> Result<(), RabbitMqError> {
+    pub async fn start(&mut self) -> Result<(), Error> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.endpoint.port));
         let http = http::client()?;
         let process = match self.process.take().filter(|process| process.id().is_some()) {
@@ -131,7 +133,7 @@ impl Node {
     }
 
     /// Waits until that many nodes run in the cluster, as this node, which must run, sees it.
-    pub async fn wait_for_cluster_of(&mut self, count: usize) -> Result<(), RabbitMqError> {
+    pub async fn wait_for_cluster_of(&mut self, count: usize) -> Result<(), Error> {
         let http = http::client()?;
         let (endpoint, Some(process)) = (&self.endpoint, &mut self.process) else { return Ok(()) };
         let probe = || async {
@@ -144,7 +146,7 @@ impl Node {
     }
 
     /// Stops the node in order.
-    pub async fn stop(&mut self) -> Result<Stopped, RabbitMqError> {
+    pub async fn stop(&mut self) -> Result<Stopped, Error> {
         const TIMEOUT_BEFORE_READY: Duration = Duration::from_secs(3);
         let timeout = if self.serves { STOP_POLICY.timeout } else { TIMEOUT_BEFORE_READY };
         if self.serves {
@@ -160,7 +162,7 @@ impl Node {
     }
 
     /// Kills the node as a crash would (SIGKILL). [`Node::start`] brings it back.
-    pub async fn kill(&mut self) -> Result<(), RabbitMqError> {
+    pub async fn kill(&mut self) -> Result<(), Error> {
         if let Some(process) = &mut self.process {
             process.kill().await?;
         }
@@ -170,7 +172,7 @@ impl Node {
     }
 
     /// Runs `rabbitmqctl` against this node and returns what it printed.
-    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, RabbitMqError> {
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, Error> {
         // rabbitmqctl is an Erlang node for a second; it listens too.
         let listener = Port::claim()?;
         let port = listener.number().to_string();
@@ -197,22 +199,10 @@ impl Node {
         &self.endpoint
     }
 
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.configuration.node
-    }
-
     /// The node's process id while it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.process.as_ref().and_then(Process::id)
-    }
-
-    /// The file that holds the node's process id.
-    #[must_use]
-    pub fn pid_file(&self) -> PathBuf {
-        self.configuration.pid_file()
     }
 
     /// Before 3.13.2 the management plugin holds up an ordinary stop for 5 s, because its event handler asks a process

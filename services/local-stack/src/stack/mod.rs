@@ -19,17 +19,16 @@ use std::path::PathBuf;
 use contracts::topology::Service;
 use futures_util::future::select_all;
 
-use crate::directory::{Directory, DirectoryError};
-use crate::http;
+use crate::directory::Directory;
+use crate::error::Error;
 use crate::installation::Installation;
 use crate::jaeger::Jaeger;
-use crate::postgres::{DatabaseError, Postgres, PostgresError};
+use crate::postgres::Postgres;
 use crate::process::{Process, ProcessError};
 use crate::progress::Progress;
-use crate::rabbitmq::{RabbitMq, RabbitMqError};
-use crate::secret::PasswordError;
+use crate::rabbitmq::RabbitMq;
 use crate::services::Ports;
-use plan::{Obstacles, Plan, Planned};
+use plan::{Plan, Planned};
 use running::Published;
 
 /// Everything that runs. What was started is in here from the moment it exists, so that a start that fails or is
@@ -62,42 +61,9 @@ pub struct Addresses {
     pub logs: PathBuf,
 }
 
-/// The stack can't be started, or a part of it has ended.
-#[derive(Debug, thiserror::Error)]
-pub enum StackError {
-    /// Something is in the way of a start.
-    #[error(transparent)]
-    Obstacles(#[from] Obstacles),
-    /// The database server.
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
-    /// The broker.
-    #[error(transparent)]
-    RabbitMq(#[from] RabbitMqError),
-    /// The services' databases.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The passwords of the services' databases.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// A process.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The data directory.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// The HTTP client can't be made.
-    #[error(transparent)]
-    Http(#[from] http::ClientError),
-}
-
 impl Stack {
     /// Checks whether everything can be started; starts nothing.
-    pub fn prepare(
-        installation: &Installation,
-        directory: Directory,
-        plan: Plan,
-    ) -> Result<Self, StackError> {
+    pub fn prepare(installation: &Installation, directory: Directory, plan: Plan) -> Result<Self, Error> {
         let planned = plan.check(installation)?;
         let postgres = plan.existing.needs_postgres().then(|| Postgres::prepare(installation, &directory));
         let rabbitmq = plan.existing.needs_rabbitmq().then(|| RabbitMq::prepare(installation, &directory));

@@ -8,7 +8,7 @@ use strum::VariantArray;
 
 use super::running::RunningStack;
 use crate::installation::{Installation, NotInstalled};
-use crate::ports::{Port, PortError, holder};
+use crate::ports::{NoFreePort, Port, holder};
 use crate::services::{MissingProgram, Ports, find_program};
 
 /// What is to be started.
@@ -59,7 +59,7 @@ pub enum Obstacle {
     Program(#[from] MissingProgram),
     /// Any free port would do, and there is none.
     #[error(transparent)]
-    Port(#[from] PortError),
+    Port(#[from] NoFreePort),
     /// A service's port is taken.
     #[error(transparent)]
     Taken(#[from] TakenPort),

@@ -7,10 +7,11 @@ use contracts::health::{Health, HealthStatus};
 use futures_util::future::try_join_all;
 use reqwest::Client;
 
+use super::Stack;
 use super::plan::{InfrastructureUrls, Planned};
 use super::running::RunningStack;
-use super::{Stack, StackError};
-use crate::directory::{Directory, failed};
+use crate::directory::Directory;
+use crate::error::{Error, failed};
 use crate::http;
 use crate::jaeger::Jaeger;
 use crate::postgres::Postgres;
@@ -30,7 +31,7 @@ struct DatabaseUrls {
 impl Stack {
     /// Starts everything and waits until every service is ready; from then on [`RunningStack::find`] finds it. If this
     /// is dropped half-way, [`Stack::stop`] stops what was started.
-    pub async fn start(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+    pub async fn start(&mut self, progress: &impl Progress) -> Result<(), Error> {
         let Self { postgres, rabbitmq, jaeger, directory, plan, .. } = self;
         let (databases, rabbitmq_url, ()) = tokio::try_join!(
             start_postgres(postgres.as_mut(), &plan.existing, directory, progress),
@@ -54,7 +55,7 @@ impl Stack {
         self.publish(connections)
     }
 
-    fn publish(&mut self, connections: Connections) -> Result<(), StackError> {
+    fn publish(&mut self, connections: Connections) -> Result<(), Error> {
         let running = RunningStack {
             gateway_url: format!("http://127.0.0.1:{}", self.ports().gateway),
             order_database_url: connections.order_database_url,
@@ -89,7 +90,7 @@ async fn start_postgres(
     existing: &InfrastructureUrls,
     directory: &Directory,
     progress: &impl Progress,
-) -> Result<DatabaseUrls, StackError> {
+) -> Result<DatabaseUrls, Error> {
     let mut urls = DatabaseUrls {
         order: existing.order_database_url.clone().unwrap_or_default(),
         payment: existing.payment_database_url.clone().unwrap_or_default(),
@@ -121,7 +122,7 @@ async fn start_rabbitmq(
     rabbitmq: Option<&mut RabbitMq>,
     existing: &InfrastructureUrls,
     progress: &impl Progress,
-) -> Result<String, StackError> {
+) -> Result<String, Error> {
     let Some(rabbitmq) = rabbitmq else { return Ok(existing.rabbitmq_url.clone().unwrap_or_default()) };
     let step = progress.step("RabbitMQ");
     rabbitmq.start().await?;
@@ -136,7 +137,7 @@ async fn start_jaeger(
     program: Option<&Path>,
     directory: &Directory,
     progress: &impl Progress,
-) -> Result<(), StackError> {
+) -> Result<(), Error> {
     let Some(program) = program else { return Ok(()) };
     let step = progress.step("Jaeger");
     match Jaeger::start(program, directory).await {

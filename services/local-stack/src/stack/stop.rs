@@ -3,17 +3,18 @@
 use contracts::topology::Service;
 use futures_util::future::join_all;
 
-use super::{Stack, StackError};
-use crate::postgres::{Postgres, PostgresError};
+use super::Stack;
+use crate::error::Error;
+use crate::postgres::Postgres;
 use crate::process::{Process, ProcessError, Stopped};
 use crate::progress::{Progress, Step};
-use crate::rabbitmq::{RabbitMq, RabbitMqError};
+use crate::rabbitmq::RabbitMq;
 
 impl Stack {
     /// Stops everything: first the gateway, so that no more orders are accepted, then the services that process those
     /// that were, then the servers. Reports what had to be killed. May be dropped half-way and followed by
     /// [`Stack::kill`].
-    pub async fn stop(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+    pub async fn stop(&mut self, progress: &impl Progress) -> Result<(), Error> {
         self.published = None;
         let (gateway, workers): (Vec<_>, Vec<_>) =
             self.services.iter_mut().partition(|(service, _)| *service == Service::Gateway);
@@ -37,11 +38,11 @@ impl Stack {
         );
         self.end_leftovers(progress).await?;
         postgres?;
-        Ok(rabbitmq?)
+        rabbitmq
     }
 
     /// Kills everything at once, for an operator who does not wait.
-    pub async fn kill(&mut self, progress: &impl Progress) -> Result<(), StackError> {
+    pub async fn kill(&mut self, progress: &impl Progress) -> Result<(), Error> {
         self.published = None;
         for (_, process) in &mut self.services {
             process.kill().await?;
@@ -57,7 +58,7 @@ impl Stack {
     }
 
     /// There should be none.
-    async fn end_leftovers(&self, progress: &impl Progress) -> Result<(), StackError> {
+    async fn end_leftovers(&self, progress: &impl Progress) -> Result<(), Error> {
         let leftovers = self.directory.stop_leftovers().await?;
         if !leftovers.is_empty() {
             progress.message(&format!("ended processes that were left over: {}", leftovers.join(", ")));
@@ -76,10 +77,7 @@ async fn stop_service(process: &mut Process, progress: &impl Progress) -> Result
     Ok(())
 }
 
-async fn stop_postgres(
-    postgres: Option<&mut Postgres>,
-    progress: &impl Progress,
-) -> Result<(), PostgresError> {
+async fn stop_postgres(postgres: Option<&mut Postgres>, progress: &impl Progress) -> Result<(), Error> {
     let Some(postgres) = postgres else { return Ok(()) };
     let step = progress.step("PostgreSQL");
     report(step, postgres.stop().await?);
@@ -90,7 +88,7 @@ async fn stop_rabbitmq(
     rabbitmq: Option<&mut RabbitMq>,
     ephemeral: bool,
     progress: &impl Progress,
-) -> Result<(), RabbitMqError> {
+) -> Result<(), Error> {
     let Some(rabbitmq) = rabbitmq else { return Ok(()) };
     let step = progress.step("RabbitMQ");
     if ephemeral {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use local_stack::directory::DirectoryError;
 use local_stack::interrupts::Interrupts;
 use local_stack::services::Ports;
 use local_stack::stack::Addresses;
@@ -77,7 +76,7 @@ impl Up {
         ran.map_err(|_| anyhow::anyhow!("stopped, because of the failure above"))
     }
 
-    async fn open_directory(&self, installation: &Installation) -> Result<Directory, DirectoryError> {
+    async fn open_directory(&self, installation: &Installation) -> Result<Directory, local_stack::Error> {
         if self.ephemeral {
             Directory::ephemeral(installation).await
         } else {

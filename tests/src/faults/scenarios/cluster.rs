@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::{LocalBoxFuture, try_join_all};
-use local_stack::rabbitmq::{Node, RabbitMqError};
+use local_stack::Error;
+use local_stack::rabbitmq::Node;
 use tokio::time::sleep;
 
 use super::scenario;
@@ -40,7 +41,7 @@ async fn restarted(rig: &mut Rig<'_>) -> Outcome {
 /// connection and leads every queue, since all were declared through it.
 async fn in_turn(
     rig: &mut Rig<'_>,
-    stop: impl for<'n> Fn(&'n mut Node) -> LocalBoxFuture<'n, Result<(), RabbitMqError>>,
+    stop: impl for<'n> Fn(&'n mut Node) -> LocalBoxFuture<'n, Result<(), Error>>,
 ) -> Outcome {
     rig.start(&Plan::default()).await;
     let load = rig.load();
