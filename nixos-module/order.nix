@@ -9,6 +9,7 @@
         "SAGA_TIMEOUT"
         "PREFETCH"
         "DATABASE_CONNECTIONS"
+        "DATABASE_QUERY_CONNECTIONS"
       ];
       secrets = [ "DATABASE_URL" ];
     })

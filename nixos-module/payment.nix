@@ -8,6 +8,7 @@
       variables = [
         "PREFETCH"
         "DATABASE_CONNECTIONS"
+        "DATABASE_QUERY_CONNECTIONS"
         "PROVIDER_CONCURRENCY"
         "PROVIDER_TIMEOUT"
         "PROVIDER_LATENCY_MS"

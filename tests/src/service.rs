@@ -100,6 +100,12 @@ impl ServiceProcess {
         .await;
     }
 
+    /// Whether it reports that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let answer = reqwest::get(format!("{}/health/ready", self.url())).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

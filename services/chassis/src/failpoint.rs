@@ -1,7 +1,8 @@
-//! Named places where a fault test makes the process crash as `kill -9` would.
+//! Named places where a fault test makes the process crash as `kill -9` would, and messages that do so.
 //!
-//! Only with the feature `failpoints`; otherwise [`crash_here!`](crate::crash_here) is nothing at all. The variable
-//! `PAYSAGA_CRASH_AT` names the place, `name` for its first passing or `name#7` for its seventh.
+//! Only with the feature `failpoints`; otherwise the macros are nothing at all. The variable `PAYSAGA_CRASH_AT` names the
+//! place, `name` for its first passing or `name#7` for its seventh. `PAYSAGA_PANIC_ON` and `PAYSAGA_ABORT_ON` name an order
+//! whose triggers can't be applied without a panic, or without the end of the process.
 
 /// Crashes the process here if the fault test asks for it.
 #[cfg(feature = "failpoints")]
@@ -36,4 +37,30 @@ pub fn pass(name: &str) {
     {
         std::process::abort();
     }
+}
+
+/// Panics, or crashes the process, if the fault test wants that for triggers of this order.
+#[cfg(feature = "failpoints")]
+#[macro_export]
+macro_rules! fail_on_order {
+    ($order:expr) => {
+        $crate::failpoint::apply_to($order)
+    };
+}
+
+/// Panics, or crashes the process, if the fault test wants that for triggers of this order.
+#[cfg(not(feature = "failpoints"))]
+#[macro_export]
+macro_rules! fail_on_order {
+    ($order:expr) => {};
+}
+
+/// A trigger is applied to an order.
+#[cfg(feature = "failpoints")]
+pub fn apply_to(order: contracts::OrderId) {
+    let names = |variable| std::env::var(variable).is_ok_and(|id| id == order.to_string());
+    if names("PAYSAGA_ABORT_ON") {
+        std::process::abort();
+    }
+    assert!(!names("PAYSAGA_PANIC_ON"), "a fault test wants order {order} to fail");
 }

@@ -1,7 +1,7 @@
 //! A service that takes part in the saga with an aggregate and a database of its own.
 //!
 //! ```text
-//! HTTP routes → pool                          dead-letter queues → failed messages ─┐ replays
+//! HTTP routes → pool of their own             dead-letter queues → failed messages ─┐ replays
 //! queues → consumers ──────→ Applier → aggregate + outbox → relay, sweeper → broker ←┘
 //! the service's own tasks ─────↗
 //! ```
@@ -90,7 +90,7 @@ impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
         let Lifecycle { health, intake, delivery, connections, shutdown, migrate_only, .. } = &lifecycle;
 
         if !migrate_only {
-            let routes = (self.routes)(pool.clone());
+            let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
             Server::bind(config.http).await?.serve(routes, health.clone(), intake);
         }
         let schema = TaskContext { health: health.part("schema"), stopping: shutdown.clone() };
@@ -103,7 +103,7 @@ impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
         let confirm_timeout = config.broker.publish_timeout();
         let broker = Broker::start(self.service, config.broker, health, connections);
         let publisher = Publisher::start(broker.clone(), confirm_timeout, connections);
-        let outbox = Outbox::start(outbox_pool, publisher, delivery);
+        let outbox = Outbox::start(outbox_pool, publisher, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox);
         let queues: Vec<Queue> =
             Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chassis::aggregate::{Applier, Outcome};
+use chassis::database::in_time;
 use chassis::participant::RunningService;
 use chassis::tasks::TaskContext;
 use chassis::telemetry::METER;
@@ -39,7 +40,7 @@ pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
         let pool = pool.clone();
         async move {
             // Orders that can't be counted keep their last measure; the database's health reports why.
-            if let Ok(count) = orders::count_overdue(&pool, timeout).await {
+            if let Ok(count) = in_time(orders::count_overdue(&pool, timeout)).await {
                 OVERDUE.record(count, &[]);
             }
         }

@@ -6,6 +6,7 @@ use local_stack::ports::Port;
 use rustix::process::Signal;
 
 use super::relay::Relay;
+use super::remote_host::RemoteHost;
 use super::rig::Rig;
 use crate::programs::Environment;
 use crate::service::ServiceProcess;
@@ -28,8 +29,10 @@ pub struct Plan {
     pub environment: Vec<(&'static str, String)>,
     /// Whether to put relays between everything.
     pub relays: bool,
-    /// A crash point, and the service that crashes there at its first start.
-    pub crash: Option<(Service, String)>,
+    /// Whether PostgreSQL and RabbitMQ are on hosts of their own, behind relays there.
+    pub remote_servers: bool,
+    /// A service with failpoints compiled in, and the variable that sets one.
+    pub failpoint: Option<(Service, &'static str, String)>,
 }
 
 impl Rig<'_> {
@@ -45,6 +48,15 @@ impl Rig<'_> {
             let (postgres, rabbitmq) = self.servers.both();
             self.relays.database = Some(Relay::start(vec![postgres.endpoint().port]).await);
             self.relays.broker = Some(Relay::start(vec![rabbitmq.endpoint().port]).await);
+        }
+        if plan.remote_servers {
+            let (postgres, rabbitmq) = self.servers.both();
+            let (database_host, broker_host) = (RemoteHost::start(), RemoteHost::start());
+            self.relays.database =
+                Some(Relay::start_on(database_host.listen(), vec![postgres.endpoint().port]));
+            self.relays.broker = Some(Relay::start_on(broker_host.listen(), vec![rabbitmq.endpoint().port]));
+            self.relays.database_host = Some(database_host);
+            self.relays.broker_host = Some(broker_host);
         }
         let mut query_urls = Vec::new();
         for service in Service::WITH_DATABASE {
@@ -90,8 +102,10 @@ impl Rig<'_> {
             set(name, value.clone());
         }
         let mut programs = &self.programs.plain;
-        if let Some((_, crash_at)) = plan.crash.as_ref().filter(|(crashing, _)| *crashing == service) {
-            set("PAYSAGA_CRASH_AT", crash_at.clone());
+        if let Some((_, variable, value)) =
+            plan.failpoint.as_ref().filter(|(failing, ..)| *failing == service)
+        {
+            set(variable, value.clone());
             programs = self.programs.failpoints.as_ref().expect("programs with failpoints were built");
         }
         let process = ServiceProcess::launch(service, programs, environment, self.logs.path());

@@ -6,6 +6,7 @@
 //! launch     starting and stopping the services
 //! load       customers that place and cancel orders, and retry as a good client does (customer)
 //! relay      a network that delays, resets, half-closes, refuses, stalls
+//! remote_host  a machine at the end of a cable that can be pulled
 //! interceptor  copies, repeats or reorders every message on the broker
 //! oracle     waits until everything is at rest, and counts what must not be
 //! scenarios  one module a kind of fault; the list of all of them
@@ -23,6 +24,7 @@ pub mod launch;
 pub mod load;
 pub mod oracle;
 pub mod relay;
+pub mod remote_host;
 pub mod report;
 pub mod rig;
 pub mod run;

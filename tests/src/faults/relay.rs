@@ -3,7 +3,7 @@
 //! With several targets it is what a load balancer would be: each connection goes to the next that accepts it.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ struct Conditions {
 
 /// A running relay. Its connections end when it is dropped.
 pub struct Relay {
-    port: u16,
+    address: SocketAddr,
     conditions: watch::Sender<Conditions>,
     _listening: JoinSet<()>,
 }
@@ -44,17 +44,29 @@ impl Relay {
     /// Starts one in front of these ports of this machine.
     pub async fn start(targets: Vec<u16>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
-        let port = listener.local_addr().expect("it has an address").port();
+        Self::start_on(listener, targets)
+    }
+
+    /// Starts one that accepts connections there, which may be on another host.
+    #[must_use]
+    pub fn start_on(listener: TcpListener, targets: Vec<u16>) -> Self {
+        let address = listener.local_addr().expect("it has an address");
         let (conditions, receiver) = watch::channel(Conditions::default());
         let mut listening = JoinSet::new();
         listening.spawn(accept(listener, Arc::new(targets), receiver));
-        Self { port, conditions, _listening: listening }
+        Self { address, conditions, _listening: listening }
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        self.address.port()
+    }
+
+    /// The URL of a server of this machine, as it is through this relay.
+    #[must_use]
+    pub fn url(&self, direct: &str, port: u16) -> String {
+        direct.replace(&format!("127.0.0.1:{port}"), &self.address.to_string())
     }
 
     /// From now on everything takes this much longer in each direction.

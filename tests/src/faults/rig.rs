@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use contracts::topology::Service;
 use local_stack::ports::Port;
-use local_stack::rabbitmq::Endpoint;
 use local_stack::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 
 use super::load::{Load, LoadPlan};
 use super::relay::Relay;
+use super::remote_host::RemoteHost;
 use super::servers::Servers;
 use crate::amqp::Amqp;
 use crate::api::Api;
@@ -50,6 +50,10 @@ pub struct Relays {
     pub broker: Option<Relay>,
     /// In front of PostgreSQL.
     pub database: Option<Relay>,
+    /// The host of the relay in front of RabbitMQ, if it is another one.
+    pub broker_host: Option<RemoteHost>,
+    /// The host of the relay in front of PostgreSQL, if it is another one.
+    pub database_host: Option<RemoteHost>,
     /// In front of the order service's and the payment service's HTTP.
     pub queries: Vec<Relay>,
     /// In front of the gateways.
@@ -160,12 +164,13 @@ impl<'a> Rig<'a> {
 
     /// The URL of a service's database: as the service has it, or past any relay and as the superuser.
     pub fn database_url(&mut self, service: Service, relayed: bool) -> String {
-        let mut endpoint = self.servers.postgres().endpoint().clone();
-        if let Some(relay) = self.relays.database.as_ref().filter(|_| relayed) {
-            endpoint.port = relay.port();
-        }
+        let endpoint = self.servers.postgres().endpoint().clone();
         let database = self.database_name(service);
-        if relayed { endpoint.url_as(&database, &self.password, &database) } else { endpoint.url(&database) }
+        if !relayed {
+            return endpoint.url(&database);
+        }
+        let url = endpoint.url_as(&database, &self.password, &database);
+        self.relays.database.as_ref().map_or_else(|| url.clone(), |relay| relay.url(&url, endpoint.port))
     }
 
     /// A connection of the suite's own to a service's database.
@@ -178,7 +183,7 @@ impl<'a> Rig<'a> {
         let rabbitmq = self.servers.rabbitmq();
         let first = rabbitmq.endpoint().clone();
         match &self.relays.broker {
-            Some(relay) if relayed => Endpoint { port: relay.port(), ..first }.amqp_url(&self.name),
+            Some(relay) if relayed => relay.url(&first.amqp_url(&self.name), first.port),
             None if relayed => rabbitmq.amqp_url(&self.name),
             _ => first.amqp_url(&self.name),
         }

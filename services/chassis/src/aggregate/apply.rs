@@ -1,10 +1,12 @@
 //! The one loop: load, transition, save, commit; together if that works, one by one if not.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::slice;
 use std::sync::Arc;
 
 use contracts::OrderId;
+use futures_util::FutureExt;
 use sqlx::PgPool;
 use thiserror::Error;
 use tracing::{debug, error};
@@ -13,8 +15,9 @@ use super::batch::{Applied, Batch};
 use super::lock::{IfLocked, lock};
 use super::{Aggregate, Triggered, early_cancellations};
 use crate::crash_here;
-use crate::database::{RetryError, StoreError, retry};
+use crate::database::{IfHeldUp, RetryError, StoreError, retry};
 use crate::outbox::Outbox;
+use crate::panics;
 use crate::tasks::TaskContext;
 
 /// What became of a trigger.
@@ -33,7 +36,7 @@ pub enum Rejection {
     #[error("{0}")]
     Violation(String),
     /// What follows from it can't be stored.
-    #[error("still failing: {0}")]
+    #[error("can't be stored: {0}")]
     Store(StoreError),
 }
 
@@ -64,8 +67,8 @@ impl<A: Aggregate> Applier<A> {
     /// the same order.
     ///
     /// All of them share one transaction. If that can't be committed, each gets a transaction of its own, so that one
-    /// that can't be stored does not keep the others from being applied. While the database is unavailable it waits, and
-    /// the task's health says so.
+    /// that can't be stored does not keep the others from being applied. While the database is unavailable, or other
+    /// transactions hold what is needed, it waits as long as it takes, and the task's health says so.
     pub async fn apply(
         &self,
         triggers: &[Triggered<A::Trigger>],
@@ -87,7 +90,7 @@ impl<A: Aggregate> Applier<A> {
         A::Trigger: Clone,
         F: Future<Output = Result<Vec<OrderId>, StoreError>>,
     {
-        let orders = match retry(task, find).await {
+        let orders = match retry(task, IfHeldUp::Persist, find).await {
             Ok(orders) => orders,
             Err(RetryError::Stopping) => return Err(Stopping),
             Err(RetryError::Failed(error)) => {
@@ -106,19 +109,29 @@ impl<A: Aggregate> Applier<A> {
         if_locked: IfLocked,
         task: &TaskContext,
     ) -> Result<Vec<Option<Outcome<A::Call>>>, Stopping> {
-        let error = match self.apply_together(triggers, if_locked, task).await {
-            Ok(outcomes) => return Ok(outcomes),
-            Err(RetryError::Stopping) => return Err(Stopping),
-            Err(RetryError::Failed(error)) => error,
-        };
-        if triggers.len() == 1 {
-            return Ok(vec![Some(Outcome::Rejected(Rejection::Store(error)))]);
+        if triggers.len() > 1 {
+            match self.apply_together(triggers, if_locked, IfHeldUp::GiveUp, task).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(RetryError::Stopping) => return Err(Stopping),
+                Err(RetryError::Failed(error)) => {
+                    let count = triggers.len();
+                    debug!(%error, count, "a batch of triggers was not stored; applying them one by one");
+                }
+            }
         }
-        debug!(%error, count = triggers.len(), "a batch of triggers failed; applying them one by one");
+        // What is found again can be passed over; what was delivered is held until it is stored.
+        let if_held_up = match if_locked {
+            IfLocked::Skip => IfHeldUp::GiveUp,
+            IfLocked::Wait => IfHeldUp::Persist,
+        };
         let mut outcomes = Vec::with_capacity(triggers.len());
         for triggered in triggers {
-            match self.apply_together(slice::from_ref(triggered), if_locked, task).await {
+            match self.apply_together(slice::from_ref(triggered), if_locked, if_held_up, task).await {
                 Ok(outcome) => outcomes.extend(outcome),
+                Err(RetryError::Failed(error)) if error.is_held_up() => {
+                    debug!(%error, order.id = %triggered.order_id, "an order whose time has come is passed over");
+                    outcomes.push(None);
+                }
                 Err(RetryError::Failed(error)) => {
                     outcomes.push(Some(Outcome::Rejected(Rejection::Store(error))));
                 }
@@ -132,12 +145,12 @@ impl<A: Aggregate> Applier<A> {
         &self,
         triggers: &[Triggered<A::Trigger>],
         if_locked: IfLocked,
+        if_held_up: IfHeldUp,
         task: &TaskContext,
     ) -> Result<Vec<Option<Outcome<A::Call>>>, RetryError> {
-        if triggers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let applied = retry(task, || self.transaction(triggers, if_locked)).await?;
+        // On the heap: every wrapper around a future of that size would copy it.
+        let transaction = || unless_panicking(Box::pin(self.transaction(triggers, if_locked)));
+        let applied = retry(task, if_held_up, transaction).await?;
         self.aggregate.committed(&applied.changes);
         self.outbox.publish(applied.messages);
         Ok(applied.outcomes)
@@ -165,6 +178,12 @@ impl<A: Aggregate> Applier<A> {
         crash_here!("after-commit-before-publish");
         Ok(applied)
     }
+}
+
+/// A panic is an error of what was being applied, and of nothing else.
+async fn unless_panicking<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|panic| Err(StoreError::Panicked(panics::message(&*panic))))
 }
 
 impl<A> Clone for Applier<A> {

@@ -50,6 +50,7 @@ impl<'a, A: Aggregate> Batch<'a, A> {
         };
         let cause = cause.as_ref().or_else(|| state.known().map(A::cause)).cloned().unwrap_or_default();
         let context = Context { order_id, cause: &cause, now: Timestamp::now() };
+        crate::fail_on_order!(order_id);
         let transition = match A::transition(&context, state, trigger) {
             Ok(transition) => transition,
             Err(violation) => {

@@ -21,6 +21,8 @@ pub(crate) enum ChannelLost {
     Gone,
     #[error("the broker cancelled the consumer")]
     Cancelled,
+    #[error("no answer in time")]
+    Late,
 }
 
 /// Acknowledges a delivery.

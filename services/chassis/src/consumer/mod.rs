@@ -5,10 +5,10 @@
 //!   events: read → Applier (one transaction) → reject what can't be applied, acknowledge the rest at once
 //! ```
 //!
-//! Three kinds of failure. *Infrastructure* (database unavailable): hold the batch, back off, be not ready, never
-//! dead-letter. *Transient* (deadlock, lock timeout): try again, five times in all. *Poison* (does not decode, breaks the
-//! contract, still failing): reject that one message, which dead-letters it. A batch that fails is applied message by
-//! message, so that a bad message stops only itself.
+//! Two kinds of failure. *Conditions* (the database is unavailable, slow, locked or full; deadlocks): hold the message, back
+//! off, be not ready, never dead-letter, however long it lasts. *Poison* (does not decode, breaks the contract or a rule
+//! of the schema): reject that one message, which dead-letters it. A batch that fails is applied message by message, so
+//! that a bad message stops only itself.
 
 mod acknowledgement;
 mod config;

@@ -1,5 +1,7 @@
 //! From a message to the trigger that it is.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use contracts::topology::Queue;
 use contracts::{DecodeError, Envelope, EventType};
 use lapin::message::Delivery;
@@ -9,7 +11,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::aggregate::{Aggregate, Cause, Triggered};
 use crate::broker;
+use crate::panics;
 use crate::telemetry::TraceContext;
+use crate::text::storable;
 
 /// Where a message comes from.
 #[derive(Clone, Debug)]
@@ -35,7 +39,7 @@ impl Origin {
             queue,
             exchange: delivery.exchange.to_string(),
             routing_key: delivery.routing_key.to_string(),
-            correlation_id: delivery.properties.correlation_id().as_ref().map(ToString::to_string),
+            correlation_id: delivery.properties.correlation_id().as_ref().map(|id| storable(id.as_str())),
             trace: broker::trace_context(&delivery.properties),
             delivery_tag: Some(delivery.delivery_tag),
         }
@@ -51,6 +55,8 @@ pub(crate) enum Unreadable {
     WrongQueue { event_type: EventType, queue: Queue },
     #[error("this service does not consume {0}")]
     NotConsumed(EventType),
+    #[error("panicked: {0}")]
+    Panicked(String),
 }
 
 /// What a message was found to be.
@@ -64,7 +70,8 @@ pub(crate) struct Received<Trigger> {
 /// Reads a message.
 pub(crate) fn read<A: Aggregate>(origin: &Origin, body: &[u8]) -> Received<A::Trigger> {
     let span = process_span(origin);
-    let triggered = decode(origin.queue, body).and_then(|envelope| {
+    let read = || {
+        let envelope = decode(origin.queue, body)?;
         let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
         // An event that names none is the first of its saga.
         let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());
@@ -78,7 +85,9 @@ pub(crate) fn read<A: Aggregate>(origin: &Origin, body: &[u8]) -> Received<A::Tr
             cause: Some(Cause { correlation_id: Some(correlation_id), trace: TraceContext::of(&span) }),
             event: Some(envelope),
         })
-    });
+    };
+    let triggered = catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|panic| Err(Unreadable::Panicked(panics::message(&*panic))));
     Received { span, triggered }
 }
 

@@ -10,6 +10,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::database::StoreError;
+use crate::text::storable;
 
 /// How long storing the reason may take; the rejection does not depend on it.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,7 +31,7 @@ pub(super) async fn insert(pool: &PgPool, queue: Queue, delivery: &Delivery, rea
          ON CONFLICT (failed_message_id) DO UPDATE SET reason = excluded.reason, rejected_at = now()",
     )
     .bind(id_of(queue, message_id.as_deref(), &delivery.data))
-    .bind(reason.replace('\0', "\u{fffd}"))
+    .bind(storable(reason))
     .execute(pool);
     match tokio::time::timeout(TIMEOUT, inserted).await {
         Ok(Ok(_)) => {}

@@ -1,12 +1,13 @@
 //! A queue's subscription, renewed for as long as the service runs.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use lapin::message::Delivery;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::message::{BasicGetMessage, Delivery};
+use lapin::options::{BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use thiserror::Error;
 
@@ -20,8 +21,11 @@ use crate::tasks::{TaskContext, Tasks};
 /// Most messages in one batch.
 const MAX_BATCH: usize = 200;
 
-/// How long opening a channel and subscribing may take.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the broker may take for each answer until messages are delivered.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Deliveries after which a message that was never acknowledged may be the reason for that.
+const SUSPICIOUS: i64 = 3;
 
 /// How long the broker's confirmation of a closed channel is waited for. The channel is closed even if it comes later.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -63,19 +67,12 @@ impl<H: DeliveryHandler> Subscription<H> {
 
     async fn run(self, task: TaskContext) {
         let mut backoff = Backoff::for_infrastructure();
-        while let Some(subscribed) = task.unless_stopping(self.subscribe()).await {
-            let reason = match subscribed {
-                Ok((channel, deliveries)) => {
-                    task.health.up();
-                    backoff.reset();
-                    match self.consume(&channel, deliveries, &task).await {
-                        Interrupted::Stopping(_) => return,
-                        Interrupted::ChannelLost(lost) => lost.to_string(),
-                    }
-                }
-                Err(reason) => reason,
-            };
-            task.health.down(reason);
+        loop {
+            let Err(interrupted) = self.consume(&task, &mut backoff).await;
+            match interrupted {
+                Interrupted::Stopping(_) => return,
+                Interrupted::ChannelLost(lost) => task.health.down(lost.to_string()),
+            }
             if task.unless_stopping(backoff.wait()).await.is_none() {
                 return;
             }
@@ -84,43 +81,81 @@ impl<H: DeliveryHandler> Subscription<H> {
         }
     }
 
-    async fn subscribe(&self) -> Result<(Channel, Consumer), String> {
+    /// Handles what the queue delivers on one channel, until that is lost or the task stops.
+    async fn consume(&self, task: &TaskContext, backoff: &mut Backoff) -> Result<Infallible, Interrupted> {
+        let channel = task.unless_stopping(self.open()).await.ok_or(Stopping)??;
+        self.handle_suspects(&channel, task).await?;
+        let mut deliveries = task.unless_stopping(self.subscribe(&channel)).await.ok_or(Stopping)??;
+        task.health.up();
+        backoff.reset();
+        loop {
+            let Some(first) = task.unless_stopping(deliveries.next()).await else {
+                cancel(&channel, deliveries.tag()).await.ok();
+                return Err(Stopping.into());
+            };
+            let first = first.ok_or(ChannelLost::Cancelled)?.map_err(ChannelLost::from)?;
+            let batch = gather(first, &mut deliveries);
+            self.handler.handle(&channel, batch, task).await?;
+        }
+    }
+
+    async fn open(&self) -> Result<Channel, ChannelLost> {
         let connection = self.broker.connection().await;
-        let late = || "no subscription in time".to_owned();
-        let channel = tokio::time::timeout(SUBSCRIBE_TIMEOUT, connection.create_channel()).await;
-        let channel = channel.map_err(|_| late())?.map_err(|error| error.to_string())?;
+        let opened = tokio::time::timeout(ANSWER_TIMEOUT, connection.create_channel()).await;
+        Ok(opened.map_err(|_| ChannelLost::Late)??)
+    }
+
+    /// Takes the messages at the head of the queue that were delivered again and again, one after the other. Handling one
+    /// of them may be what ended the process each time: then no other is delivered with it, and blamed with it.
+    async fn handle_suspects(&self, channel: &Channel, task: &TaskContext) -> Result<(), Interrupted> {
+        loop {
+            let get = channel.basic_get(self.queue.into(), BasicGetOptions::default());
+            let got = task.unless_stopping(answer(channel, get)).await.ok_or(Stopping)??;
+            let Some(BasicGetMessage { delivery, .. }) = got else { return Ok(()) };
+            let suspicious = earlier_deliveries(&delivery) >= SUSPICIOUS;
+            self.handler.handle(channel, vec![delivery], task).await?;
+            if !suspicious {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn subscribe(&self, channel: &Channel) -> Result<Consumer, ChannelLost> {
         let subscribe = async {
             channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
             let (queue, tag) = (self.queue.into(), "".into());
             channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default()).await
         };
-        if let Ok(subscribed) = tokio::time::timeout(SUBSCRIBE_TIMEOUT, subscribe).await {
-            return subscribed.map(|deliveries| (channel, deliveries)).map_err(|error| error.to_string());
-        }
-        // A quorum queue without a leader answers when it has one again. lapin would keep that subscription, and with
-        // it every message that the broker delivers to it, unread.
-        let closed = channel.close(200, "no subscription in time".into());
-        tokio::time::timeout(CLOSE_TIMEOUT, closed).await.ok();
-        Err(late())
+        answer(channel, subscribe).await
     }
+}
 
-    /// Handles what is delivered until the task stops or the channel is lost.
-    async fn consume(&self, channel: &Channel, mut deliveries: Consumer, task: &TaskContext) -> Interrupted {
-        loop {
-            let Some(first) = task.unless_stopping(deliveries.next()).await else {
-                cancel(channel, deliveries.tag()).await.ok();
-                return Stopping.into();
-            };
-            let first = match first {
-                Some(Ok(delivery)) => delivery,
-                Some(Err(error)) => return ChannelLost::from(error).into(),
-                None => return ChannelLost::Cancelled.into(),
-            };
-            let batch = gather(first, &mut deliveries);
-            if let Err(interrupted) = self.handler.handle(channel, batch, task).await {
-                return interrupted;
-            }
-        }
+/// Waits for the broker's answer on a channel, and closes the channel if it doesn't come.
+///
+/// A quorum queue without a leader answers when it has one again. lapin would keep that answer, a subscription for
+/// instance, and with it every message that the broker delivers to it, unread.
+async fn answer<T>(
+    channel: &Channel,
+    question: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, ChannelLost> {
+    if let Ok(answered) = tokio::time::timeout(ANSWER_TIMEOUT, question).await {
+        return Ok(answered?);
+    }
+    let closed = channel.close(200, "no answer in time".into());
+    tokio::time::timeout(CLOSE_TIMEOUT, closed).await.ok();
+    Err(ChannelLost::Late)
+}
+
+/// How often a message was delivered before and not acknowledged, as quorum queues count it.
+fn earlier_deliveries(delivery: &Delivery) -> i64 {
+    let headers = delivery.properties.headers().as_ref();
+    match headers.and_then(|headers| headers.inner().get("x-delivery-count")) {
+        Some(AMQPValue::LongLongInt(count)) => *count,
+        Some(AMQPValue::LongInt(count)) => i64::from(*count),
+        Some(AMQPValue::LongUInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortShortInt(count)) => i64::from(*count),
+        _ => 0,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use crate::config::{Environment, Problems};
 
@@ -14,8 +14,10 @@ crate::variables! {
     pub struct DatabaseVariables {
         /// URL of the service's own PostgreSQL database (`postgres://user:password@host:5432/database`, or `postgres://user@localhost/database?host=/run/postgresql` over the socket).
         database_url: secret,
-        /// Most connections to it.
+        /// Most connections to it for the saga: for messages, due steps and provider answers.
         database_connections = "10",
+        /// Most connections to it for queries over HTTP, so that they never take one from the saga.
+        database_query_connections = "5",
     }
 }
 
@@ -24,16 +26,30 @@ crate::variables! {
 pub struct DatabaseConfig {
     url: SecretString,
     connections: u32,
+    query_connections: u32,
 }
 
 /// How long a query may wait for a free or a new connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Limits that PostgreSQL itself keeps, in case this process can't: in milliseconds.
-const SESSION: [(&str, &str); 3] = [
-    ("statement_timeout", "25000"),
-    ("lock_timeout", "10000"),
+/// How long a connection may take to show that it is alive, after it was used or before it is used again.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a connection that was alive is taken to be so still.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
+/// What PostgreSQL itself sees to, in case this process can't: limits in milliseconds, and how soon it notices that this
+/// machine has vanished (in seconds, but for the last, which is in milliseconds), so that its locks end.
+const SESSION: [(&str, &str); 8] = [
+    // Guards are re-evaluated against what another transaction has committed; the server's default may be another one.
+    ("default_transaction_isolation", "read committed"),
+    ("statement_timeout", "5000"),
+    ("lock_timeout", "4000"),
     ("idle_in_transaction_session_timeout", "30000"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20000"),
 ];
 
 impl DatabaseConfig {
@@ -48,12 +64,18 @@ impl DatabaseConfig {
             }
         });
         let connections = variables.database_connections().number(problems, 2..=1000);
-        Some(Self { url: url?, connections: connections? })
+        let query_connections = variables.database_query_connections().number(problems, 1..=1000);
+        Some(Self { url: url?, connections: connections?, query_connections: query_connections? })
     }
 
-    /// The service's own pool. Like the others, it connects when it is first used.
+    /// The pool for the saga. Like the others, it connects when it is first used.
     pub fn pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
         self.small_pool(service, self.connections)
+    }
+
+    /// The pool for queries over HTTP.
+    pub fn query_pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
+        self.small_pool(service, self.query_connections)
     }
 
     /// A small pool for work beside the service's own.
@@ -78,6 +100,25 @@ impl DatabaseConfig {
     }
 }
 
+/// A pool whose connections are tested with a deadline. sqlx tests them without one, so that those to a host that vanished
+/// would take up their places in the pool until the kernel gives up on them. (It offers no TCP keepalive either.)
 fn pool_of(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(
+                async move { if meta.idle_for < TRUSTED_FOR { Ok(true) } else { probe(connection).await } },
+            )
+        })
+        .after_release(|connection, _| Box::pin(probe(connection)))
+}
+
+/// Waits for the answer to whatever was sent, and to an empty query. An error closes the connection.
+async fn probe(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PROBE_TIMEOUT, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
 }

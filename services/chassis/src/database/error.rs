@@ -18,6 +18,9 @@ pub enum StoreError {
     /// The database refused, or can't be reached.
     #[error("{0}")]
     Database(sqlx::Error),
+    /// A defect of ours, met by what was to be applied or stored.
+    #[error("panicked: {0}")]
+    Panicked(String),
 }
 
 /// Whose fault an error is, and so what to do about it.
@@ -25,8 +28,12 @@ pub enum StoreError {
 pub(crate) enum FailureKind {
     /// The database is unavailable, full, not set up, or its password changed: wait until it has been repaired.
     Infrastructure,
-    /// This transaction met another one: try it again.
-    Transient,
+    /// Others hold what it needs, or it took too long, and it has waited for seconds already.
+    Locked,
+    /// Another transaction came in between: try it again at once.
+    Collision,
+    /// A row is not in the state that it was just read in: try it again, but not without end, since it may be damaged.
+    Conflict,
     /// What was written breaks a rule of the schema: only another input helps.
     Permanent,
 }
@@ -37,12 +44,17 @@ impl StoreError {
         if result.rows_affected() == expected as u64 { Ok(()) } else { Err(Self::Conflict) }
     }
 
+    /// Whether other transactions are to blame, and it may go through when they have ended.
+    pub(crate) fn is_held_up(&self) -> bool {
+        matches!(self.kind(), FailureKind::Locked | FailureKind::Collision)
+    }
+
     /// Whose fault it is.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Self::Conflict => FailureKind::Transient,
+            Self::Conflict => FailureKind::Conflict,
             Self::Timeout => FailureKind::Infrastructure,
-            Self::Encoding(_) => FailureKind::Permanent,
+            Self::Encoding(_) | Self::Panicked(_) => FailureKind::Permanent,
             Self::Database(error) => FailureKind::of(error),
         }
     }
@@ -56,8 +68,10 @@ impl FailureKind {
             return Self::Infrastructure;
         };
         match &*code {
-            // serialization failure, deadlock, lock not available, statement timeout
-            "40001" | "40P01" | "55P03" | "57014" => Self::Transient,
+            // lock not available, statement timeout
+            "55P03" | "57014" => Self::Locked,
+            // serialization failure, deadlock
+            "40001" | "40P01" => Self::Collision,
             // data exception, integrity constraint violation
             code if code.starts_with("22") || code.starts_with("23") => Self::Permanent,
             _ => Self::Infrastructure,
@@ -92,10 +106,5 @@ mod tests {
             assert_eq!(StoreError::from(error).kind(), FailureKind::Infrastructure);
         }
         assert_eq!(StoreError::Timeout.kind(), FailureKind::Infrastructure);
-    }
-
-    #[test]
-    fn a_guard_that_did_not_hold_is_tried_again() {
-        assert_eq!(StoreError::Conflict.kind(), FailureKind::Transient);
     }
 }

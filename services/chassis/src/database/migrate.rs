@@ -1,9 +1,11 @@
-//! Brings the schema up to date.
+//! Brings the schema up to date, beside services that are at work on it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use thiserror::Error;
 use tracing::info;
 
 use super::{DatabaseConfig, FailureKind};
@@ -11,17 +13,55 @@ use crate::backoff::Backoff;
 use crate::crash_here;
 use crate::tasks::TaskContext;
 
+/// How long a migration waits for a lock. Everything that comes after it in the queue for that lock waits too: it is
+/// better to step back and to try again.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a schema can't be brought up to date.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// Another replica is at it.
+    #[error("another replica is changing the schema")]
+    Busy,
+    /// A migration failed.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database refused, or can't be reached.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl SchemaError {
+    /// Whether it is worth trying again: a condition that passes, not a mistake in a migration.
+    fn passes(&self) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Database(error) | Self::Migrate(MigrateError::Execute(error)) => {
+                FailureKind::of(error) != FailureKind::Permanent
+            }
+            // Syntax errors and unknown names are of class 42.
+            Self::Migrate(MigrateError::ExecuteMigration(error, _)) => {
+                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+                let mistaken = code.is_some_and(|code| code.starts_with("42"));
+                !mistaken && FailureKind::of(error) != FailureKind::Permanent
+            }
+            Self::Migrate(_) => false,
+        }
+    }
+}
+
 /// Brings the schema up to date, waiting for the database and for other replicas (advisory lock) as long as it takes
 /// or until the service is told to stop.
 ///
 /// A schema that is newer than this program is accepted: migrations only ever add, so that two versions can run side by
-/// side and a release can be rolled back.
+/// side and a release can be rolled back. An index on a table that exists is a migration of its own, which begins with
+/// `-- no-transaction` and creates it `CONCURRENTLY`.
 pub async fn migrate(
     config: &DatabaseConfig,
     service: &'static str,
     migrations: &'static Migrator,
     task: &TaskContext,
-) -> Result<(), MigrateError> {
+) -> Result<(), SchemaError> {
     let mut backoff = Backoff::for_infrastructure();
     loop {
         match task.unless_stopping(run(config, service, migrations)).await {
@@ -31,9 +71,7 @@ pub async fn migrate(
                 task.health.up();
                 return Ok(());
             }
-            Some(Err(MigrateError::Execute(error))) if FailureKind::of(&error) != FailureKind::Permanent => {
-                task.health.down(error.to_string());
-            }
+            Some(Err(error)) if error.passes() => task.health.down(error.to_string()),
             Some(Err(error)) => return Err(error),
         }
         task.unless_stopping(backoff.wait()).await;
@@ -44,13 +82,48 @@ async fn run(
     config: &DatabaseConfig,
     service: &'static str,
     migrations: &'static Migrator,
-) -> Result<(), MigrateError> {
-    // Not from the pool: building an index on a large table takes longer than any query may.
+) -> Result<(), SchemaError> {
+    // Not from the pool: building an index on a large table takes longer than any query may. The lock ends with it.
     let mut connection = config.options(service)?.connect().await?;
-    let mut migrator = Migrator { migrations: Cow::Borrowed(&migrations.migrations), ..Migrator::DEFAULT };
-    migrator.set_ignore_missing(true);
-    migrator.run(&mut connection).await?;
+    // Asked for, not waited for: building an index concurrently waits for every transaction that is open, and a replica
+    // that waits for a lock is in one.
+    let locked: bool =
+        sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('paysaga migrations', 0))")
+            .fetch_one(&mut connection)
+            .await?;
+    if !locked {
+        return Err(SchemaError::Busy);
+    }
+    for (index, migration) in migrations.migrations.iter().enumerate() {
+        // Building an index concurrently locks nothing out, and may have to wait for the end of a backup.
+        let timeout = if migration.no_tx { Duration::ZERO } else { LOCK_TIMEOUT };
+        sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+            .bind(timeout.as_millis().to_string())
+            .execute(&mut connection)
+            .await?;
+        if migration.no_tx {
+            drop_unfinished_indexes(&mut connection).await?;
+        }
+        // Those before have been applied, and are only checked.
+        let upto = Cow::Borrowed(&migrations.migrations[..=index]);
+        let mut migrator = Migrator { migrations: upto, ..Migrator::DEFAULT };
+        migrator.set_ignore_missing(true).set_locking(false);
+        migrator.run(&mut connection).await?;
+    }
     crash_here!("during-migration");
     connection.close().await?;
+    Ok(())
+}
+
+/// Building an index concurrently leaves an invalid one if it is interrupted, and would not begin again beside it.
+async fn drop_unfinished_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let statements: Vec<String> = sqlx::query_scalar(
+        "SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass) FROM pg_index WHERE NOT indisvalid",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    }
     Ok(())
 }

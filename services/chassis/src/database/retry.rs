@@ -9,17 +9,27 @@ use super::{FailureKind, StoreError};
 use crate::backoff::Backoff;
 use crate::tasks::TaskContext;
 
-/// How long one transaction may take, from its begin to the answer to its commit. A database host that vanished without
-/// closing its connections would otherwise be waited for until the kernel gives up.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one transaction may take, from its begin to the answer to its commit: longer than PostgreSQL lets a statement
+/// take, and less than a service has to shut down. A database host that vanished without closing its connections would
+/// otherwise be waited for until the kernel gives up.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How often a transaction that meets a transient failure is tried.
+/// How often a transaction that collides with others is tried before that counts as more than a coincidence.
 const ATTEMPTS: u32 = 5;
+
+/// What to do when other transactions keep one from being committed: locks, collisions, timeouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfHeldUp {
+    /// Try it again until it is committed. Meanwhile the task is not healthy.
+    Persist,
+    /// Give up after a lock that was not released in time, or after a few collisions: there is another way.
+    GiveUp,
+}
 
 /// Why a transaction is not tried again.
 #[derive(Debug, Error)]
 pub(crate) enum RetryError {
-    /// What was to be written can't be written, or kept colliding with other transactions.
+    /// What was to be written can't be written; with [`IfHeldUp::GiveUp`], not now.
     #[error("{0}")]
     Failed(StoreError),
     /// The service stops while the transaction fails.
@@ -29,41 +39,50 @@ pub(crate) enum RetryError {
 
 /// Tries a transaction until it is committed. `attempt` runs the whole of it, anew each time.
 ///
-/// While the database is unavailable it waits, as long as it takes, and the task's health says so. A transaction that
-/// collides with another one is tried five times in all.
-pub(crate) async fn retry<T, F>(task: &TaskContext, mut attempt: impl FnMut() -> F) -> Result<T, RetryError>
+/// While the database is unavailable it waits, as long as it takes, and the task's health says so.
+pub(crate) async fn retry<T, F>(
+    task: &TaskContext,
+    if_held_up: IfHeldUp,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, RetryError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     let mut after_collision = Backoff::for_collision();
     let mut while_unavailable = Backoff::for_infrastructure();
-    let mut attempts = 1;
+    let mut collisions = 0;
     loop {
-        let outcome = tokio::time::timeout(TRANSACTION_TIMEOUT, attempt()).await;
-        let error = match outcome.unwrap_or(Err(StoreError::Timeout)) {
+        let error = match in_time(attempt()).await {
             Ok(done) => {
                 task.health.up();
                 return Ok(done);
             }
             Err(error) => error,
         };
-        let backoff = match error.kind() {
-            FailureKind::Transient if attempts < ATTEMPTS => {
-                attempts += 1;
-                &mut after_collision
+        let kind = error.kind();
+        collisions += u32::from(matches!(kind, FailureKind::Collision | FailureKind::Conflict));
+        let backoff = match kind {
+            FailureKind::Collision | FailureKind::Conflict if collisions < ATTEMPTS => &mut after_collision,
+            FailureKind::Collision | FailureKind::Locked if if_held_up == IfHeldUp::GiveUp => {
+                return Err(RetryError::Failed(error));
             }
-            FailureKind::Infrastructure => {
-                task.health.down(error.to_string());
-                &mut while_unavailable
-            }
-            FailureKind::Transient | FailureKind::Permanent => {
+            FailureKind::Conflict | FailureKind::Permanent => {
                 // The database answers; what it refuses is the caller's business.
                 task.health.up();
                 return Err(RetryError::Failed(error));
+            }
+            FailureKind::Collision | FailureKind::Locked | FailureKind::Infrastructure => {
+                task.health.down(error.to_string());
+                &mut while_unavailable
             }
         };
         if task.unless_stopping(backoff.wait()).await.is_none() {
             return Err(RetryError::Stopping);
         }
     }
+}
+
+/// Waits for a transaction, but not indefinitely. What it did to the database when its time is up is not known.
+pub async fn in_time<T>(transaction: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(TRANSACTION_TIMEOUT, transaction).await.unwrap_or(Err(StoreError::Timeout))
 }

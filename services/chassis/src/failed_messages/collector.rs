@@ -10,7 +10,7 @@ use super::dead_letter::DeadLetter;
 use super::store;
 use crate::aggregate::Stopping;
 use crate::consumer::{DeliveryHandler, Interrupted, acknowledge};
-use crate::database::{RetryError, retry};
+use crate::database::{IfHeldUp, RetryError, retry};
 use crate::tasks::TaskContext;
 
 /// Stores the dead letters of a queue.
@@ -29,7 +29,7 @@ impl DeliveryHandler for Collector {
     ) -> Result<(), Interrupted> {
         for delivery in &deliveries {
             let letter = DeadLetter::of(self.queue, delivery);
-            match retry(task, || store::insert(&self.pool, &letter)).await {
+            match retry(task, IfHeldUp::Persist, || store::insert(&self.pool, &letter)).await {
                 Ok(()) => acknowledge(channel, delivery).await?,
                 Err(RetryError::Stopping) => return Err(Stopping.into()),
                 Err(RetryError::Failed(error)) => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::broker;
 use crate::consumer::rejections::id_of;
 use crate::telemetry::TraceContext;
+use crate::text::storable;
 
 /// What is kept of a message that failed. Texts hold no NUL characters, which PostgreSQL can't store.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,15 +34,15 @@ impl<'a> DeadLetter<'a> {
     pub(super) fn of(queue: Queue, delivery: &'a Delivery) -> Self {
         let Delivery { exchange, routing_key, properties, data, .. } = delivery;
         let text =
-            |value: &Option<lapin::types::ShortString>| value.as_ref().map(|value| clean(value.as_str()));
+            |value: &Option<lapin::types::ShortString>| value.as_ref().map(|value| storable(value.as_str()));
         let message_id = text(properties.message_id());
         // The message's way before it died. A message that was published straight to the queue has none.
         let death = Death::of(properties, queue);
         Self {
             id: id_of(queue, properties.message_id().as_ref().map(lapin::types::ShortString::as_str), data),
             queue,
-            exchange: death.exchange.unwrap_or_else(|| clean(exchange.as_str())),
-            routing_key: death.routing_key.unwrap_or_else(|| clean(routing_key.as_str())),
+            exchange: death.exchange.unwrap_or_else(|| storable(exchange.as_str())),
+            routing_key: death.routing_key.unwrap_or_else(|| storable(routing_key.as_str())),
             message_id,
             event_type: text(properties.kind()),
             correlation_id: text(properties.correlation_id()),
@@ -92,15 +93,15 @@ fn field(table: &FieldTable, name: &str) -> Option<String> {
 
 fn as_text(value: &AMQPValue) -> Option<String> {
     match value {
-        AMQPValue::LongString(text) => Some(clean(&String::from_utf8_lossy(text.as_bytes()))),
-        AMQPValue::ShortString(text) => Some(clean(text.as_str())),
+        AMQPValue::LongString(text) => Some(storable(&String::from_utf8_lossy(text.as_bytes()))),
+        AMQPValue::ShortString(text) => Some(storable(text.as_str())),
         _ => None,
     }
 }
 
 /// AMQP headers as JSON, for people to read.
 fn table(table: &FieldTable) -> Value {
-    let members = table.inner().iter().map(|(name, value)| (clean(name.as_str()), value_as_json(value)));
+    let members = table.inner().iter().map(|(name, value)| (storable(name.as_str()), value_as_json(value)));
     Value::Object(members.collect())
 }
 
@@ -122,12 +123,8 @@ fn value_as_json(value: &AMQPValue) -> Value {
         }
         AMQPValue::FieldArray(values) => values.as_slice().iter().map(value_as_json).collect(),
         AMQPValue::FieldTable(members) => table(members),
-        AMQPValue::ByteArray(bytes) => Value::String(clean(&String::from_utf8_lossy(bytes.as_slice()))),
+        AMQPValue::ByteArray(bytes) => Value::String(storable(&String::from_utf8_lossy(bytes.as_slice()))),
         AMQPValue::DecimalValue(value) => Value::String(format!("{value:?}")),
         AMQPValue::Void => Value::Null,
     }
-}
-
-fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }

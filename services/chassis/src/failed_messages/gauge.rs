@@ -9,6 +9,7 @@ use opentelemetry::metrics::Gauge;
 use sqlx::PgPool;
 
 use super::store;
+use crate::database::in_time;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
 
@@ -29,7 +30,7 @@ pub(super) fn start(pool: PgPool, queues: Vec<Queue>, tasks: &Tasks) {
         let (pool, queues) = (pool.clone(), queues.clone());
         async move {
             // A table that can't be read keeps its last measure; the database's health reports why.
-            let Ok(open) = store::open_by_queue(&pool).await else { return };
+            let Ok(open) = in_time(store::open_by_queue(&pool)).await else { return };
             for queue in queues {
                 let count = open.get(queue.name()).copied().unwrap_or_default().unsigned_abs();
                 COUNT.record(count, &[KeyValue::new("messaging.destination.name", queue.name())]);

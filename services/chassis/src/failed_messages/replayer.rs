@@ -9,7 +9,7 @@ use tracing::{Instrument, error, info, warn};
 use super::store::{self, Replay};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
 use crate::consumer::{Origin, Received, read};
-use crate::database::{RetryError, retry};
+use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
 
@@ -45,17 +45,19 @@ impl<A: Aggregate> Replayer<A> {
     /// Handles the next message whose turn has come, and marks it. Returns whether there was one.
     async fn replay_next(&self, task: &TaskContext) -> Result<bool, Stopping> {
         let pool = self.applier.pool();
-        let Some(replay) = stored(retry(task, || store::take_replay(pool)).await)?.flatten() else {
+        let Some(replay) =
+            stored(retry(task, IfHeldUp::Persist, || store::take_replay(pool)).await)?.flatten()
+        else {
             return Ok(false);
         };
         let marked = match self.apply(&replay, task).await? {
             Replayed::Applied => {
                 info!(failed_message.id = %replay.id, "failed message replayed");
-                retry(task, || store::mark_replayed(pool, &replay)).await
+                retry(task, IfHeldUp::Persist, || store::mark_replayed(pool, &replay)).await
             }
             Replayed::Failed(reason) => {
                 warn!(failed_message.id = %replay.id, reason, "failed message failed again");
-                retry(task, || store::mark_failed(pool, &replay, &reason)).await
+                retry(task, IfHeldUp::Persist, || store::mark_failed(pool, &replay, &reason)).await
             }
         };
         stored(marked)?;

@@ -7,6 +7,7 @@ use opentelemetry::metrics::Gauge;
 use sqlx::PgPool;
 
 use super::store;
+use crate::database::in_time;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
 
@@ -33,7 +34,7 @@ pub(super) fn start(pool: PgPool, tasks: &Tasks) {
 
 async fn measure(pool: PgPool) {
     // An outbox that can't be read keeps its last measure; the database's health reports why.
-    if let Ok(backlog) = store::backlog(&pool).await {
+    if let Ok(backlog) = in_time(store::backlog(&pool)).await {
         DEPTH.record(backlog.depth.unsigned_abs(), &[]);
         AGE.record(backlog.age.max(0.0), &[]);
     }

@@ -22,6 +22,7 @@ use tracing::debug;
 
 use crate::broker::{Message, Publisher};
 use crate::database::StoreError;
+use crate::health::Health;
 use crate::tasks::Tasks;
 
 /// Age at which a row counts as left behind. The fast path needs some milliseconds; under load, some hundred.
@@ -43,10 +44,10 @@ impl Outbox {
 
     /// Starts relay and sweeper. `pool` is for deleting what was published: its commits may be forgotten in a crash of the
     /// database, since publishing a message again does no harm.
-    pub(crate) fn start(pool: PgPool, publisher: Publisher, tasks: &Tasks) -> Self {
-        let committed = relay::start(&pool, &publisher, tasks);
+    pub(crate) fn start(pool: PgPool, publisher: Publisher, health: &Health, tasks: &Tasks) -> Self {
+        let committed = relay::start(&pool, &publisher, health, tasks);
         gauge::start(pool.clone(), tasks);
-        sweeper::start(pool, publisher, tasks);
+        sweeper::start(pool, publisher, health, tasks);
         Self { committed }
     }
 

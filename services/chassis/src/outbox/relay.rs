@@ -3,13 +3,14 @@
 use async_channel::{Receiver, Sender};
 use contracts::EventId;
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::{BATCH, store};
 use crate::broker::{Message, Publisher};
 use crate::crash_here;
-use crate::tasks::Tasks;
+use crate::database::{IfHeldUp, RetryError, retry};
+use crate::health::Health;
+use crate::tasks::{TaskContext, Tasks};
 
 /// Transactions whose messages may wait for the relay; those of further ones are left to the sweeper.
 const QUEUE: usize = 4096;
@@ -17,16 +18,16 @@ const QUEUE: usize = 4096;
 const WORKERS: usize = 2;
 
 /// Starts the workers. When the tasks stop, they publish what they were given and end.
-pub(super) fn start(pool: &PgPool, publisher: &Publisher, tasks: &Tasks) -> Sender<Vec<Message>> {
+pub(super) fn start(
+    pool: &PgPool,
+    publisher: &Publisher,
+    health: &Health,
+    tasks: &Tasks,
+) -> Sender<Vec<Message>> {
     let (sender, receiver) = async_channel::bounded(QUEUE);
     for number in 0..WORKERS {
-        let worker = Worker {
-            committed: receiver.clone(),
-            pool: pool.clone(),
-            publisher: publisher.clone(),
-            stopping: tasks.stopping(),
-        };
-        tasks.spawn_essential(format!("outbox relay {number}"), worker.run());
+        let worker = Worker { committed: receiver.clone(), pool: pool.clone(), publisher: publisher.clone() };
+        tasks.spawn_monitored(&format!("outbox relay {number}"), health, |task| worker.run(task));
     }
     sender
 }
@@ -35,16 +36,16 @@ struct Worker {
     committed: Receiver<Vec<Message>>,
     pool: PgPool,
     publisher: Publisher,
-    stopping: CancellationToken,
 }
 
 impl Worker {
-    async fn run(self) {
+    async fn run(self, task: TaskContext) {
+        task.health.up();
         loop {
             let received = tokio::select! {
                 biased;
                 received = self.committed.recv() => received,
-                () = self.stopping.cancelled() => {
+                () = task.stopping.cancelled() => {
                     // No transaction is committed any more; what is queued is received until the channel is empty.
                     self.committed.close();
                     continue;
@@ -52,18 +53,18 @@ impl Worker {
             };
             let Ok(mut batch) = received else {
                 // Every sender is gone: the service stops, and this worker is the next to be told.
-                return self.stopping.cancelled().await;
+                return task.stopping.cancelled().await;
             };
             while batch.len() < BATCH
                 && let Ok(more) = self.committed.try_recv()
             {
                 batch.extend(more);
             }
-            self.publish(batch).await;
+            self.publish(batch, &task).await;
         }
     }
 
-    async fn publish(&self, batch: Vec<Message>) {
+    async fn publish(&self, batch: Vec<Message>, task: &TaskContext) {
         let published = self.publisher.publish_all(batch).await;
         let confirmed: Vec<EventId> =
             published.iter().filter(|(_, result)| result.is_ok()).map(|(event, _)| *event).collect();
@@ -72,10 +73,15 @@ impl Worker {
             debug!(left = published.len() - confirmed.len(), "unconfirmed messages stay in the outbox");
         }
         crash_here!("after-confirm-before-delete");
-        if !confirmed.is_empty()
-            && let Err(error) = store::delete(&self.pool, &confirmed).await
-        {
-            debug!(%error, "published messages stay in the outbox; the sweeper publishes them again");
+        if confirmed.is_empty() {
+            return;
+        }
+        match retry(task, IfHeldUp::Persist, || store::delete(&self.pool, &confirmed)).await {
+            Ok(()) => {}
+            Err(RetryError::Stopping) => {
+                debug!("published messages stay in the outbox; the next sweeper publishes them again");
+            }
+            Err(RetryError::Failed(error)) => error!(%error, "published messages can't be deleted"),
         }
     }
 }

@@ -7,15 +7,15 @@ use contracts::topology::Queue;
 use sqlx::PgPool;
 use strum::VariantArray;
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::store::{self, Claim};
 use super::{BATCH, LEFT_BEHIND_AFTER};
 use crate::broker::{Message, PublishError, Publisher, Throttle};
-use crate::database::StoreError;
-use crate::tasks::Tasks;
+use crate::database::{StoreError, in_time};
+use crate::health::Health;
+use crate::tasks::{TaskContext, Tasks};
 
 /// How often an empty outbox, or one that can't be published, is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -26,8 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Error)]
 enum SweepError {
-    #[error("the outbox can't be read: {0}")]
-    Store(#[from] StoreError),
     #[error("{count} messages stay in the outbox: {error}")]
     Publish { count: usize, error: PublishError },
     #[error("messages stay in the outbox: {0} is long and gets no shorter")]
@@ -56,17 +54,18 @@ struct Swept {
     left: Option<SweepError>,
 }
 
-pub(super) fn start(pool: PgPool, publisher: Publisher, tasks: &Tasks) {
+pub(super) fn start(pool: PgPool, publisher: Publisher, health: &Health, tasks: &Tasks) {
     let throttle = publisher.throttle();
-    let sweeper = Sweeper { pool, publisher, throttle, stopping: tasks.stopping() };
-    tasks.spawn_essential("outbox sweeper", sweeper.sweep());
+    tasks.spawn_monitored("outbox sweeper", health, |task| {
+        Sweeper { pool, publisher, throttle, task }.sweep()
+    });
 }
 
 struct Sweeper {
     pool: PgPool,
     publisher: Publisher,
     throttle: Throttle,
-    stopping: CancellationToken,
+    task: TaskContext,
 }
 
 impl Sweeper {
@@ -75,12 +74,19 @@ impl Sweeper {
     async fn sweep(mut self) {
         let mut pass = Pass::begin();
         let mut reported = None;
-        while !self.stopping.is_cancelled() {
+        self.task.health.up();
+        while !self.task.stopping.is_cancelled() {
             let swept = match self.publisher.availability() {
-                Ok(()) => self
-                    .sweep_batch(&mut pass)
-                    .await
-                    .unwrap_or_else(|error| Swept { more: false, left: Some(error.into()) }),
+                Ok(()) => match self.sweep_batch(&mut pass).await {
+                    Ok(swept) => {
+                        self.task.health.up();
+                        swept
+                    }
+                    Err(error) => {
+                        self.task.health.down(format!("the outbox can't be read: {error}"));
+                        Swept { more: false, left: None }
+                    }
+                },
                 // The connection reports itself; there is nothing to read rows for.
                 Err(_) => Swept { more: false, left: None },
             };
@@ -89,7 +95,7 @@ impl Sweeper {
             if !swept.more {
                 pass = Pass::begin();
                 tokio::select! {
-                    () = self.stopping.cancelled() => {}
+                    () = self.task.stopping.cancelled() => {}
                     () = tokio::time::sleep(INTERVAL) => {}
                 }
             }
@@ -100,11 +106,11 @@ impl Sweeper {
         // The rows stay locked while they are published: another replica passes over them. The patience for long queues
         // and the publisher's timeout bound how long, and PostgreSQL's idle_in_transaction_session_timeout bounds it
         // again.
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = in_time(async { Ok(self.pool.begin().await?) }).await?;
         let without: Vec<_> =
             pass.long.iter().flat_map(|queue| queue.routes()).map(|route| route.event_type).collect();
         let claim = Claim { after: pass.cursor, age: LEFT_BEHIND_AFTER, without: &without, limit: BATCH };
-        let mut messages = store::claim(&mut transaction, claim).await?;
+        let mut messages = in_time(store::claim(&mut transaction, claim)).await?;
         let more = messages.len() == BATCH;
         let Some(last) = messages.last() else {
             return Ok(Swept { more, left: None });
@@ -116,8 +122,11 @@ impl Sweeper {
         let (confirmed, left): (Vec<_>, Vec<_>) =
             published.into_iter().partition(|(_, result)| result.is_ok());
         let confirmed: Vec<_> = confirmed.into_iter().map(|(event, _)| event).collect();
-        store::delete(&mut *transaction, &confirmed).await?;
-        transaction.commit().await?;
+        in_time(async {
+            store::delete(&mut *transaction, &confirmed).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await?;
         let count = left.len();
         let left = left.into_iter().find_map(|(_, result)| result.err());
         Ok(Swept { more, left: left.map(|error| SweepError::Publish { count, error }) })
@@ -131,7 +140,7 @@ impl Sweeper {
             let short = async {
                 tokio::select! {
                     biased;
-                    () = self.stopping.cancelled() => false,
+                    () = self.task.stopping.cancelled() => false,
                     short = self.throttle.wait_until_short(queue, PATIENCE) => short,
                 }
             };
@@ -146,7 +155,7 @@ impl Sweeper {
 fn report(reported: &mut Option<String>, left: Option<&SweepError>) {
     let cause = left.map(|error| match error {
         SweepError::Publish { error, .. } => error.to_string(),
-        SweepError::Store(_) | SweepError::LongQueue(_) => error.to_string(),
+        SweepError::LongQueue(_) => error.to_string(),
     });
     if cause == *reported {
         return;

@@ -15,6 +15,7 @@ use tracing::{error, info};
 pub use lifecycle::{Lifecycle, LifecycleVariables};
 
 use crate::config::{Environment, Problems, Variable, Variables};
+use crate::database::SchemaError;
 use crate::telemetry::{LogVariables, Telemetry, TelemetryConfig};
 use arguments::Invocation;
 use lifecycle::LifecycleConfig;
@@ -48,7 +49,7 @@ pub enum StartError {
     Listen(#[from] crate::http::BindError),
     /// The database's schema and this program don't fit together.
     #[error("the database schema can't be brought up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] SchemaError),
     /// Something in the configuration is only found wrong when it is used.
     #[error("{0}")]
     Config(String),

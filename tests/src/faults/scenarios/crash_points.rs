@@ -51,7 +51,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 async fn crash(rig: &mut Rig<'_>, service: Service, point: &'static str) -> Outcome {
-    let plan = Plan { crash: Some((service, passing(rig, point))), ..Plan::default() };
+    let plan = Plan { failpoint: Some((service, CRASH_AT, passing(rig, point))), ..Plan::default() };
     // Some points are passed before a service is ready, so nothing waits for that.
     rig.launch(&plan).await;
     let load = rig.load();

@@ -11,14 +11,18 @@ mod postgres;
 mod rabbitmq;
 mod replicas;
 mod shutdown;
+mod vanished_host;
 
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use futures_util::{StreamExt, stream};
 
+use super::load::Placed;
 use super::oracle::Outcome;
 use super::rig::Rig;
 use super::run::Scenario;
+use crate::api::Api;
 
 /// Every scenario, in the order of the table.
 #[must_use]
@@ -29,6 +33,7 @@ pub fn all() -> Vec<Scenario> {
         rabbitmq::scenarios(),
         postgres::scenarios(),
         network::scenarios(),
+        vanished_host::scenarios(),
         messages::scenarios(),
         poison::scenarios(),
         replicas::scenarios(),
@@ -58,4 +63,15 @@ fn scenario(
 ) -> Scenario {
     let run = Arc::new(run);
     Scenario { name: name.into(), long: true, short: false, failpoints: false, nodes: 1, run }
+}
+
+/// Places orders as fast as possible.
+async fn place(api: &Api, count: u32) -> Vec<Placed> {
+    const AT_ONCE: usize = 32;
+    stream::iter(0..count)
+        .map(|_| api.place("10.01"))
+        .buffer_unordered(AT_ONCE)
+        .map(Placed::new)
+        .collect()
+        .await
 }

@@ -6,7 +6,7 @@ use contracts::topology::Service;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 
-use super::{also_short, scenario};
+use super::{also_short, only_short, scenario};
 use crate::faults::launch::Plan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
@@ -35,6 +35,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             Box::pin(connections_limited(rig))
         }),
         scenario("PostgreSQL: down for 30 s", |rig| Box::pin(down(rig))),
+        scenario("PostgreSQL: orders, then payments locked, for 130 s each", |rig| {
+            Box::pin(locked(rig, Duration::from_secs(130)))
+        }),
+        only_short(scenario("PostgreSQL: orders, then payments locked, for 15 s each", |rig| {
+            Box::pin(locked(rig, Duration::from_secs(15)))
+        })),
         scenario("RabbitMQ and PostgreSQL: kill -9 at once", |rig| Box::pin(both_killed(rig))),
         scenario("RabbitMQ and PostgreSQL: down for 30 s at once", |rig| Box::pin(both_down(rig))),
     ]
@@ -107,6 +113,26 @@ async fn down(rig: &mut Rig<'_>) -> Outcome {
     sleep(DOWN_FOR).await;
     rig.servers.postgres().start().await.expect("it starts");
     rig.judge_recovery(load).await
+}
+
+/// As a migration does that rewrites a table, or an operator who forgot a transaction. What waits behind the lock times out
+/// many times, and no message is to blame for that.
+async fn locked(rig: &mut Rig<'_>, duration: Duration) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let load = rig.load();
+    let mut ready = Vec::new();
+    for (service, table) in [(Service::Order, "orders"), (Service::Payment, "payments")] {
+        load.wait_for_orders(50).await;
+        let mut database = rig.database(service).await.expect("the database answers");
+        let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut database).await.expect("it can be locked");
+        sleep(duration).await;
+        ready.push(rig.first_of(service).is_ready().await);
+        sqlx::raw_sql("ROLLBACK").execute(&mut database).await.expect("it can be unlocked");
+    }
+    rig.judge_recovery(load)
+        .await
+        .expect(ready == [false, false], "a service was ready although it could not write")
 }
 
 async fn both_killed(rig: &mut Rig<'_>) -> Outcome {

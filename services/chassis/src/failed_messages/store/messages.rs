@@ -18,6 +18,7 @@ use crate::consumer::rejections;
 use crate::database::StoreError;
 use crate::failed_messages::dead_letter::DeadLetter;
 use crate::telemetry::TraceContext;
+use crate::text::storable;
 
 /// Stores a dead letter; one that failed before is the same row, and waits for a decision again.
 pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
@@ -102,7 +103,7 @@ pub(crate) async fn mark_replayed(pool: &PgPool, replay: &Replay) -> Result<(), 
 
 /// Marks a message that failed again when it was handled again, if it is still this replica's.
 pub(crate) async fn mark_failed(pool: &PgPool, replay: &Replay, reason: &str) -> Result<(), StoreError> {
-    let reason = reason.replace('\0', "\u{fffd}");
+    let reason = storable(reason);
     let mut transaction = pool.begin().await?;
     let marked = sqlx::query(
         "UPDATE failed_messages
