@@ -12,7 +12,7 @@ use sqlx::migrate::Migrator;
 use strum::VariantArray;
 
 use crate::aggregate::{Aggregate, Applier};
-use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher};
+use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose};
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, consumer};
 use crate::database::{self, DatabaseConfig, DatabaseVariables};
@@ -101,8 +101,10 @@ impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
 
         database::monitor(pool.clone(), health, connections);
         let confirm_timeout = config.broker.publish_timeout();
-        let broker = Broker::start(self.service, config.broker, health, connections);
-        let publisher = Publisher::start(broker.clone(), confirm_timeout, connections);
+        let connect =
+            |purpose| Broker::start(self.service, purpose, config.broker.clone(), health, connections);
+        let publisher = Publisher::start(connect(Purpose::Publishing), confirm_timeout, connections);
+        let broker = connect(Purpose::Consuming);
         let outbox = Outbox::start(outbox_pool, publisher, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox);
         let queues: Vec<Queue> =

@@ -22,7 +22,7 @@ mod upstream;
 
 use std::sync::Arc;
 
-use chassis::broker::{Broker, Publisher};
+use chassis::broker::{Broker, Publisher, Purpose};
 use chassis::http::Server;
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
@@ -50,7 +50,8 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let order = Upstream::new("order", config.order_url, timeout).map_err(upstream_error)?;
     let payment = Upstream::new("payment", config.payment_url, timeout).map_err(upstream_error)?;
 
-    let broker = Broker::start(Service::Gateway, config.broker.clone(), &health, &connections);
+    let broker =
+        Broker::start(Service::Gateway, Purpose::Publishing, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
     let gateway =
         Arc::new(Gateway { publisher, publish_failures: PublishFailureLog::default(), order, payment });

@@ -164,7 +164,8 @@ async fn a_broker_connection_that_is_lost_is_replaced() {
     let mut stack = Stack::start().await;
     let before = stack.api.place("10.01").await;
     stack.api.order_becomes(before, OrderStatus::Paid).await;
-    stack.management.close_connections(3).await;
+    // One that publishes each, and one that consumes where there is something to consume.
+    stack.management.close_connections(5).await;
     stack.gateway.ready().await;
     let after = eventually("orders are accepted again", async || {
         let response = stack.api.post(order("10.01")).await;

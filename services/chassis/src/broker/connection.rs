@@ -1,4 +1,5 @@
-//! The one connection of a process, replaced whenever it is lost.
+//! A connection of a process, replaced whenever it is lost. One that publishes does nothing else: while the broker has an
+//! alarm it does not read from such connections, and with them acknowledgements would wait too.
 
 use std::iter::Cycle;
 use std::slice;
@@ -37,6 +38,25 @@ pub enum Unavailable {
     Blocked(Arc<str>),
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Publishing messages.
+    Publishing,
+    /// Taking messages and acknowledging them.
+    Consuming,
+}
+
+impl Purpose {
+    /// The name of the connection's part of the service's health.
+    const fn health_part(self) -> &'static str {
+        match self {
+            Self::Publishing => "broker",
+            Self::Consuming => "broker (consuming)",
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Link {
     Up { connection: Arc<Connection>, blocked: Option<Arc<str>> },
@@ -54,17 +74,24 @@ pub struct Broker {
 impl Broker {
     /// Connects, and stays connected until the tasks stop.
     #[must_use]
-    pub fn start(service: Service, config: BrokerConfig, health: &Health, tasks: &Tasks) -> Self {
+    pub fn start(
+        service: Service,
+        purpose: Purpose,
+        config: BrokerConfig,
+        health: &Health,
+        tasks: &Tasks,
+    ) -> Self {
         let (sender, link) = watch::channel(Link::Down("not connected yet".into()));
         let broker = Self { link, service, declare: config.declare };
         let supervisor = Supervisor {
             service,
+            purpose,
             config,
             link: sender,
-            health: health.part("broker"),
+            health: health.part(purpose.health_part()),
             stopping: tasks.stopping(),
         };
-        tasks.spawn_essential("broker connection", supervisor.run());
+        tasks.spawn_essential(format!("{purpose:?} connection"), supervisor.run());
         broker
     }
 
@@ -113,6 +140,7 @@ impl Broker {
 
 struct Supervisor {
     service: Service,
+    purpose: Purpose,
     config: BrokerConfig,
     link: watch::Sender<Link>,
     health: HealthPart,
@@ -165,7 +193,8 @@ impl Supervisor {
     }
 
     async fn connect(&self, node: &AMQPUri) -> Result<Connection, topology::TopologyError> {
-        let name = format!("paysaga {} {}", self.service, std::process::id());
+        let name =
+            format!("paysaga {} {:?} {}", self.service, self.purpose, std::process::id()).to_lowercase();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connection = Connection::connect_uri(node.clone(), properties).await?;
         topology::establish(&connection, self.service, self.config.declare).await?;

@@ -1,4 +1,4 @@
-//! RabbitMQ: one supervised connection a process, the topology, and publishing with confirms.
+//! RabbitMQ: supervised connections, one to publish and one to consume, the topology, and publishing with confirms.
 //!
 //! ```text
 //! connection   connect to a node → declare topology → up | blocked | down → back off → connect to the next …
@@ -19,7 +19,7 @@ mod topology;
 mod url;
 
 pub use config::{BrokerConfig, BrokerVariables};
-pub use connection::{Broker, Unavailable};
+pub use connection::{Broker, Purpose, Unavailable};
 pub use inspect::{QueueDepth, queue_depths};
 pub use message::Message;
 pub use publisher::{PublishError, PublishResult, Publisher};

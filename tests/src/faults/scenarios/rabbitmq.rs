@@ -1,12 +1,14 @@
 //! Faults of the broker.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::topology::Service;
 use tokio::time::sleep;
 
-use super::{also_short, scenario};
+use super::{also_short, place, scenario};
+use crate::eventually;
 use crate::faults::launch::Plan;
+use crate::faults::load::CustomerRecords;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
@@ -14,12 +16,21 @@ use crate::faults::run::Scenario;
 /// How long the broker is down, or blocks publishers.
 const DOWN_FOR: Duration = Duration::from_secs(30);
 
+/// Orders that wait in a queue when an alarm begins.
+const BACKLOG: u32 = 2000;
+
+/// Within which a service ends after SIGTERM.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("RabbitMQ: clean restart", |rig| Box::pin(restarted(rig))),
         also_short(scenario("RabbitMQ: kill -9", |rig| Box::pin(killed(rig)))),
         scenario("RabbitMQ: down for 30 s", |rig| Box::pin(down(rig))),
         scenario("RabbitMQ: memory alarm for 30 s", |rig| Box::pin(memory_alarm(rig))),
+        also_short(scenario("RabbitMQ: memory alarm while 2 000 messages wait", |rig| {
+            Box::pin(memory_alarm_over_backlog(rig))
+        })),
         scenario("RabbitMQ: all connections closed, 5 times", |rig| Box::pin(connections_closed(rig))),
         scenario("RabbitMQ: queues full", |rig| Box::pin(queues_full(rig))),
     ]
@@ -67,6 +78,36 @@ async fn memory_alarm(rig: &mut Rig<'_>) -> Outcome {
     rig.judge_recovery(load)
         .await
         .note(format!("{during} orders were accepted while publishers were blocked"))
+}
+
+/// What takes the memory is, as often as not, what waits in the queues: it must go on being consumed. What follows from it
+/// can't be published, and waits in the outbox.
+async fn memory_alarm_over_backlog(rig: &mut Rig<'_>) -> Outcome {
+    rig.start(&Plan::default()).await;
+    let status = rig.first_of(Service::Order).stop().await;
+    assert!(status.success(), "the order service ended with {status}");
+    let records = CustomerRecords { placed: place(&rig.api(), BACKLOG).await, ..CustomerRecords::default() };
+    let limit = ctl(rig, &["eval", "vm_memory_monitor:get_vm_memory_high_watermark()."]).await;
+    ctl(rig, &["set_vm_memory_high_watermark", "0"]).await;
+    rig.first_of(Service::Order).launch_again();
+    let mut database = rig.database(Service::Order).await.expect("the database answers");
+    eventually("the backlog is in the database, and what follows from it in the outbox", async || {
+        let waiting =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(&mut database).await;
+        let waiting = waiting.expect("the database answers");
+        if waiting == i64::from(BACKLOG) { Ok(()) } else { Err(format!("{waiting} wait in the outbox")) }
+    })
+    .await;
+    let asked = Instant::now();
+    let status = rig.first_of(Service::Order).stop().await;
+    let took = asked.elapsed();
+    rig.first_of(Service::Order).launch_again();
+    ctl(rig, &["set_vm_memory_high_watermark", limit.trim()]).await;
+    rig.fault_is_over();
+    rig.judge(records)
+        .await
+        .note(format!("during the alarm the service ended {:.1} s after SIGTERM", took.as_secs_f64()))
+        .expect(status.success() && took < SHUTDOWN_TIMEOUT, format!("it ended with {status} after {took:?}"))
 }
 
 async fn connections_closed(rig: &mut Rig<'_>) -> Outcome {
