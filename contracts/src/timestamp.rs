@@ -25,6 +25,14 @@ impl Timestamp {
     }
 }
 
+impl std::ops::Add<std::time::Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, later: std::time::Duration) -> Self {
+        Self(self.0 + later)
+    }
+}
+
 impl From<OffsetDateTime> for Timestamp {
     /// Keeps whole milliseconds, so that what was written equals what is read back.
     fn from(value: OffsetDateTime) -> Self {

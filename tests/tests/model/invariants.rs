@@ -50,13 +50,16 @@ fn steps_wait(before: &World, action: Action, after: &World) -> Result<(), Strin
         return Err("steps-wait: a step was taken before it was due".to_owned());
     }
     let same_step = before.next_step().map(|next| next.step) == after.next_step().map(|next| next.step);
+    // Whatever becomes of an earlier attempt says nothing about the schedule.
+    let is_latest =
+        |call: usize| before.payment().is_some_and(|payment| payment.attempts == before.attempt_of(call));
     let brought_nothing = match action {
-        Action::TimeOut(_) => true,
+        Action::TimeOut(call) => is_latest(call),
         Action::Answer(call) => {
             let is_open = before.payment_status() == Some(PaymentStatus::Processing);
             let not_charged = matches!(before.calls[call], Call::Answered(Answer::NotCharged { .. }));
             let looks_up = after.next_step().is_some_and(|next| next.step == Step::Lookup);
-            is_open && not_charged && looks_up
+            is_latest(call) && is_open && not_charged && looks_up
         }
         _ => false,
     };

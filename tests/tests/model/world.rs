@@ -235,10 +235,11 @@ impl World {
                 world.calls.remove(call);
             }
             Action::TimeOut(call) => {
+                let attempt = world.attempt_of(call);
                 world.calls.remove(call);
                 let trigger = match bug {
                     Some(PlantedBug::TimeoutIsDeclined) => declined(),
-                    _ => payments::Trigger::Unanswered { error: "e".to_owned() },
+                    _ => payments::Trigger::Unanswered { attempt, error: "e".to_owned() },
                 };
                 world.trigger_payment(&trigger, bug);
                 if bug == Some(PlantedBug::RetryAtOnce) {
@@ -293,6 +294,16 @@ impl World {
                 continue;
             };
             *attempt = u32::from(*attempt == latest && latest > 0);
+        }
+    }
+
+    /// The number of the attempt that a call belongs to; where that is not tracked, the latest one's.
+    pub fn attempt_of(&self, call: usize) -> u32 {
+        match self.calls[call] {
+            Call::Sent { attempt, .. } | Call::Answered(Answer::NotCharged { attempt, .. }) => attempt,
+            Call::Answered(Answer::Charged(_) | Answer::Refunded) => {
+                self.payment().map_or(0, |payment| payment.attempts)
+            }
         }
     }
 

@@ -37,10 +37,10 @@ enum State {
     Closed,
     /// This many calls in a row brought no answer.
     Failing(u32),
-    Open {
-        until: Instant,
-        pause: Duration,
-    },
+    /// No call until then.
+    Open { until: Instant, pause: Duration },
+    /// One call was made, and its answer decides.
+    HalfOpen { pause: Duration },
 }
 
 impl Breaker {
@@ -56,13 +56,24 @@ impl Breaker {
             State::Closed | State::Failing(_) => wanted,
             State::Open { until, .. } if now < until => 0,
             State::Open { .. } => wanted.min(1),
+            State::HalfOpen { .. } => 0,
+        }
+    }
+
+    /// Records that a call is made. Each is followed by its being answered or not.
+    pub(super) fn calling(&self, now: Instant) {
+        let mut state = self.state();
+        if let State::Open { until, pause } = *state
+            && now >= until
+        {
+            *state = State::HalfOpen { pause };
         }
     }
 
     /// Records a call that was answered.
     pub(super) fn answered(&self) {
         let mut state = self.state();
-        if let State::Open { .. } = *state {
+        if let State::Open { .. } | State::HalfOpen { .. } = *state {
             info!("circuit breaker closed: the payment provider answers again");
             OPEN.record(0, &[]);
         }
@@ -82,7 +93,7 @@ impl Breaker {
             }
             // Calls that were under way when it opened say nothing new.
             State::Open { until, pause } if now < until => State::Open { until, pause },
-            State::Open { pause, .. } => {
+            State::Open { pause, .. } | State::HalfOpen { pause } => {
                 let pause = (pause * 2).min(LONGEST_PAUSE);
                 State::Open { until: now + pause, pause }
             }
@@ -108,6 +119,8 @@ mod tests {
         assert_eq!(breaker.allowance(64, now), 0);
         let later = now + FIRST_PAUSE;
         assert_eq!(breaker.allowance(64, later), 1);
+        breaker.calling(later);
+        assert_eq!(breaker.allowance(64, later), 0, "the one call decides");
         breaker.unanswered(later);
         assert_eq!(breaker.allowance(64, later + FIRST_PAUSE), 0, "the pause has doubled");
         assert_eq!(breaker.allowance(64, later + 2 * FIRST_PAUSE), 1);

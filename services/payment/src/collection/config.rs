@@ -36,8 +36,13 @@ impl CollectionConfig {
         self.timeout + Duration::from_secs(5)
     }
 
-    /// How long after its sending a charge may still reach the provider.
-    pub(crate) fn charge_transit(&self) -> Duration {
+    /// How long after its step was taken the provider may still carry out a charge.
+    pub(super) fn charge_deadline(&self) -> Duration {
         self.timeout * 3
+    }
+
+    /// How long after its step was taken a charge may still come to light: a little longer, since clocks differ.
+    pub(crate) fn charge_transit(&self) -> Duration {
+        self.charge_deadline() + Duration::from_secs(2)
     }
 }

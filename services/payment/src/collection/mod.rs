@@ -19,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chassis::aggregate::Cause;
+use chassis::database::in_time;
 use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
@@ -64,7 +65,12 @@ pub(crate) fn start(
     let RunningService { applier, lifecycle } = running;
     let pool = applier.pool().clone();
     let (sender, answers) = mpsc::channel(config.concurrency);
-    let client = Arc::new(ProviderClient { provider, timeout: config.timeout, breaker: Breaker::new() });
+    let client = Arc::new(ProviderClient {
+        provider,
+        timeout: config.timeout,
+        charge_deadline: config.charge_deadline(),
+        breaker: Breaker::new(),
+    });
     let taker = StepTaker {
         applier: applier.clone(),
         client,
@@ -81,7 +87,7 @@ pub(crate) fn start(
         let pool = pool.clone();
         async move {
             // Payments that can't be counted keep their last measure; the database's health reports why.
-            if let Ok(count) = payments::count_unknown(&pool).await {
+            if let Ok(count) = in_time(payments::count_unknown(&pool)).await {
                 UNKNOWN.record(count, &[]);
             }
         }

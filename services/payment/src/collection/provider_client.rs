@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chassis::aggregate::Cause;
 use chassis::telemetry::{METER, TraceContext};
+use chassis::text::storable;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 use tracing::{Instrument, Span, field, info_span};
@@ -25,6 +26,8 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 pub(super) struct ProviderClient<P> {
     pub(super) provider: P,
     pub(super) timeout: Duration,
+    /// How long after its step was taken a charge may still be carried out.
+    pub(super) charge_deadline: Duration,
     pub(super) breaker: Breaker,
 }
 
@@ -46,7 +49,7 @@ impl<P: PaymentProvider> ProviderClient<P> {
             Err(unanswered) => {
                 self.breaker.unanswered(Instant::now());
                 span.record("otel.status_code", "ERROR");
-                Trigger::Unanswered { error: unanswered.to_string() }
+                Trigger::Unanswered { attempt: call.attempt, error: storable(&unanswered.to_string()) }
             }
         };
         let outcome = <&str>::from(&trigger);
@@ -62,7 +65,10 @@ impl<P: PaymentProvider> ProviderClient<P> {
 
     async fn ask(&self, call: &ProviderCall) -> Result<Trigger, Unanswered> {
         Ok(match call.step {
-            Step::Charge => charged(self.provider.charge(call.payment_id, call.amount).await?),
+            Step::Charge => {
+                let not_after = call.taken_at + self.charge_deadline;
+                charged(self.provider.charge(call.payment_id, call.amount, not_after).await?)
+            }
             Step::Lookup => match self.provider.lookup(call.payment_id).await? {
                 Some(charge) => charged(charge),
                 None => {
@@ -79,9 +85,13 @@ impl<P: PaymentProvider> ProviderClient<P> {
 
 fn charged(charge: Charge) -> Trigger {
     match charge {
-        Charge::Approved { transaction_id } => Trigger::Approved { transaction_id },
-        Charge::Declined { transaction_id, reason } => Trigger::Declined { transaction_id, reason },
-        Charge::Failed { error } => Trigger::Failed { error },
+        Charge::Approved { transaction_id } => {
+            Trigger::Approved { transaction_id: storable(&transaction_id) }
+        }
+        Charge::Declined { transaction_id, reason } => {
+            Trigger::Declined { transaction_id: storable(&transaction_id), reason: storable(&reason) }
+        }
+        Charge::Failed { error } => Trigger::Failed { error: storable(&error) },
     }
 }
 

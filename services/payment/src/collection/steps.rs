@@ -112,6 +112,7 @@ impl<P: PaymentProvider> StepTaker<P> {
 
     fn begin(&self, call: ProviderCall, slot: OwnedSemaphorePermit) {
         let (client, answers) = (Arc::clone(&self.client), self.answers.clone());
+        client.breaker.calling(Instant::now());
         self.work.spawn(async move {
             let answer = client.call(call).await;
             drop(slot);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context};
 use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed, PaymentRefunded};
-use contracts::{Event, Money, OrderId, PaymentId, PaymentStatus};
+use contracts::{Event, Money, OrderId, PaymentId, PaymentStatus, Timestamp};
 
 use super::retry_delay::retry_delay;
 use super::state::{Due, LastCharge, NextStep, Payment, PaymentState, Step};
@@ -29,6 +29,8 @@ pub struct ProviderCall {
     pub attempt: u32,
     /// Whether a charge that was sent earlier may still be on its way.
     pub charge_in_transit: bool,
+    /// When the step was taken, by this process' clock.
+    pub taken_at: Timestamp,
     /// What the step arises from.
     pub cause: Cause,
 }
@@ -55,7 +57,13 @@ pub fn transition(context: &Context<'_>, state: &PaymentState, trigger: &Trigger
     };
     match (payment.status, trigger) {
         (_, Trigger::StepDue { lease }) => payment.take_step(context, *lease),
-        (_, Trigger::Unanswered { error }) => payment.retry_later(context, Some(error)),
+        // Another attempt was made since, and its schedule stands.
+        (_, Trigger::Unanswered { attempt, .. } | Trigger::NotCharged { attempt, .. })
+            if *attempt != payment.attempts =>
+        {
+            to(payment)
+        }
+        (_, Trigger::Unanswered { error, .. }) => payment.retry_later(context, Some(error)),
         (PaymentStatus::Processing, trigger) => payment.while_processing(context, trigger),
         (PaymentStatus::Approved, trigger) => payment.while_approved(context, trigger),
         (PaymentStatus::Declined | PaymentStatus::Failed | PaymentStatus::Cancelled, trigger) => {
@@ -118,10 +126,8 @@ impl Payment {
                     .moved(PaymentStatus::Failed, event)
             }
             Trigger::NotCharged { .. } if !self.cancel_requested => to(self.with_step(Step::Charge)),
-            // Only if no other step can have charged meanwhile does "no charge" mean that there is none and will be none.
-            Trigger::NotCharged { attempt, charge_in_transit: false } if *attempt == self.attempts => {
-                self.cancelled(context, None)
-            }
+            // Only if no charge can still arrive does "no charge" mean that there is none and will be none.
+            Trigger::NotCharged { charge_in_transit: false, .. } => self.cancelled(context, None),
             Trigger::NotCharged { .. } => self.retry_later(context, None),
             Trigger::OrderCreated { .. }
             | Trigger::Refunded
@@ -172,6 +178,7 @@ impl Payment {
             step,
             attempt: attempts,
             charge_in_transit: self.last_charge != LastCharge::Arrived,
+            taken_at: context.now,
             cause: self.cause.clone(),
         };
         let (step, last_charge) = match step {
@@ -220,7 +227,6 @@ impl Payment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contracts::Timestamp;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -238,7 +244,7 @@ mod tests {
     }
 
     fn unanswered() -> Trigger {
-        Trigger::Unanswered { error: "no answer in time".into() }
+        Trigger::Unanswered { attempt: 1, error: "no answer in time".into() }
     }
 
     fn created() -> Trigger {
@@ -355,6 +361,19 @@ mod tests {
         // What the order service says meanwhile does not bring it forward.
         for trigger in [created(), Trigger::OrderCancelled] {
             assert_eq!(apply(&state, &trigger).next.known().unwrap().next, payment.next, "{trigger:?}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_an_attempt_changes_nothing_once_there_is_another() {
+        let (state, _) = run(&[created(), step_due()]);
+        let late = [
+            Trigger::Unanswered { attempt: 0, error: "e".into() },
+            Trigger::NotCharged { attempt: 0, charge_in_transit: false },
+            Trigger::NotCharged { attempt: 0, charge_in_transit: true },
+        ];
+        for trigger in late {
+            assert_eq!(apply(&state, &trigger).next, state, "{trigger:?}");
         }
     }
 

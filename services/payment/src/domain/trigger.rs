@@ -49,6 +49,8 @@ pub enum Trigger {
     Refunded,
     /// No answer. What was asked for may have been done or not.
     Unanswered {
+        /// The number of the attempt that asked.
+        attempt: u32,
         /// Why there is none.
         error: String,
     },
@@ -59,9 +61,9 @@ impl Trigger {
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match self {
-            Self::Declined { reason: error, .. } | Self::Failed { error } | Self::Unanswered { error } => {
-                Some(error)
-            }
+            Self::Declined { reason: error, .. }
+            | Self::Failed { error }
+            | Self::Unanswered { error, .. } => Some(error),
             Self::OrderCreated { .. }
             | Self::OrderCancelled
             | Self::StepDue { .. }

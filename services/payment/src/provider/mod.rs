@@ -4,7 +4,7 @@ mod simulator;
 
 use std::future::Future;
 
-use contracts::{Money, PaymentId};
+use contracts::{Money, PaymentId, Timestamp};
 use thiserror::Error;
 
 pub use simulator::{Simulator, SimulatorConfig, SimulatorVariables};
@@ -14,11 +14,14 @@ pub use simulator::{Simulator, SimulatorConfig, SimulatorVariables};
 /// The payment id is the idempotency key: asked again under the same key, a provider repeats its answer and never
 /// charges or refunds a second time. Calls are made outside of any transaction, many at a time.
 pub trait PaymentProvider: Send + Sync + 'static {
-    /// Takes the money.
+    /// Takes the money, but not after `not_after`. A charge that was not answered is looked up, and if none is found after
+    /// that time, there must never be one: an implementation has to see to it that no request arrives later, however
+    /// long it was under way (a connection that is given up goes on sending what was written to it, for minutes).
     fn charge(
         &self,
         payment: PaymentId,
         amount: Money,
+        not_after: Timestamp,
     ) -> impl Future<Output = Result<Charge, Unanswered>> + Send;
 
     /// Gives the money of an approved charge back.

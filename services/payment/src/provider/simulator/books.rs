@@ -1,7 +1,7 @@
 //! The simulated provider's books: the table `provider_simulator.charges`.
 
 use chassis::database::StoreError;
-use contracts::{Money, PaymentId};
+use contracts::{Money, PaymentId, Timestamp};
 use sqlx::{FromRow, PgPool};
 
 use super::decision::Outcome;
@@ -35,30 +35,31 @@ pub(super) struct Recorded {
 }
 
 impl Books {
-    /// Writes a charge down unless there is one under this key; returns the one that is there.
+    /// Writes a charge down unless there is one under this key, or it is too late; returns the one that is there.
     pub(super) async fn record(
         &self,
         payment: PaymentId,
         amount: Money,
         outcome: Outcome,
-    ) -> Result<Recorded, StoreError> {
+        not_after: Timestamp,
+    ) -> Result<Option<Recorded>, StoreError> {
         let transaction_id = format!("sim_{}", payment.as_uuid().simple());
         let inserted = sqlx::query(
             "INSERT INTO provider_simulator.charges (payment_id, amount, outcome, transaction_id)
-             VALUES ($1, $2, $3, $4)
+             SELECT $1, $2, $3, $4 WHERE clock_timestamp() < $5
              ON CONFLICT (payment_id) DO NOTHING",
         )
         .bind(payment)
         .bind(amount)
         .bind(<&str>::from(outcome))
         .bind(&transaction_id)
+        .bind(not_after)
         .execute(&self.0)
         .await?;
         if inserted.rows_affected() == 1 {
-            return Ok(Recorded { charge: outcome.into_charge(transaction_id), is_new: true });
+            return Ok(Some(Recorded { charge: outcome.into_charge(transaction_id), is_new: true }));
         }
-        let charge = self.find(payment).await?.ok_or(StoreError::Conflict)?;
-        Ok(Recorded { charge, is_new: false })
+        Ok(self.find(payment).await?.map(|charge| Recorded { charge, is_new: false }))
     }
 
     /// The charge under a key.

@@ -8,9 +8,9 @@ mod decision;
 
 use std::time::Duration;
 
-use chassis::database::StoreError;
+use chassis::database::{StoreError, in_time};
 use chassis::tasks::Tasks;
-use contracts::{Money, PaymentId};
+use contracts::{Money, PaymentId, Timestamp};
 use sqlx::PgPool;
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -59,18 +59,26 @@ impl Simulator {
 }
 
 impl PaymentProvider for Simulator {
-    async fn charge(&self, payment: PaymentId, amount: Money) -> Result<Charge, Unanswered> {
+    async fn charge(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+        not_after: Timestamp,
+    ) -> Result<Charge, Unanswered> {
         let decision = self.config.decide(payment, amount);
         let books = self.books.clone();
-        let Recorded { charge, is_new } = self
+        let recorded = self
             .elsewhere(async move {
                 // Half of the time passes before the money moves, half after it: a crash meets both.
                 tokio::time::sleep(decision.latency / 2).await;
-                let recorded = books.record(payment, amount, decision.outcome).await?;
+                let recorded = in_time(books.record(payment, amount, decision.outcome, not_after)).await?;
                 tokio::time::sleep(decision.latency / 2).await;
                 Ok(recorded)
             })
             .await?;
+        let Some(Recorded { charge, is_new }) = recorded else {
+            return Err(Unanswered("the charge arrived too late".to_owned()));
+        };
         if decision.answer_is_lost && is_new {
             std::future::pending::<()>().await;
         }
@@ -83,7 +91,7 @@ impl PaymentProvider for Simulator {
         let refunded = self
             .elsewhere(async move {
                 tokio::time::sleep(latency / 2).await;
-                let refunded = books.refund(payment).await?;
+                let refunded = in_time(books.refund(payment)).await?;
                 tokio::time::sleep(latency / 2).await;
                 Ok(refunded)
             })
@@ -93,6 +101,6 @@ impl PaymentProvider for Simulator {
 
     async fn lookup(&self, payment: PaymentId) -> Result<Option<Charge>, Unanswered> {
         let books = self.books.clone();
-        self.elsewhere(async move { books.find(payment).await }).await
+        self.elsewhere(async move { in_time(books.find(payment)).await }).await
     }
 }
