@@ -1,5 +1,7 @@
 //! The JSON object around every event on the broker.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
@@ -77,9 +79,11 @@ impl Envelope {
         Self { event_id: EventId::new(), occurred_at: Timestamp::now(), correlation_id, event: event.into() }
     }
 
-    /// Reads a message body. Members that the contract doesn't know are ignored.
+    /// Reads a message body. Members that the contract doesn't know are ignored. NUL characters, which PostgreSQL can't
+    /// store, are read as U+FFFD.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let incoming: Incoming<'_> = serde_json::from_slice(body).map_err(DecodeError::Envelope)?;
+        let body = without_nul(body);
+        let incoming: Incoming<'_> = serde_json::from_slice(&body).map_err(DecodeError::Envelope)?;
         let event_type: EventType = incoming
             .event_type
             .parse()
@@ -113,5 +117,40 @@ impl Envelope {
     #[must_use]
     pub fn order_id(&self) -> OrderId {
         self.event.order_id().unwrap_or_else(|| OrderId::from_create_event(self.event_id))
+    }
+}
+
+/// JSON in which no string holds a NUL. It can stand there as an escape only.
+fn without_nul(json: &[u8]) -> Cow<'_, [u8]> {
+    const NUL: &[u8] = br"\u0000";
+    if !json.windows(NUL.len()).any(|window| window == NUL) {
+        return Cow::Borrowed(json);
+    }
+    let mut clean = Vec::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(&first) = rest.first() {
+        // A backslash and what it escapes are read together: the one in `\\u0000` is no part of an escape of NUL.
+        let length = if first == b'\\' { 2.min(rest.len()) } else { 1 };
+        if rest.starts_with(NUL) {
+            clean.extend_from_slice(br"\ufffd");
+            rest = &rest[NUL.len()..];
+        } else {
+            clean.extend_from_slice(&rest[..length]);
+            rest = &rest[length..];
+        }
+    }
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_replaced_and_what_only_looks_like_one_is_not() {
+        let clean = |json: &str| String::from_utf8(without_nul(json.as_bytes()).into_owned()).unwrap();
+        assert_eq!(clean(r#"{"a":"x\u0000y\u0000"}"#), r#"{"a":"x\ufffdy\ufffd"}"#);
+        assert_eq!(clean(r#"{"a":"C:\\u0000"}"#), r#"{"a":"C:\\u0000"}"#);
+        assert_eq!(clean(r#"{"a":"\\\u0000\"#), r#"{"a":"\\\ufffd\"#);
     }
 }

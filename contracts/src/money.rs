@@ -112,7 +112,7 @@ fn parse_decimal(text: &str) -> Result<Decimal, InvalidMoney> {
     let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let is_number =
         !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
-    let read = if exponent == "0" { Decimal::from_str_exact(digits) } else { Decimal::from_scientific(text) };
+    let read = Decimal::from_str_exact(digits).and_then(|digits| shifted(digits, exponent));
     // What a decimal of 28 digits can't hold is a number all the same, and no amount.
     read.map_err(|error| match error {
         _ if !is_number => InvalidMoney::NotANumber,
@@ -120,6 +120,31 @@ fn parse_decimal(text: &str) -> Result<Decimal, InvalidMoney> {
         _ if exponent.starts_with('-') => InvalidMoney::TooManyDecimals,
         _ => InvalidMoney::TooLarge,
     })
+}
+
+/// `digits` × 10^`exponent`, every digit exactly.
+fn shifted(digits: Decimal, exponent: &str) -> Result<Decimal, rust_decimal::Error> {
+    use rust_decimal::Error::{ExceedsMaximumPossibleValue, Underflow};
+    if digits.is_zero() {
+        return Ok(digits);
+    }
+    let too_far = if exponent.starts_with('-') { Underflow } else { ExceedsMaximumPossibleValue };
+    let digits = digits.normalize();
+    let exponent: i64 = exponent.parse().map_err(|_| too_far.clone())?;
+    let scale = i64::from(digits.scale()).checked_sub(exponent).ok_or_else(|| too_far.clone())?;
+    if let Ok(scale) = u32::try_from(scale) {
+        let mut shifted = digits;
+        shifted.set_scale(scale)?;
+        return Ok(shifted);
+    }
+    let mut whole = digits;
+    whole.set_scale(0)?;
+    let power = u32::try_from(-scale)
+        .ok()
+        .and_then(|zeros| 10_i128.checked_pow(zeros))
+        .ok_or_else(|| too_far.clone())?;
+    let power = Decimal::try_from_i128_with_scale(power, 0)?;
+    whole.checked_mul(power).ok_or(too_far)
 }
 
 /// The digits of a JSON number as they were written.
@@ -179,6 +204,8 @@ mod tests {
             ("10.50", "10.5"),
             ("1e3", "1000"),
             ("1.5E+2", "150"),
+            ("12345e-2", "123.45"),
+            ("1000e-3", "1"),
             ("999999999999.99", "999999999999.99"),
         ] {
             assert_eq!(serde_json::to_string(&read(json).unwrap()).unwrap(), back, "{json}");
@@ -199,6 +226,8 @@ mod tests {
             ("1e15", "at most 999999999999.99"),
             ("1e400", "at most 999999999999.99"),
             ("1e-400", "at most 2 decimals"),
+            ("9.999999999999999999999999999999e2", "at most 2 decimals"),
+            ("1e99999999999999999999", "at most 999999999999.99"),
             ("123456789012345678901234567890", "at most 999999999999.99"),
             ("\"12\"", "must be a number"),
             ("null", "must be a number"),

@@ -102,7 +102,7 @@ impl Config {
                 None
             }
             Some(keys) => Some(keys),
-            None if on && !address?.is_loopback() => {
+            None if on && !address?.to_canonical().is_loopback() => {
                 problems.add(
                     "API_KEYS_FILE",
                     "is missing. LISTEN_ADDRESS is open to the network, so callers need keys; \

@@ -1,7 +1,8 @@
 //! Messages that can't be processed: each goes to the dead-letter queue of its queue and blocks no other.
 
 use contracts::event::{
-    OrderCancelRequested, PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed, PaymentRefunded,
+    CreateOrderRequested, OrderCancelRequested, PaymentApproved, PaymentCancelled, PaymentDeclined,
+    PaymentFailed, PaymentRefunded,
 };
 use contracts::order::Order;
 use contracts::topology::Queue;
@@ -11,6 +12,31 @@ use strum::VariantArray;
 use tests::api::USER;
 use tests::{Stack, eventually};
 use uuid::Uuid;
+
+/// PostgreSQL stores no NUL; a sender can write one all the same.
+#[tokio::test]
+async fn a_nul_in_a_text_is_no_reason_to_reject_a_message() {
+    let stack = Stack::start().await;
+    let id = OrderId::new();
+    let created = CreateOrderRequested {
+        order_id: Some(id),
+        user_id: Uuid::new_v4().into(),
+        total: "10.01".parse().expect("an amount"),
+    };
+    let created = Envelope::now(created, Some("a\0b".to_owned()));
+    stack.amqp.publish_event(&created).await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let declined = PaymentDeclined { order_id: id, reason: "no\0money".to_owned() };
+    stack.amqp.publish_event(&Envelope::now(declined, None)).await;
+    stack.api.timeline_has(id, EventType::PaymentDeclined).await;
+    let timeline = stack.api.timeline(id).await;
+    let reason = timeline.events.iter().find_map(|event| event.payload["reason"].as_str());
+    assert_eq!(reason, Some("no\u{fffd}money"));
+    for queue in Queue::VARIANTS {
+        assert_eq!(stack.amqp.depth(queue.dead_letter_queue()).await, 0, "{queue}");
+        stack.api.failed_messages_are(*queue, 0).await;
+    }
+}
 
 #[tokio::test]
 async fn poison_goes_to_the_dead_letter_queue_of_its_queue_and_what_comes_after_it_is_processed() {
