@@ -87,11 +87,10 @@ async fn run(
     let mut connection = config.options(service)?.connect().await?;
     // Asked for, not waited for: building an index concurrently waits for every transaction that is open, and a replica
     // that waits for a lock is in one.
-    let locked: bool =
-        sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('paysaga migrations', 0))")
-            .fetch_one(&mut connection)
-            .await?;
-    if !locked {
+    let locked = sqlx::query_scalar::<_, bool>(
+        "SELECT pg_try_advisory_lock(hashtextextended('paysaga migrations', 0))",
+    );
+    if !locked.fetch_one(&mut connection).await? {
         return Err(SchemaError::Busy);
     }
     for (index, migration) in migrations.migrations.iter().enumerate() {
@@ -117,12 +116,10 @@ async fn run(
 
 /// Building an index concurrently leaves an invalid one if it is interrupted, and would not begin again beside it.
 async fn drop_unfinished_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let statements: Vec<String> = sqlx::query_scalar(
+    let statements = sqlx::query_scalar::<_, String>(
         "SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass) FROM pg_index WHERE NOT indisvalid",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for statement in statements {
+    );
+    for statement in statements.fetch_all(&mut *connection).await? {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await?;
     }
     Ok(())
