@@ -19,11 +19,14 @@ pub struct RemoteHost {
 }
 
 impl RemoteHost {
-    /// Whether this process may make one.
+    /// Whether this process may make one: a container's root often may not.
     #[must_use]
     pub fn is_possible() -> bool {
-        rustix::process::geteuid().is_root()
-            && Command::new("ip").arg("netns").output().is_ok_and(|it| it.status.success())
+        let probe = format!("ps{}probe", std::process::id());
+        let netns = |what| Command::new("ip").args(["netns", what, &probe]).output();
+        let made = netns("add").is_ok_and(|made| made.status.success());
+        // Where it could be made it can be removed.
+        made && netns("delete").is_ok()
     }
 
     /// Makes one, with a cable to it.
