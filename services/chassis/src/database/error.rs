@@ -1,5 +1,7 @@
 //! What can go wrong between a store and its database, and what to do about it.
 
+use std::borrow::Cow;
+
 use sqlx::postgres::PgQueryResult;
 use thiserror::Error;
 
@@ -64,9 +66,7 @@ impl FailureKind {
     /// Judges by SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). In doubt the message is not
     /// to blame, since that would dead-letter every message while, say, a table is missing.
     pub(super) fn of(error: &sqlx::Error) -> Self {
-        let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
-            return Self::Infrastructure;
-        };
+        let Some(code) = sqlstate(error) else { return Self::Infrastructure };
         match &*code {
             // lock not available, statement timeout
             "55P03" | "57014" => Self::Locked,
@@ -77,6 +77,11 @@ impl FailureKind {
             _ => Self::Infrastructure,
         }
     }
+}
+
+/// The SQLSTATE of an error that the database reported.
+pub(super) fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -106,5 +111,11 @@ mod tests {
             assert_eq!(StoreError::from(error).kind(), FailureKind::Infrastructure);
         }
         assert_eq!(StoreError::Timeout.kind(), FailureKind::Infrastructure);
+    }
+
+    #[test]
+    fn a_guard_that_did_not_hold_is_tried_again_but_not_passed_over() {
+        assert_eq!(StoreError::Conflict.kind(), FailureKind::Conflict);
+        assert!(!StoreError::Conflict.is_held_up());
     }
 }

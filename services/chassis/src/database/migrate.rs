@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use thiserror::Error;
 use tracing::info;
 
+use super::error::sqlstate;
 use super::{DatabaseConfig, FailureKind};
 use crate::backoff::Backoff;
 use crate::crash_here;
@@ -41,8 +42,7 @@ impl SchemaError {
             }
             // Syntax errors and unknown names are of class 42.
             Self::Migrate(MigrateError::ExecuteMigration(error, _)) => {
-                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-                let mistaken = code.is_some_and(|code| code.starts_with("42"));
+                let mistaken = sqlstate(error).is_some_and(|code| code.starts_with("42"));
                 !mistaken && FailureKind::of(error) != FailureKind::Permanent
             }
             Self::Migrate(_) => false,
@@ -93,18 +93,22 @@ async fn run(
     if !locked.fetch_one(&mut connection).await? {
         return Err(SchemaError::Busy);
     }
-    for (index, migration) in migrations.migrations.iter().enumerate() {
+    let mut end = 0;
+    for group in migrations.migrations.chunk_by(|one, other| one.no_tx == other.no_tx) {
+        let concurrent = group.iter().any(|migration| migration.no_tx);
         // Building an index concurrently locks nothing out, and may have to wait for the end of a backup.
-        let timeout = if migration.no_tx { Duration::ZERO } else { LOCK_TIMEOUT };
+        let timeout = if concurrent { Duration::ZERO } else { LOCK_TIMEOUT };
         sqlx::query("SELECT set_config('lock_timeout', $1, false)")
             .bind(timeout.as_millis().to_string())
             .execute(&mut connection)
             .await?;
-        if migration.no_tx {
-            drop_unfinished_indexes(&mut connection).await?;
+        if concurrent {
+            let versions: Vec<i64> = group.iter().map(|migration| migration.version).collect();
+            drop_unfinished_indexes(&mut connection, &versions).await?;
         }
+        end += group.len();
         // Those before have been applied, and are only checked.
-        let upto = Cow::Borrowed(&migrations.migrations[..=index]);
+        let upto = Cow::Borrowed(&migrations.migrations[..end]);
         let mut migrator = Migrator { migrations: upto, ..Migrator::DEFAULT };
         migrator.set_ignore_missing(true).set_locking(false);
         migrator.run(&mut connection).await?;
@@ -114,11 +118,18 @@ async fn run(
     Ok(())
 }
 
-/// Building an index concurrently leaves an invalid one if it is interrupted, and would not begin again beside it.
-async fn drop_unfinished_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Building an index concurrently leaves an invalid one if it is interrupted, and would not begin again beside it. Only while
+/// one of these migrations is still to be applied, and never an index that is being built right now.
+async fn drop_unfinished_indexes(connection: &mut PgConnection, versions: &[i64]) -> Result<(), sqlx::Error> {
     let statements = sqlx::query_scalar::<_, String>(
-        "SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass) FROM pg_index WHERE NOT indisvalid",
-    );
+        "SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass)
+         FROM pg_index
+         WHERE NOT indisvalid
+           AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE index_relid = indexrelid)
+           AND EXISTS (SELECT FROM UNNEST($1::bigint[]) AS wanted (version)
+                       WHERE wanted.version NOT IN (SELECT version FROM _sqlx_migrations))",
+    )
+    .bind(versions);
     for statement in statements.fetch_all(&mut *connection).await? {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await?;
     }
