@@ -43,6 +43,15 @@ impl Amqp {
         assert_eq!(confirmed, Confirmation::Ack(None), "the broker confirmed {event_type}");
     }
 
+    /// Deletes the binding by which an event reaches its queue.
+    pub async fn unbind(&self, event_type: EventType) {
+        let route = event_type.route();
+        let (queue, exchange) = (route.queue.name().into(), route.exchange.name().into());
+        let unbound =
+            self.channel.queue_unbind(queue, exchange, route.routing_key.into(), FieldTable::default());
+        unbound.await.expect("it can be unbound");
+    }
+
     /// Taps every message that is published from now on.
     pub async fn tap(&self) -> WireTap {
         WireTap::start(&self.connection).await

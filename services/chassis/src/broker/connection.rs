@@ -13,8 +13,8 @@ use lapin::{Connection, ConnectionProperties, Event};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
+use super::restoration::{self, Restoration};
 use super::{BrokerConfig, topology, url};
 use crate::backoff::Backoff;
 use crate::health::{Health, HealthPart};
@@ -36,6 +36,9 @@ pub enum Unavailable {
     /// (<https://www.rabbitmq.com/docs/connection-blocked>).
     #[error("the broker takes no messages: {0}")]
     Blocked(Arc<str>),
+    /// Messages for the same queue were sent before, and are not confirmed in time.
+    #[error("the broker does not confirm earlier messages for the same queue")]
+    Congested,
 }
 
 /// What a connection is for.
@@ -67,8 +70,7 @@ enum Link {
 #[derive(Clone)]
 pub struct Broker {
     link: watch::Receiver<Link>,
-    service: Service,
-    declare: bool,
+    restoration: Restoration,
 }
 
 impl Broker {
@@ -82,7 +84,9 @@ impl Broker {
         tasks: &Tasks,
     ) -> Self {
         let (sender, link) = watch::channel(Link::Down("not connected yet".into()));
-        let broker = Self { link, service, declare: config.declare };
+        let broker = Self { link, restoration: Restoration::default() };
+        let restored = restoration::keep(broker.clone(), service, config.declare, tasks.stopping());
+        tasks.spawn_essential(format!("{purpose:?} connection's topology"), restored);
         let supervisor = Supervisor {
             service,
             purpose,
@@ -123,18 +127,14 @@ impl Broker {
         }
     }
 
-    /// Declares (or verifies) the service's topology again, after a part of it was found missing.
-    pub(crate) async fn restore_topology(&self) {
-        let Link::Up { connection, .. } = self.link.borrow().clone() else {
-            return;
-        };
-        let restored = topology::establish(&connection, self.service, self.declare);
-        match tokio::time::timeout(CONNECT_TIMEOUT, restored).await {
-            Ok(Ok(())) => {}
-            // The caller finds the same part missing again and reports it where it matters.
-            Ok(Err(error)) => debug!(%error, "the topology could not be restored"),
-            Err(_) => debug!("the topology could not be restored in time"),
-        }
+    /// Has the service's topology declared again soon, after a part of it was found missing. Waits for nothing.
+    pub(crate) fn restore_topology(&self) {
+        self.restoration.ask();
+    }
+
+    /// Waits until [`Self::restore_topology`] is called; one call or several since the last time.
+    pub(super) async fn asked_for_topology(&self) {
+        self.restoration.asked().await;
     }
 }
 

@@ -1,9 +1,12 @@
-//! A lane of the publisher: a channel in confirm mode that sends one window of messages at a time.
+//! A lane of the publisher: a channel in confirm mode that sends one window of messages for one queue at a time.
 //!
 //! It publishes all of them, awaits all confirms, then judges. Nothing else is in flight on its channel meanwhile, because
 //! lapin hands a returned message to whichever confirm is resolved next, not to the one that it belongs to: only when the
-//! whole window is resolved are its returns complete, and they are told apart by message id. Several lanes overlap their
-//! round trips.
+//! whole window is resolved are its returns complete, and they are told apart by message id. The lanes of a queue overlap
+//! their round trips.
+//!
+//! A confirm that does not come is waited for with the whole window, so messages for different queues never share one: a
+//! quorum queue without a leader confirms nothing, and the others do.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -23,7 +26,7 @@ use super::{Broker, Message, Unavailable};
 use crate::crash_here;
 use crate::telemetry::{METER, TraceContext};
 
-/// Lanes of a publisher.
+/// Lanes of each queue.
 pub(super) const LANES: usize = 2;
 
 /// Messages at which a window is closed. Throughput hardly grows beyond some hundreds.
@@ -70,10 +73,13 @@ impl Lane {
                 },
             };
             let window = self.fill_window(first);
+            if window.is_empty() {
+                continue;
+            }
             let messages: Vec<&Message> = window.iter().flat_map(|batch| &batch.messages).collect();
             let results = self.send(&messages).await;
             if results.contains(&Err(PublishError::Unroutable)) {
-                self.broker.restore_topology().await;
+                self.broker.restore_topology();
             }
             let mut results = results.into_iter();
             for Batch { messages, reply } in window {
@@ -97,6 +103,13 @@ impl Lane {
         window
     }
 
+    /// Answers what waits while the queue confirms nothing. Sent after it, each would wait as long again.
+    fn refuse_waiting(&self) {
+        while let Ok(Batch { messages, reply }) = self.batches.try_recv() {
+            reply.send(vec![Err(Unavailable::Congested.into()); messages.len()]).ok();
+        }
+    }
+
     async fn send(&mut self, messages: &[&Message]) -> Vec<PublishResult> {
         let count = messages.len();
         let channel = match self.open().await {
@@ -110,7 +123,10 @@ impl Lane {
             Ok(Ok(results)) => results,
             // Some confirms are missing, and with them, perhaps, returns of messages that were confirmed: judge none.
             Ok(Err(error)) => vec![Err(PublishError::Unconfirmed(error.to_string().into())); count],
-            Err(_) => vec![Err(PublishError::Unconfirmed("no answer in time".into())); count],
+            Err(_) => {
+                self.refuse_waiting();
+                vec![Err(PublishError::Unconfirmed("no answer in time".into())); count]
+            }
         };
         // A channel on which a quorum queue without a leader refused a first message goes on refusing when the queue has
         // one again (seen on RabbitMQ 3.10); a new one does not.

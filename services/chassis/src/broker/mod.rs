@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! connection   connect to a node → declare topology → up | blocked | down → back off → connect to the next …
-//! publisher    batches → lanes (a channel each, in confirm mode, a window at a time) → confirmed | returned | unconfirmed
+//! publisher    batches → lanes of their queue (a channel each, in confirm mode, a window at a time) → confirmed | returned | unconfirmed
+//! restoration  something was returned, or a consumer's queue is missing → declare topology again, in the background
 //! ```
 //!
 //! lapin's own recovery is not used: it gives up after some minutes, and a channel that the broker closed stays closed.
@@ -14,6 +15,7 @@ mod inspect;
 mod lane;
 mod message;
 mod publisher;
+mod restoration;
 mod throttle;
 mod topology;
 mod url;

@@ -1,10 +1,16 @@
-//! Publishing with confirms.
+//! Publishing with confirms, on lanes of its own for each queue: one that refuses messages, or can't confirm them, keeps
+//! no others waiting.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
 use contracts::EventId;
+use contracts::topology::Queue;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
+use strum::VariantArray;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -12,8 +18,8 @@ use super::lane::{LANES, Lane, WINDOW};
 use super::{Broker, Message, Throttle, Unavailable};
 use crate::tasks::Tasks;
 
-/// Batches that wait for a lane; more make their senders wait.
-const QUEUE: usize = 2 * LANES * WINDOW;
+/// Batches for one queue that wait for a lane; more make their senders wait.
+const WAITING: usize = 2 * LANES * WINDOW;
 
 /// Why a message is not known to be on the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -53,7 +59,7 @@ impl PublishError {
 /// What became of a message. `Ok` means that a queue has it on disk.
 pub type PublishResult = Result<(), PublishError>;
 
-/// Messages that are published together, and where their results go, in the same order.
+/// Messages for one queue that are published together, and where their results go, in the same order.
 pub(super) struct Batch {
     pub(super) messages: Vec<Message>,
     pub(super) reply: oneshot::Sender<Vec<PublishResult>>,
@@ -62,20 +68,25 @@ pub(super) struct Batch {
 /// Publishes messages, and says which of them the broker has on disk. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
-    batches: Sender<Batch>,
+    /// Where batches wait for the lanes of each queue, in the order of [`Queue::VARIANTS`].
+    waiting: Arc<[Sender<Batch>]>,
     broker: Broker,
 }
 
 impl Publisher {
-    /// Starts the lanes; they end when the tasks stop.
+    /// Starts the lanes; they end when the tasks stop. One that is given nothing opens no channel.
     #[must_use]
     pub fn start(broker: Broker, confirm_timeout: Duration, tasks: &Tasks) -> Self {
-        let (sender, receiver) = async_channel::bounded(QUEUE);
-        for number in 0..LANES {
-            let lane = Lane::new(receiver.clone(), broker.clone(), confirm_timeout, tasks.stopping());
-            tasks.spawn_essential(format!("publisher lane {number}"), lane.run());
-        }
-        Self { batches: sender, broker }
+        let start_lanes = |queue: &Queue| {
+            let (sender, receiver) = async_channel::bounded(WAITING);
+            for number in 0..LANES {
+                let lane = Lane::new(receiver.clone(), broker.clone(), confirm_timeout, tasks.stopping());
+                tasks.spawn_essential(format!("publisher lane {number} of {queue}"), lane.run());
+            }
+            sender
+        };
+        let waiting = Queue::VARIANTS.iter().map(start_lanes).collect();
+        Self { waiting, broker }
     }
 
     /// Whether a message could be published right now.
@@ -90,26 +101,43 @@ impl Publisher {
 
     /// Publishes one message.
     pub async fn publish(&self, message: Message) -> PublishResult {
-        self.send(vec![message]).await?.pop().unwrap_or_else(|| Err(stopping()))
+        self.send(message.route().queue, vec![message]).await?.pop().unwrap_or_else(|| Err(stopping()))
     }
 
-    /// Publishes many messages at once; the results are in their order.
+    /// Publishes many messages at once. The results are there when the last of them is, in any order.
     pub async fn publish_all(&self, messages: Vec<Message>) -> Vec<(EventId, PublishResult)> {
+        self.publish_by_queue(messages).concat().await
+    }
+
+    /// Publishes many messages at once. The results of those for one queue come as soon as they are there, however long the
+    /// others take.
+    pub fn publish_by_queue(
+        &self,
+        messages: Vec<Message>,
+    ) -> impl Stream<Item = Vec<(EventId, PublishResult)>> {
+        let mut by_queue: HashMap<Queue, Vec<Message>> = HashMap::new();
+        for message in messages {
+            by_queue.entry(message.route().queue).or_default().push(message);
+        }
+        by_queue
+            .into_iter()
+            .map(|(queue, messages)| self.publish_to(queue, messages))
+            .collect::<FuturesUnordered<_>>()
+    }
+
+    async fn publish_to(&self, queue: Queue, messages: Vec<Message>) -> Vec<(EventId, PublishResult)> {
         let events: Vec<EventId> = messages.iter().map(|message| message.event_id).collect();
-        match self.send(messages).await {
+        match self.send(queue, messages).await {
             Ok(results) => events.into_iter().zip(results).collect(),
             Err(error) => events.into_iter().map(|event| (event, Err(error.clone()))).collect(),
         }
     }
 
-    async fn send(&self, messages: Vec<Message>) -> Result<Vec<PublishResult>, PublishError> {
-        if messages.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<Vec<PublishResult>, PublishError> {
         // Told apart from "sent but not confirmed" as early as possible: this one is safe to try again.
         self.availability()?;
         let (reply, results) = oneshot::channel();
-        self.batches.send(Batch { messages, reply }).await.map_err(|_| stopping())?;
+        self.waiting[queue as usize].send(Batch { messages, reply }).await.map_err(|_| stopping())?;
         results.await.map_err(|_| stopping())
     }
 }

@@ -73,11 +73,11 @@ impl<H: DeliveryHandler> Subscription<H> {
                 Interrupted::Stopping(_) => return,
                 Interrupted::ChannelLost(lost) => task.health.down(lost.to_string()),
             }
+            // The queue itself may be missing: it was deleted, or the broker was replaced by an empty one.
+            self.broker.restore_topology();
             if task.unless_stopping(backoff.wait()).await.is_none() {
                 return;
             }
-            // The queue itself may be missing: it was deleted, or the broker was replaced by an empty one.
-            self.broker.restore_topology().await;
         }
     }
 

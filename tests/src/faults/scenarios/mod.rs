@@ -6,6 +6,7 @@ mod crash_points;
 mod kills;
 mod messages;
 mod network;
+mod one_queue;
 mod poison;
 mod postgres;
 mod rabbitmq;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         crash_points::scenarios(),
         kills::scenarios(),
         rabbitmq::scenarios(),
+        one_queue::scenarios(),
         postgres::scenarios(),
         network::scenarios(),
         vanished_host::scenarios(),
