@@ -22,6 +22,9 @@ use crate::outbox::Outbox;
 use crate::program::{Lifecycle, StartError};
 use crate::tasks::TaskContext;
 
+/// Where triggers come from besides the queues, each a batch at a time: replays, and up to two tasks of the service's own.
+const OTHER_SOURCES: usize = 3;
+
 /// A service, as it is described to be started.
 pub struct Participant<A, T> {
     /// Which service. It consumes the queues that the topology gives it.
@@ -99,6 +102,10 @@ impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
             return Ok(());
         }
 
+        let queues: Vec<Queue> =
+            Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();
+        database::check_lock_room(&pool, queues.len() + OTHER_SOURCES, &schema).await?;
+
         database::monitor(pool.clone(), health, connections);
         let confirm_timeout = config.broker.publish_timeout();
         let connect =
@@ -107,8 +114,6 @@ impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
         let broker = connect(Purpose::Consuming);
         let outbox = Outbox::start(outbox_pool, publisher, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox);
-        let queues: Vec<Queue> =
-            Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();
         for &queue in &queues {
             consumer(queue, config.consumer, broker.clone(), applier.clone()).start(health, intake);
         }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chassis::aggregate::{Applier, Outcome};
+use chassis::aggregate::{Applier, MAX_BATCH, Outcome};
 use chassis::database::in_time;
 use chassis::participant::RunningService;
 use chassis::tasks::TaskContext;
@@ -20,9 +20,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often overdue orders are counted.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Most orders cancelled in one transaction.
-const BATCH: usize = 100;
 
 static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -49,7 +46,7 @@ pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
 
 async fn run(timeout: Duration, applier: Applier<Orders>, task: TaskContext) {
     task.health.up();
-    let find = || orders::overdue(applier.pool(), timeout, BATCH);
+    let find = || orders::overdue(applier.pool(), timeout, MAX_BATCH);
     while let Ok(outcomes) = applier.apply_due(&Trigger::DeadlinePassed, find, &task).await {
         for (order_id, outcome) in &outcomes {
             if let Some(Outcome::Rejected(rejection)) = outcome {
@@ -57,7 +54,7 @@ async fn run(timeout: Duration, applier: Applier<Orders>, task: TaskContext) {
             }
         }
         let progress = outcomes.iter().any(|(_, outcome)| matches!(outcome, Some(Outcome::Applied(_))));
-        let more = progress && outcomes.len() == BATCH;
+        let more = progress && outcomes.len() == MAX_BATCH;
         let wait = if more { Duration::ZERO } else { INTERVAL };
         if task.unless_stopping(tokio::time::sleep(wait)).await.is_none() {
             return;

@@ -30,6 +30,10 @@ pub use changes::{Changes, HistoryEntry, Updated};
 use crate::database::StoreError;
 use crate::telemetry::TraceContext;
 
+/// Most triggers in one transaction, and so most orders that it locks. [`crate::database::check_lock_room`] holds
+/// PostgreSQL to it.
+pub const MAX_BATCH: usize = 200;
+
 /// What a service knows about each order, and what can happen to it.
 pub trait Aggregate: Send + Sync + 'static {
     /// What an order is to the service.

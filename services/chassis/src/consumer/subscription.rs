@@ -12,14 +12,11 @@ use lapin::{Channel, Consumer};
 use thiserror::Error;
 
 use super::acknowledgement::{ChannelLost, cancel};
-use crate::aggregate::Stopping;
+use crate::aggregate::{MAX_BATCH, Stopping};
 use crate::backoff::Backoff;
 use crate::broker::Broker;
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
-
-/// Most messages in one batch.
-const MAX_BATCH: usize = 200;
 
 /// How long the broker may take for each answer until messages are delivered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -68,8 +68,8 @@ impl FailureKind {
     pub(super) fn of(error: &sqlx::Error) -> Self {
         let Some(code) = sqlstate(error) else { return Self::Infrastructure };
         match &*code {
-            // lock not available, statement timeout
-            "55P03" | "57014" => Self::Locked,
+            // lock not available, statement timeout, no room for another lock (or no memory)
+            "55P03" | "57014" | "53200" => Self::Locked,
             // serialization failure, deadlock
             "40001" | "40P01" => Self::Collision,
             // data exception, integrity constraint violation

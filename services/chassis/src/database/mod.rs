@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod lock_room;
 mod migrate;
 mod monitor;
 mod retry;
@@ -9,6 +10,7 @@ mod retry;
 pub use config::{DatabaseConfig, DatabaseVariables};
 pub(crate) use error::FailureKind;
 pub use error::StoreError;
+pub(crate) use lock_room::check_lock_room;
 pub use migrate::{SchemaError, migrate};
 pub use monitor::monitor;
 pub use retry::in_time;

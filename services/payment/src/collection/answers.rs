@@ -1,6 +1,6 @@
 //! Applies the provider's answers to their payments, a batch at a time.
 
-use chassis::aggregate::{Applier, Outcome, Stopping, Triggered};
+use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping, Triggered};
 use chassis::tasks::TaskContext;
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -8,9 +8,6 @@ use tracing::{error, info};
 use super::Answer;
 use crate::domain::Trigger;
 use crate::handlers::Payments;
-
-/// Most answers in one transaction.
-const BATCH: usize = 200;
 
 pub(super) struct AnswerWorker {
     pub(super) applier: Applier<Payments>,
@@ -21,8 +18,8 @@ impl AnswerWorker {
     /// lapse, and the provider is asked again.
     pub(super) async fn run(self, mut receiver: mpsc::Receiver<Answer>, task: TaskContext) {
         task.health.up();
-        let mut answers = Vec::with_capacity(BATCH);
-        while receiver.recv_many(&mut answers, BATCH).await > 0 {
+        let mut answers = Vec::with_capacity(MAX_BATCH);
+        while receiver.recv_many(&mut answers, MAX_BATCH).await > 0 {
             if self.apply(&answers, &task).await.is_err() {
                 return;
             }

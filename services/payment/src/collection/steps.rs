@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::aggregate::{Applier, Outcome, Stopping};
+use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping};
 use chassis::crash_here;
 use chassis::tasks::{TaskContext, Tasks};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -15,9 +15,6 @@ use crate::domain::{ProviderCall, Trigger};
 use crate::handlers::Payments;
 use crate::provider::PaymentProvider;
 use crate::store::payments;
-
-/// Most steps taken in one transaction.
-const BATCH: usize = 200;
 
 /// How often due steps are looked for without being told that there are some: retries, and what other replicas left.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -73,7 +70,7 @@ impl<P: PaymentProvider> StepTaker<P> {
     /// The slot and the others that are free, up to a batch of them.
     fn with_free_slots(&self, mut slot: OwnedSemaphorePermit) -> OwnedSemaphorePermit {
         // Only this task takes slots, so those that are free stay free until they are taken here.
-        let others = self.slots.available_permits().min(BATCH - 1);
+        let others = self.slots.available_permits().min(MAX_BATCH - 1);
         let others = u32::try_from(others).unwrap_or(u32::MAX);
         if let Ok(others) = Arc::clone(&self.slots).try_acquire_many_owned(others) {
             slot.merge(others);
