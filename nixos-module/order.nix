@@ -10,6 +10,8 @@
         "PREFETCH"
         "DATABASE_CONNECTIONS"
         "DATABASE_QUERY_CONNECTIONS"
+        "RETENTION_FAILED_MESSAGES"
+        "RETENTION_TIMELINE"
       ];
       secrets = [ "DATABASE_URL" ];
     })

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,26 @@ impl PageRequest {
     #[must_use]
     pub const fn offset(self) -> u64 {
         (self.page as u64 - 1) * self.limit as u64
+    }
+}
+
+/// Which part of a list that is read from one entry to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CursorRequest<Id> {
+    /// The entry before the first; the list's beginning if there is none, or it is not known.
+    pub after: Option<Id>,
+    /// Most entries, 1 to 100.
+    pub limit: u32,
+}
+
+impl<Id: FromStr> CursorRequest<Id> {
+    /// Reads the parameters `after` and `limit` of a query. A limit out of range is clamped; it is 100 unless it is given.
+    pub fn from_query<'a>(parameter: impl Fn(&str) -> Option<Cow<'a, str>>) -> Self {
+        let limit = parameter("limit").and_then(|text| clamp(&text, 1..=PageRequest::MAX_LIMIT));
+        Self {
+            after: parameter("after").and_then(|text| text.parse().ok()),
+            limit: limit.unwrap_or(PageRequest::MAX_LIMIT),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! outbox           state and messages in one commit, messages out
 //! failed_messages  what could not be handled: stored, replayed, discarded
 //! database         pools, migrations, what an error means
+//! retention        what was kept for long enough, deleted
 //! ```
 //!
 //! lapin, the transaction around the outbox and OpenTelemetry's plumbing appear in this crate only.
@@ -29,6 +30,7 @@ mod outbox;
 mod panics;
 pub mod participant;
 pub mod program;
+pub mod retention;
 pub mod tasks;
 pub mod telemetry;
 pub mod text;

@@ -6,6 +6,8 @@
 //! the service's own tasks ─────↗
 //! ```
 
+use std::time::Duration;
+
 use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -20,6 +22,7 @@ use crate::failed_messages::FailedMessages;
 use crate::http::{HttpConfig, HttpVariables, Routes, Server};
 use crate::outbox::Outbox;
 use crate::program::{Lifecycle, StartError};
+use crate::retention::{self, Policy, Records, RetentionVariables};
 use crate::tasks::TaskContext;
 
 /// Where triggers come from besides the queues, each a batch at a time: replays, and up to two tasks of the service's own.
@@ -58,15 +61,18 @@ pub struct ParticipantConfig {
     pub broker: BrokerConfig,
     /// How much its consumers take.
     pub consumer: ConsumerConfig,
+    /// What is deleted after a time.
+    pub retention: Vec<Policy>,
 }
 
 impl ParticipantConfig {
     /// Every variable that it reads, for `--help`.
-    pub const VARIABLES: [&'static [Variable]; 4] = [
+    pub const VARIABLES: [&'static [Variable]; 5] = [
         HttpVariables::VARIABLES,
         DatabaseVariables::VARIABLES,
         BrokerVariables::VARIABLES,
         ConsumerVariables::VARIABLES,
+        RetentionVariables::VARIABLES,
     ];
 
     /// Reads the configuration; every mistake goes to `problems`. `port` is the service's own `PORT`, whose default differs.
@@ -79,7 +85,23 @@ impl ParticipantConfig {
         let database = DatabaseConfig::from_environment(environment, problems);
         let broker = BrokerConfig::from_environment(environment, problems);
         let consumer = ConsumerConfig::from_environment(environment, problems);
-        Some(Self { http: http?, database: database?, broker: broker?, consumer: consumer? })
+        let retention: RetentionVariables = environment.read(problems)?;
+        let keep_failed_messages = retention::keep(retention.retention_failed_messages(), problems);
+        let mut config = Self {
+            http: http?,
+            database: database?,
+            broker: broker?,
+            consumer: consumer?,
+            retention: Vec::new(),
+        };
+        config.keep(&[Records::FailedMessages, Records::Rejections], keep_failed_messages?);
+        Some(config)
+    }
+
+    /// Adds for how long some records are kept, if that is not without end.
+    pub fn keep(&mut self, records: &[Records], keep: Option<Duration>) {
+        let policies = records.iter().filter_map(|records| Some(Policy { records: *records, keep: keep? }));
+        self.retention.extend(policies);
     }
 }
 
@@ -118,6 +140,9 @@ impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
             consumer(queue, config.consumer, broker.clone(), applier.clone()).start(health, intake);
         }
         FailedMessages { queues, applier: applier.clone(), broker }.start(health, intake);
+        // One connection: pruning never takes another one from the saga.
+        let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;
+        retention::start(retention_pool, config.retention, intake);
         (self.tasks)(RunningService { applier, lifecycle });
         Ok(())
     }

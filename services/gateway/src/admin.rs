@@ -32,7 +32,7 @@ pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> 
 
 /// The response that the operator gets: what the service found or did, or the problem that it answered with.
 fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
-    let UpstreamResponse { status, content_type, body } = response;
+    let UpstreamResponse { status, content_type, body, .. } = response;
     let known = [
         StatusCode::OK,
         StatusCode::ACCEPTED,

@@ -25,7 +25,7 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
             route(Method::GET, "/api/orders/{id}", queries::order_resource),
             route(Method::PATCH, "/api/orders/{id}", commands::change),
             route(Method::PATCH, "/api/orders/{id}/cancel", commands::cancel),
-            route(Method::GET, "/api/orders/{id}/events", queries::order_resource),
+            route(Method::GET, "/api/orders/{id}/events", queries::order_events),
             route(Method::GET, "/api/payments", queries::payment_list),
             route(Method::GET, "/api/payments/stats", queries::payment_resource),
             route(Method::GET, "/api/payments/{id}", queries::payment_resource),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
 use chassis::http::{Request, Response};
-use contracts::Problem;
+use contracts::page::CursorRequest;
+use contracts::{EventId, Problem};
 
 use crate::Gateway;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
@@ -12,6 +13,15 @@ use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     list(&gateway.order, &request).await
+}
+
+/// A page of an order's timeline.
+pub(crate) async fn order_events(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    let template = service_template(&request);
+    let CursorRequest { after, limit } = request.cursor::<EventId>();
+    let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+    let path = format!("{}?limit={limit}{after}", request.fill(template)?);
+    pass_on(gateway.order.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
 }
 
 /// One thing that the order service has.
@@ -47,12 +57,15 @@ fn service_template(request: &Request) -> &'static str {
 }
 
 /// The response that the client gets: what was found, byte for byte, or a problem in the gateway's own words.
-fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
-    match response.status {
+fn pass_on(upstream: UpstreamResponse) -> Result<Response, Problem> {
+    match upstream.status {
         StatusCode::OK => {
-            let mut response = Response::new(response.body.into());
+            let mut response = Response::new(upstream.body.into());
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
+            if let Some(link) = upstream.link {
+                response.headers_mut().insert(header::LINK, link);
+            }
             Ok(response)
         }
         StatusCode::NOT_FOUND => Err(Problem::not_found("There is no such thing.")),

@@ -68,6 +68,8 @@ impl<'a> UpstreamRequest<'a> {
 pub(crate) struct UpstreamResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<HeaderValue>,
+    /// To the next page, relative to this one.
+    pub(crate) link: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
 
@@ -142,8 +144,10 @@ impl Upstream {
         let exchange = async {
             let response = sending.send().await?;
             let status = response.status();
-            let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-            Ok::<_, reqwest::Error>(UpstreamResponse { status, content_type, body: response.bytes().await? })
+            let header = |name| response.headers().get(name).cloned();
+            let (content_type, link) = (header(header::CONTENT_TYPE), header(header::LINK));
+            let body = response.bytes().await?;
+            Ok::<_, reqwest::Error>(UpstreamResponse { status, content_type, link, body })
         };
         match exchange.instrument(span.clone()).await {
             Ok(response) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::config::{Environment, Problems, Variable, Variables};
 use chassis::participant::ParticipantConfig;
+use chassis::retention::{self, Records};
 
 chassis::variables! {
     /// The order service's own variables.
@@ -12,13 +13,15 @@ chassis::variables! {
         port = "3001",
         /// How long an order may wait for the result of its payment; then it is cancelled, and its payment voided or refunded.
         saga_timeout = "15m",
+        /// How long the timeline of an order that has settled is kept (such as `90d`). Without end unless set.
+        retention_timeline,
     }
 }
 
 /// Every variable of the service, for `--help`.
 pub const VARIABLES: &[&[Variable]] = &{
-    let [http, database, broker, consumer] = ParticipantConfig::VARIABLES;
-    [OrderVariables::VARIABLES, http, database, broker, consumer]
+    let [http, database, broker, consumer, retention] = ParticipantConfig::VARIABLES;
+    [OrderVariables::VARIABLES, http, database, broker, consumer, retention]
 };
 
 /// The order service's configuration.
@@ -35,6 +38,9 @@ impl Config {
         let own: OrderVariables = environment.read(problems)?;
         let participant = ParticipantConfig::from_environment(own.port(), environment, problems);
         let saga_timeout = own.saga_timeout().duration(problems);
-        Some(Self { participant: participant?, saga_timeout: saga_timeout? })
+        let keep_timeline = retention::keep(own.retention_timeline(), problems);
+        let mut participant = participant?;
+        participant.keep(&[Records::TimelineEntries], keep_timeline?);
+        Some(Self { participant, saga_timeout: saga_timeout? })
     }
 }

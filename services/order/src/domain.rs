@@ -79,7 +79,7 @@ pub fn transition(
     state: &OrderState,
     trigger: &Trigger,
 ) -> Result<Transition, Violation> {
-    use OrderStatus::{Failed, Paid, PendingPayment};
+    use OrderStatus::{Cancelled, Failed, Paid, PendingPayment};
 
     let order = match (state, trigger) {
         (OrderState::Unknown, Trigger::Place { user_id, total }) => {
@@ -89,8 +89,11 @@ pub fn transition(
         (OrderState::CancelledEarly, Trigger::Place { user_id, total }) => {
             return Ok(placed_after_cancellation(context, *user_id, *total));
         }
-        (OrderState::Unknown | OrderState::CancelledEarly, Trigger::Cancel) => {
+        (OrderState::Unknown, Trigger::Cancel) => {
             return Ok(Transition::to(OrderState::CancelledEarly));
+        }
+        (OrderState::CancelledEarly, Trigger::Cancel) => {
+            return Ok(Transition::to(OrderState::CancelledEarly).without_history());
         }
         (OrderState::Unknown | OrderState::CancelledEarly, _) => return Err(Violation::UnknownOrder),
         (OrderState::Known(order), _) => order,
@@ -103,6 +106,7 @@ pub fn transition(
         }
         (PendingPayment, Trigger::PaymentApproved) => moved(order, Paid),
         (PendingPayment, Trigger::PaymentFailed) => moved(order, Failed),
+        (Cancelled | Failed, Trigger::Cancel) => Transition::to(state.clone()).without_history(),
         _ => Transition::to(state.clone()),
     })
 }
@@ -195,6 +199,23 @@ mod tests {
             let (state, emitted) = run(&triggers);
             assert_eq!(status(&state), Some(expected), "{triggers:?}");
             assert_eq!(emitted.len(), events, "{triggers:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_cancellation_is_history() {
+        use Trigger::{Cancel, PaymentApproved, PaymentFailed};
+        for (before, expected) in [
+            (vec![], true),
+            (vec![Cancel], false),
+            (vec![place()], true),
+            (vec![place(), PaymentApproved], true),
+            (vec![place(), Cancel], false),
+            (vec![place(), PaymentFailed], false),
+            (vec![Cancel, place()], false),
+        ] {
+            let (state, _) = run(&before);
+            assert_eq!(apply(&state, &Cancel).unwrap().is_history, expected, "{before:?}");
         }
     }
 

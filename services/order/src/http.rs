@@ -36,8 +36,12 @@ async fn find(pool: PgPool, request: Request) -> Result<Response, Problem> {
 }
 
 async fn events(pool: PgPool, request: Request) -> Result<Response, Problem> {
-    let id = request.id("id")?;
-    http::found(timeline::find(&pool, id).await?)
+    let (id, page) = (request.id("id")?, request.cursor());
+    let found = timeline::page(&pool, id, page).await?;
+    let next = found.as_ref().filter(|(_, more)| *more).and_then(|(timeline, _)| timeline.events.last());
+    let next = next.map(|last| format!("?after={}&limit={}", last.event_id, page.limit));
+    let response = http::found(found.map(|(timeline, _)| timeline))?;
+    Ok(http::with_next(response, next))
 }
 
 /// Answers 200 if the key stands for this request (now or already), 422 if it stands for another one.

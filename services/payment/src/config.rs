@@ -2,6 +2,7 @@
 
 use chassis::config::{Environment, Problems, Variable, Variables};
 use chassis::participant::ParticipantConfig;
+use chassis::retention::{self, Records};
 
 use crate::collection::{CollectionConfig, CollectionVariables};
 use crate::provider::{SimulatorConfig, SimulatorVariables};
@@ -11,14 +12,16 @@ chassis::variables! {
     pub struct PaymentVariables {
         /// TCP port to listen on.
         port = "3002",
+        /// How long the simulated provider remembers a charge that holds no money, once its payment has come to its end (such as `90d`). Without end unless set.
+        retention_simulated_charges,
     }
 }
 
 /// Every variable of the service, for `--help`.
 pub const VARIABLES: &[&[Variable]] = &{
-    let [http, database, broker, consumer] = ParticipantConfig::VARIABLES;
+    let [http, database, broker, consumer, retention] = ParticipantConfig::VARIABLES;
     let (collection, simulator) = (CollectionVariables::VARIABLES, SimulatorVariables::VARIABLES);
-    [PaymentVariables::VARIABLES, http, database, broker, consumer, collection, simulator]
+    [PaymentVariables::VARIABLES, http, database, broker, consumer, collection, simulator, retention]
 };
 
 /// The payment service's configuration.
@@ -35,10 +38,15 @@ impl Config {
     /// Reads the configuration; every mistake goes to `problems`.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let own: Option<PaymentVariables> = environment.read(problems);
-        let participant =
-            own.and_then(|own| ParticipantConfig::from_environment(own.port(), environment, problems));
+        let participant = own
+            .as_ref()
+            .and_then(|own| ParticipantConfig::from_environment(own.port(), environment, problems));
+        let keep_charges =
+            own.as_ref().and_then(|own| retention::keep(own.retention_simulated_charges(), problems));
         let collection = CollectionConfig::from_environment(environment, problems);
         let simulator = SimulatorConfig::from_environment(environment, problems);
-        Some(Self { participant: participant?, collection: collection?, simulator: simulator? })
+        let mut participant = participant?;
+        participant.keep(&[Records::SimulatedCharges], keep_charges?);
+        Some(Self { participant, collection: collection?, simulator: simulator? })
     }
 }

@@ -27,6 +27,7 @@ mod pages;
 mod payments;
 mod provider_outage;
 mod requests;
+mod retention;
 mod shutdown;
 mod timeline;
 mod tracing;

@@ -60,7 +60,8 @@ impl<'a, A: Aggregate> Batch<'a, A> {
         };
         *state = transition.next;
         let entry = |envelope, payload| HistoryEntry { order_id, envelope, after: state.clone(), payload };
-        self.history.extend(event.as_ref().map(|envelope| entry(Cow::Borrowed(envelope), None)));
+        let heard = event.as_ref().filter(|_| transition.is_history);
+        self.history.extend(heard.map(|envelope| entry(Cow::Borrowed(envelope), None)));
         if let Some(event) = transition.event {
             let envelope = Envelope::now(event, cause.correlation_id);
             let encoded = envelope.encode()?;

@@ -30,8 +30,8 @@ pub use changes::{Changes, HistoryEntry, Updated};
 use crate::database::StoreError;
 use crate::telemetry::TraceContext;
 
-/// Most triggers in one transaction, and so most orders that it locks. [`crate::database::check_lock_room`] holds
-/// PostgreSQL to it.
+/// Most triggers in one transaction, and so most orders that it locks: a service does not start on a
+/// PostgreSQL without room for so many locks.
 pub const MAX_BATCH: usize = 200;
 
 /// What a service knows about each order, and what can happen to it.
@@ -149,12 +149,20 @@ pub struct Transition<Entity, Call> {
     pub event: Option<Event>,
     /// What is to be done outside of the service after the commit.
     pub call: Option<Call>,
+    /// Whether the event that the trigger is belongs to the order's history.
+    pub is_history: bool,
 }
 
 impl<Entity, Call> Transition<Entity, Call> {
     /// Only what is known changes, if anything does.
     pub const fn to(next: State<Entity>) -> Self {
-        Self { next, event: None, call: None }
+        Self { next, event: None, call: None, is_history: true }
+    }
+
+    /// The same, and the order's history does not grow by it: clients could repeat it without end.
+    #[must_use]
+    pub fn without_history(self) -> Self {
+        Self { is_history: false, ..self }
     }
 
     /// The same, and the other services learn of an event.

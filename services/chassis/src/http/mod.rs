@@ -22,7 +22,7 @@ mod server;
 pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, PeerAddr};
 pub use endpoints::metrics;
-pub use reply::{found, json, problem};
+pub use reply::{found, json, problem, with_next};
 pub use request::Request;
 pub use routes::{Matched, Route, Routes, route};
 pub use server::{BindError, Server};

@@ -22,6 +22,17 @@ pub fn found(body: Option<impl Serialize>) -> Result<Response, Problem> {
     }
 }
 
+/// A response with a link to what comes next, if there is more (RFC 8288). The link is relative, so that it holds behind
+/// the gateway too.
+#[must_use]
+pub fn with_next(mut response: Response, next: Option<String>) -> Response {
+    let link = next.and_then(|next| HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).ok());
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}
+
 /// A plain text response.
 #[must_use]
 pub(super) fn text(content_type: &'static str, body: String) -> Response {

@@ -1,8 +1,11 @@
 //! A request as a handler sees it.
 
+use std::borrow::Cow;
+use std::str::FromStr;
+
 use bytes::Bytes;
 use contracts::Problem;
-use contracts::page::PageRequest;
+use contracts::page::{CursorRequest, PageRequest};
 use contracts::problem::InvalidMember;
 use http::{HeaderMap, Method};
 use uuid::Uuid;
@@ -61,10 +64,18 @@ impl Request {
     /// `page` and `limit` of the query string, clamped to their range.
     #[must_use]
     pub fn page(&self) -> PageRequest {
-        PageRequest::from_query(|wanted| {
-            let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-            pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
-        })
+        PageRequest::from_query(|name| self.query_parameter(name))
+    }
+
+    /// `after` and `limit` of the query string, clamped to their range.
+    #[must_use]
+    pub fn cursor<Id: FromStr>(&self) -> CursorRequest<Id> {
+        CursorRequest::from_query(|name| self.query_parameter(name))
+    }
+
+    fn query_parameter(&self, wanted: &str) -> Option<Cow<'_, str>> {
+        let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
     }
 
     /// Reads requests with this method whose path fits the template; rejects others.

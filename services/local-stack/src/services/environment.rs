@@ -51,7 +51,9 @@ pub(crate) fn passed_through() -> Vec<(OsString, OsString)> {
 
 fn is_passed_through(name: &OsStr) -> bool {
     const NAMES: [&str; 6] = ["HOME", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "RUST_LOG", "SAGA_TIMEOUT"];
-    name.to_str().is_some_and(|name| NAMES.contains(&name) || name.starts_with("PROVIDER_"))
+    name.to_str().is_some_and(|name| {
+        NAMES.contains(&name) || name.starts_with("PROVIDER_") || name.starts_with("RETENTION_")
+    })
 }
 
 #[cfg(test)]
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn settings_of_the_provider_are_passed_through_and_nothing_that_could_hold_a_secret_is() {
-        for name in ["PROVIDER_LATENCY_MS", "RUST_LOG", "SAGA_TIMEOUT", "TZ"] {
+        for name in ["PROVIDER_LATENCY_MS", "RETENTION_TIMELINE", "RUST_LOG", "SAGA_TIMEOUT", "TZ"] {
             assert!(is_passed_through(OsStr::new(name)), "{name}");
         }
         for name in ["AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "PORT", "MY_PROVIDER_KEY"] {

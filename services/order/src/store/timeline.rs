@@ -3,6 +3,7 @@
 use chassis::aggregate::HistoryEntry;
 use chassis::database::StoreError;
 use contracts::order::{Timeline, TimelineEntry};
+use contracts::page::CursorRequest;
 use contracts::{EventId, EventType, OrderId, OrderStatus, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -50,12 +51,35 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// An order's timeline, oldest event first; `None` if no event of it is known.
-pub(crate) async fn find(pool: &PgPool, order_id: OrderId) -> Result<Option<Timeline>, StoreError> {
+/// A page of an order's timeline, oldest event first, and whether there are more; `None` if the order is not known. The
+/// timeline of an order that settled long ago may have been deleted.
+pub(crate) async fn page(
+    pool: &PgPool,
+    order_id: OrderId,
+    page: CursorRequest<EventId>,
+) -> Result<Option<(Timeline, bool)>, StoreError> {
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let events = sqlx::query_as::<_, TimelineEntry>(
         "SELECT event_id, event_type, occurred_at, recorded_at, status, payload
-         FROM order_events WHERE order_id = $1 ORDER BY position",
-    );
-    let events = events.bind(order_id).fetch_all(pool).await?;
-    Ok(if events.is_empty() { None } else { Some(Timeline { order_id, events }) })
+         FROM order_events
+         WHERE order_id = $1
+           AND position > coalesce((SELECT position FROM order_events WHERE order_id = $1 AND event_id = $2), 0)
+         ORDER BY position
+         LIMIT $3",
+    )
+    .bind(order_id)
+    .bind(page.after)
+    .bind(i64::from(page.limit) + 1);
+    let mut events = events.fetch_all(pool).await?;
+    if events.is_empty() {
+        let exists = sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (SELECT FROM orders WHERE id = $1) OR EXISTS (SELECT FROM order_events WHERE order_id = $1)",
+        );
+        if !exists.bind(order_id).fetch_one(pool).await? {
+            return Ok(None);
+        }
+    }
+    let more = events.len() > limit;
+    events.truncate(limit);
+    Ok(Some((Timeline { order_id, events }, more)))
 }

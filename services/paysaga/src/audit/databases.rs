@@ -22,14 +22,15 @@ const ORDERS: &str = "
 const PAYMENTS: &str = "
     SELECT order_id, id, amount, status, next_step, attempts, last_error,
            extract(epoch FROM now() - updated_at)::float8 AS age,
-           NULL::numeric AS charged, NULL::text AS outcome, false AS refunded
+           NULL::numeric AS charged, NULL::text AS outcome, false AS refunded, false AS charge_forgotten
     FROM payments ORDER BY order_id";
 
 /// Payments with what the simulated provider has about them.
 const PAYMENTS_WITH_CHARGES: &str = "
     SELECT order_id, id, payments.amount, status, next_step, attempts, last_error,
            extract(epoch FROM now() - updated_at)::float8 AS age,
-           charges.amount AS charged, outcome, refunded_at IS NOT NULL AS refunded
+           charges.amount AS charged, outcome, refunded_at IS NOT NULL AS refunded,
+           coalesce(updated_at < (SELECT before FROM provider_simulator.forgotten), false) AS charge_forgotten
     FROM payments LEFT JOIN provider_simulator.charges ON payment_id = id
     ORDER BY order_id";
 

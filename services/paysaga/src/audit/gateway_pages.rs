@@ -91,6 +91,7 @@ fn records(order: Option<Order>, payment: Option<Payment>) -> SagaRecords {
             age: age(order.updated_at),
         }),
         payment: payment.map(|payment| PaymentRecord {
+            charge_forgotten: false,
             id: payment.id,
             order_id: payment.order_id,
             amount: payment.amount,

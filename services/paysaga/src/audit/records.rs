@@ -36,6 +36,8 @@ pub struct PaymentRecord {
     pub last_error: Option<String>,
     /// How long ago it changed last.
     pub age: Duration,
+    /// Whether the provider may have forgotten a charge that holds no money: the payment came to its end so long ago.
+    pub charge_forgotten: bool,
 }
 
 /// A charge, as the simulated provider has it.

@@ -35,6 +35,7 @@ pub(super) struct PaymentRow {
     charged: Option<Decimal>,
     outcome: Option<String>,
     refunded: bool,
+    charge_forgotten: bool,
 }
 
 impl TryFrom<OrderRow> for OrderRecord {
@@ -62,6 +63,7 @@ impl PaymentRow {
             attempts: self.attempts.unsigned_abs(),
             last_error: self.last_error,
             age: duration(self.age),
+            charge_forgotten: self.charge_forgotten,
         };
         let charge = match self.charged.zip(self.outcome) {
             None => None,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use contracts::topology::Service;
 use local_stack::stack::plan::InfrastructureUrls;
 
 /// A broker and databases.
@@ -16,6 +17,13 @@ pub(super) struct InfrastructureOptions {
     /// The same, from a file
     #[arg(long, value_name = "PATH", env = "RABBITMQ_URL_FILE", conflicts_with = "rabbitmq_url")]
     rabbitmq_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    databases: DatabaseOptions,
+}
+
+/// The databases.
+#[derive(Args)]
+pub(super) struct DatabaseOptions {
     /// The order service's database: postgres://…
     #[arg(long, value_name = "URL", env = "ORDER_DATABASE_URL", hide_env_values = true)]
     order_database_url: Option<String>,
@@ -40,15 +48,24 @@ impl InfrastructureOptions {
     pub(super) fn read(&self) -> anyhow::Result<InfrastructureUrls> {
         Ok(InfrastructureUrls {
             rabbitmq_url: value(self.rabbitmq_url.as_deref(), self.rabbitmq_url_file.as_deref())?,
-            order_database_url: value(
-                self.order_database_url.as_deref(),
-                self.order_database_url_file.as_deref(),
-            )?,
-            payment_database_url: value(
-                self.payment_database_url.as_deref(),
-                self.payment_database_url_file.as_deref(),
-            )?,
+            order_database_url: self.databases.url(Service::Order)?,
+            payment_database_url: self.databases.url(Service::Payment)?,
         })
+    }
+}
+
+impl DatabaseOptions {
+    /// The URL of a service's database, if it was given.
+    pub(super) fn url(&self, service: Service) -> anyhow::Result<Option<String>> {
+        match service {
+            Service::Gateway => Ok(None),
+            Service::Order => {
+                value(self.order_database_url.as_deref(), self.order_database_url_file.as_deref())
+            }
+            Service::Payment => {
+                value(self.payment_database_url.as_deref(), self.payment_database_url_file.as_deref())
+            }
+        }
     }
 }
 
@@ -62,6 +79,12 @@ fn value(direct: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<Str
         (None, None) => return Ok(None),
     };
     Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
+}
+
+impl std::fmt::Debug for DatabaseOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("DatabaseOptions(…)")
+    }
 }
 
 impl std::fmt::Debug for InfrastructureOptions {

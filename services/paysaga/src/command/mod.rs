@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod failed;
 mod infrastructure_urls;
+mod prune;
 mod running_stack;
 mod up;
 
@@ -30,6 +31,8 @@ enum Command {
     Check(check::Check),
     /// Messages that no service could handle: list, show, replay, discard
     Failed(failed::Failed),
+    /// Delete what was kept for long enough
+    Prune(prune::Prune),
 }
 
 impl Cli {
@@ -41,6 +44,7 @@ impl Cli {
             Command::Bench(bench) => bench.run().await,
             Command::Check(check) => check.run().await,
             Command::Failed(failed) => failed.run().await,
+            Command::Prune(prune) => prune.run().await,
         }
     }
 }

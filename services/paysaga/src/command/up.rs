@@ -21,8 +21,8 @@ use crate::progress::Progress;
 /// payment and gateway. Everything stops on Ctrl-C (at once on a second one), and when any part ends by itself.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Of the caller's environment the services get PROVIDER_*, SAGA_TIMEOUT, RUST_LOG, HOME, TZ, \
-                        SSL_CERT_FILE, SSL_CERT_DIR and PATH."
+    after_help = "Of the caller's environment the services get PROVIDER_*, RETENTION_*, SAGA_TIMEOUT, RUST_LOG, HOME, \
+                        TZ, SSL_CERT_FILE, SSL_CERT_DIR and PATH."
 )]
 pub(super) struct Up {
     /// Keep data, passwords and logs in this directory
