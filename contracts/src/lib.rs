@@ -20,6 +20,7 @@ pub mod payment;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod problem;
+pub mod refund;
 pub mod status;
 pub mod timestamp;
 pub mod topology;

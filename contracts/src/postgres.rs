@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::failed_message::{AuditAction, FailedMessageStatus};
+use crate::refund::{RefundAction, RefundStatus};
 use crate::{
     CancelReason, EventId, EventType, Money, MoneyTotal, OrderId, OrderStatus, PaymentId, PaymentStatus,
     Timestamp, UserId,
@@ -76,4 +77,13 @@ macro_rules! stored_as_text {
 stored_as!(Uuid, as_uuid => OrderId, PaymentId, UserId, EventId);
 stored_as!(Decimal, as_decimal => Money, MoneyTotal);
 stored_as!(OffsetDateTime, as_datetime => Timestamp);
-stored_as_text!(OrderStatus, PaymentStatus, CancelReason, EventType, FailedMessageStatus, AuditAction);
+stored_as_text!(
+    OrderStatus,
+    PaymentStatus,
+    CancelReason,
+    EventType,
+    FailedMessageStatus,
+    AuditAction,
+    RefundStatus,
+    RefundAction
+);

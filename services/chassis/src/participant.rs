@@ -29,7 +29,7 @@ use crate::tasks::TaskContext;
 const OTHER_SOURCES: usize = 3;
 
 /// A service, as it is described to be started.
-pub struct Participant<A, T> {
+pub struct Participant<A, R, T> {
     /// Which service. It consumes the queues that the topology gives it.
     pub service: Service,
     /// Its database schema.
@@ -37,7 +37,7 @@ pub struct Participant<A, T> {
     /// What it knows about each order.
     pub aggregate: A,
     /// What it answers over HTTP, from its database.
-    pub routes: fn(PgPool) -> Routes,
+    pub routes: R,
     /// Starts the tasks that only this service has.
     pub tasks: T,
 }
@@ -105,7 +105,12 @@ impl ParticipantConfig {
     }
 }
 
-impl<A: Aggregate, T: FnOnce(RunningService<A>)> Participant<A, T> {
+impl<A, R, T> Participant<A, R, T>
+where
+    A: Aggregate,
+    R: FnOnce(PgPool) -> Routes,
+    T: FnOnce(RunningService<A>),
+{
     /// Brings the schema up to date, then starts everything. Unavailable infrastructure is waited for.
     pub async fn start(self, config: ParticipantConfig, lifecycle: Lifecycle) -> Result<(), StartError> {
         let name = self.service.name();

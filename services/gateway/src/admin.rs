@@ -6,7 +6,7 @@ use ::http::{HeaderValue, Method, StatusCode, header};
 use chassis::http::{Request, Response};
 use contracts::Problem;
 
-use crate::upstream::{UpstreamRequest, UpstreamResponse};
+use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
 
 /// Passes a request about failed messages on to the service that has them.
@@ -16,16 +16,26 @@ pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> 
         "payment" => &gateway.payment,
         _ => return Err(Problem::not_found("The services with failed messages are order and payment.")),
     };
-    let template = request.template.strip_prefix("/api/admin/{service}").unwrap_or(request.template);
+    forward(service, &request, "/api/admin/{service}").await
+}
+
+/// Passes a request about refunds on to the payment service.
+pub(crate) async fn refunds(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    forward(&gateway.payment, &request, "/api/admin/payment").await
+}
+
+/// Passes a request on to a service, which has the same routes without `prefix`.
+async fn forward(service: &Upstream, request: &Request, prefix: &str) -> Result<Response, Problem> {
+    let template = request.template.strip_prefix(prefix).unwrap_or(request.template);
     let mut path = request.fill(template)?;
     if !request.query.is_empty() {
         path = format!("{path}?{}", request.query);
     }
-    let mut forwarded = UpstreamRequest::get("/failed-messages", path, &request.correlation_id);
+    let mut forwarded = UpstreamRequest::get(template, path, &request.correlation_id);
     if request.method != Method::GET {
         forwarded.method = request.method.clone();
         forwarded.body = request.body.clone();
-        forwarded.actor = Some(&access::caller(&request)?.name);
+        forwarded.actor = Some(&access::caller(request)?.name);
     }
     pass_on(service.send(&forwarded).await?)
 }

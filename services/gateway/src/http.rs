@@ -40,6 +40,10 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
             route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
             route(Method::DELETE, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
             route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
+            route(Method::GET, "/api/admin/payment/refunds", admin::refunds),
+            route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
+            route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),
+            route(Method::POST, "/api/admin/payment/refunds/{paymentId}/settle", admin::refunds),
         ],
     );
     clients.merge(operators.require(access::require_operator))

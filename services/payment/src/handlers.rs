@@ -1,6 +1,5 @@
 //! The payments as an aggregate: which events are triggers, and how they are loaded and saved.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use contracts::{Event, OrderId};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 
-use crate::domain::{self, Due, Payment, PaymentState, ProviderCall, Transition, Trigger};
-use crate::store::payments;
+use crate::domain::{self, Due, NoRefusedRefund, Payment, PaymentState, ProviderCall, Transition, Trigger};
+use crate::store::{payments, refund_audit};
 
 /// The payments, one for each order.
 pub(crate) struct Payments {
@@ -25,7 +24,7 @@ impl Aggregate for Payments {
     type Entity = Payment;
     type Trigger = Trigger;
     type Call = ProviderCall;
-    type Violation = Infallible;
+    type Violation = NoRefusedRefund;
 
     fn trigger(event: &Event) -> Option<Trigger> {
         match event {
@@ -49,8 +48,8 @@ impl Aggregate for Payments {
         context: &Context<'_>,
         state: &PaymentState,
         trigger: &Trigger,
-    ) -> Result<Transition, Infallible> {
-        Ok(domain::transition(context, state, trigger))
+    ) -> Result<Transition, NoRefusedRefund> {
+        domain::transition(context, state, trigger)
     }
 
     async fn load(
@@ -71,6 +70,7 @@ impl Aggregate for Payments {
         }
         if !changes.updated.is_empty() {
             payments::update(connection, &changes.updated).await?;
+            refund_audit::insert(connection, &changes.updated).await?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //!                                      ↑ answers    ↓ due steps
 //!                                       collection ⇄ provider
 //! http: GET /payments… → store
+//! refunds: operators' decisions about what the provider refused → domain → store
 //! ```
 
 mod collection;
@@ -14,6 +15,7 @@ pub mod domain;
 mod handlers;
 mod http;
 pub mod provider;
+mod refunds;
 mod store;
 
 use std::sync::Arc;
@@ -21,12 +23,14 @@ use std::sync::Arc;
 use chassis::participant::Participant;
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::handlers::Payments;
 use crate::provider::Simulator;
+use crate::refunds::Decisions;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
 
@@ -42,6 +46,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         .map_err(|error| StartError::Config(error.to_string()))?;
     let provider = Simulator::new(simulator, books, lifecycle.connections.clone());
     let steps_due = Arc::new(Notify::new());
+    let (decisions, decided) = Decisions::channel();
     let payment = Participant {
         service: Service::Payment,
         migrations: &MIGRATIONS,
@@ -49,8 +54,11 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             charge_transit: collection.charge_transit(),
             steps_due: Arc::clone(&steps_due),
         },
-        routes: http::routes,
-        tasks: |running| collection::start(provider, &collection, steps_due, running),
+        routes: |pool: PgPool| http::routes(pool.clone()).merge(refunds::routes(pool, decisions)),
+        tasks: |running| {
+            refunds::start(decided, &running);
+            collection::start(provider, &collection, steps_due, running);
+        },
     };
     payment.start(participant, lifecycle).await
 }

@@ -17,6 +17,10 @@ pub enum ForcedOutcome {
     AnswerLost,
     /// .05: takes the money after 5 s.
     Slow,
+    /// .06: takes the money, and refuses to give it back.
+    RefundRefused,
+    /// .07: takes the money, and refuses to give it back for 10 s from when it is asked first.
+    RefundRefusedAtFirst,
 }
 
 impl ForcedOutcome {
@@ -28,6 +32,8 @@ impl ForcedOutcome {
             Self::Failed => 3,
             Self::AnswerLost => 4,
             Self::Slow => 5,
+            Self::RefundRefused => 6,
+            Self::RefundRefusedAtFirst => 7,
         };
         format!("{units}.{cents:02}").parse()
     }

@@ -33,6 +33,22 @@ pub enum PlantedBug {
     TakenTooEarly,
     /// It is not recorded that a charge was sent and may still be in transit.
     ChargeForgotten,
+    /// A cancelled payment is not looked at once more, although its charge may come to light late.
+    NoLastLook,
+    /// A refund that the provider refused is nothing that anybody decides about.
+    RefusalForgotten,
+    /// A refusal is applied although the refund may have been made by a later attempt.
+    NoRefusalFence,
+    /// An operator may give money back by other means while the provider may still do so.
+    SettledWhileOpen,
+}
+
+impl PlantedBug {
+    /// Whether the last look at a cancelled payment would make up for it. It is left out then, and every provider keeps to the
+    /// time after which a charge must not be carried out, so that nothing else is missed in its place.
+    pub const fn last_look_hides_it(self) -> bool {
+        matches!(self, Self::NoFence | Self::ChargeForgotten)
+    }
 }
 
 #[track_caller]
@@ -112,4 +128,24 @@ fn a_step_that_is_taken_too_early_is_found() {
 #[test]
 fn a_forgotten_charge_is_found() {
     assert!(is_found(PlantedBug::ChargeForgotten).contains("money was kept"));
+}
+
+#[test]
+fn a_missing_last_look_is_found() {
+    assert!(is_found(PlantedBug::NoLastLook).contains("money was kept"));
+}
+
+#[test]
+fn a_forgotten_refusal_is_found() {
+    assert!(is_found(PlantedBug::RefusalForgotten).contains("money was kept"));
+}
+
+#[test]
+fn a_refusal_that_overwrites_a_refund_is_found() {
+    assert!(is_found(PlantedBug::NoRefusalFence).contains("no-gift"));
+}
+
+#[test]
+fn an_open_refund_that_is_settled_is_found() {
+    assert!(is_found(PlantedBug::SettledWhileOpen).contains("no-gift"));
 }

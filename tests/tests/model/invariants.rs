@@ -10,7 +10,7 @@ pub fn always(world: &World) -> Result<(), String> {
     if world.provider.charges > 1 {
         return Err(format!("one-charge: the customer was charged {} times", world.provider.charges));
     }
-    if world.provider.refunds > world.provider.charges {
+    if world.provider.refunds + world.transfers > world.provider.charges {
         return Err("no-gift: more was given back than was taken".to_owned());
     }
     if !world.dead_letters.is_empty() {
@@ -77,7 +77,7 @@ pub fn at_rest(world: &World) -> Result<(), String> {
     always(world)?;
     let order = world.order_status();
     let payment = world.payment();
-    let holds_money = world.provider.charges > world.provider.refunds;
+    let holds_money = world.provider.charges > world.provider.refunds + world.transfers;
     if matches!(order, None | Some(OrderStatus::PendingPayment))
         || payment
             .is_some_and(|payment| payment.status == PaymentStatus::Processing || payment.next.is_some())

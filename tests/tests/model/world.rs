@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Context};
 use contracts::{Event, EventType, OrderStatus, PaymentStatus, Timestamp};
 use order::domain as orders;
-use payment::domain::{self as payments, Due, LastCharge, NextStep, Step};
+use payment::domain::{self as payments, Due, LastCharge, NextStep, Refund, Step};
 use uuid::Uuid;
 
 use crate::faults::PlantedBug;
@@ -35,6 +35,8 @@ pub struct World {
     pub provider: Provider,
     /// Whether the customer asked for a cancellation.
     pub cancel_asked: bool,
+    /// How often an operator gave the money back by other means.
+    pub transfers: u8,
 }
 
 /// A message. One saga emits each at most once, so its name is enough. The two events that are only recorded in the
@@ -74,6 +76,7 @@ pub enum Answer {
     Charged(Outcome),
     NotCharged { attempt: u32, charge_in_transit: bool },
     Refunded,
+    RefundRefused { attempt: u32 },
 }
 
 /// What the provider decided about a charge.
@@ -92,6 +95,8 @@ pub struct Provider {
     pub charges: u8,
     /// How often it was given back.
     pub refunds: u8,
+    /// Whether it refuses to give it back. It does so until an operator has it asked once more.
+    pub refuses: bool,
 }
 
 /// What can happen next.
@@ -109,7 +114,7 @@ pub enum Action {
     Deliver { message: Message, again: bool },
     /// A replica finds the payment's next step, takes it if it is due, and calls the provider.
     TakeStep,
-    /// The provider handles a call.
+    /// The provider handles a call. Of a refund it approves or declines.
     Handle { call: usize, outcome: Outcome },
     /// Its answer is applied.
     Answer(usize),
@@ -119,8 +124,13 @@ pub enum Action {
     TimeOut(usize),
     /// The next step becomes due: a lease lapses, or the delay of a retry ends.
     StepBecomesDue,
-    /// Enough time passes that no charge can still be in transit.
+    /// Enough time passes that no charge should still be in transit. With a provider that carries charges out later than it may,
+    /// one still is.
     ChargeArrives,
+    /// An operator has the provider asked once more for a refund that it refused.
+    RetryRefund,
+    /// An operator gives the money of a refused refund back by other means.
+    SettleRefund,
 }
 
 impl World {
@@ -135,6 +145,7 @@ impl World {
             calls: Vec::new(),
             provider: Provider::default(),
             cancel_asked: false,
+            transfers: 0,
         }
     }
 
@@ -176,17 +187,31 @@ impl World {
             if self.calls.len() < MAX_CALLS {
                 actions.push(Action::TakeStep);
             }
-            if next.due == Due::Ahead {
+            // The last look comes later than any charge.
+            let is_last_look = self.payment_status() == Some(PaymentStatus::Cancelled);
+            if next.due == Due::Ahead && !(is_last_look && self.charge_is_in_transit()) {
                 actions.push(Action::StepBecomesDue);
             }
         }
-        if self.charge_may_be_in_transit() && !self.charge_is_in_transit() {
+        let providers_are_punctual = bug.is_some_and(PlantedBug::last_look_hides_it);
+        if self.charge_may_be_in_transit() && !(providers_are_punctual && self.charge_is_in_transit()) {
             actions.push(Action::ChargeArrives);
+        }
+        if self.refund_is_refused() {
+            actions.extend([Action::RetryRefund, Action::SettleRefund]);
+        } else if bug == Some(PlantedBug::SettledWhileOpen)
+            && self.next_step().is_some_and(|next| next.step == Step::Refund)
+        {
+            actions.push(Action::SettleRefund);
         }
         for (index, call) in self.calls.iter().enumerate() {
             match call {
                 Call::Sent { step: StepName::Charge, .. } if self.provider.charge.is_none() => {
                     let outcomes = [Outcome::Approved, Outcome::Declined, Outcome::Failed];
+                    actions.extend(outcomes.map(|outcome| Action::Handle { call: index, outcome }));
+                }
+                Call::Sent { step: StepName::Refund, .. } if self.provider.refunds == 0 => {
+                    let outcomes = [Outcome::Approved, Outcome::Declined];
                     actions.extend(outcomes.map(|outcome| Action::Handle { call: index, outcome }));
                 }
                 Call::Sent { .. } => actions.push(Action::Handle { call: index, outcome: Outcome::Approved }),
@@ -248,6 +273,11 @@ impl World {
             }
             Action::StepBecomesDue => world.set_due(Due::Reached),
             Action::ChargeArrives => world.set_last_charge(LastCharge::Arrived),
+            Action::RetryRefund => {
+                world.provider.refuses = false;
+                world.trigger_payment(&payments::Trigger::RetryRefund(decision()), bug);
+            }
+            Action::SettleRefund => world.settle(bug),
         }
         world.forget_times();
         world.number_attempts();
@@ -260,6 +290,7 @@ impl World {
     fn forget_times(&mut self) {
         let payments::PaymentState::Known(payment) = &mut self.payment else { return };
         payment.last_error = None;
+        payment.refund_records.clear();
         if payment.last_charge == LastCharge::SentNow {
             payment.last_charge = LastCharge::InTransit;
         }
@@ -289,7 +320,8 @@ impl World {
         let latest = payment.attempts;
         payment.attempts = latest.min(1);
         for call in &mut self.calls {
-            let (Call::Sent { attempt, .. } | Call::Answered(Answer::NotCharged { attempt, .. })) = call
+            let (Call::Sent { attempt, .. }
+            | Call::Answered(Answer::NotCharged { attempt, .. } | Answer::RefundRefused { attempt })) = call
             else {
                 continue;
             };
@@ -300,11 +332,19 @@ impl World {
     /// The number of the attempt that a call belongs to; where that is not tracked, the latest one's.
     pub fn attempt_of(&self, call: usize) -> u32 {
         match self.calls[call] {
-            Call::Sent { attempt, .. } | Call::Answered(Answer::NotCharged { attempt, .. }) => attempt,
+            Call::Sent { attempt, .. }
+            | Call::Answered(Answer::NotCharged { attempt, .. } | Answer::RefundRefused { attempt }) => {
+                attempt
+            }
             Call::Answered(Answer::Charged(_) | Answer::Refunded) => {
                 self.payment().map_or(0, |payment| payment.attempts)
             }
         }
+    }
+
+    /// Whether a refund waits for an operator's decision.
+    fn refund_is_refused(&self) -> bool {
+        self.payment().is_some_and(|payment| matches!(payment.refund, Refund::Refused { .. }))
     }
 
     /// Whether a charge is in transit to the provider.
@@ -372,8 +412,16 @@ impl World {
         {
             payment.status = PaymentStatus::Processing;
         }
-        let transition = payments::transition(&context(&Cause::default()), &state, trigger);
+        // What an operator may not decide changes nothing.
+        let transition = payments::transition(&context(&Cause::default()), &state, trigger).ok()?;
         self.payment = transition.next;
+        let no_last_look = bug.is_some_and(|bug| bug == PlantedBug::NoLastLook || bug.last_look_hides_it());
+        if let (true, payments::PaymentState::Known(payment)) = (no_last_look, &mut self.payment)
+            && payment.status == PaymentStatus::Cancelled
+            && payment.step() == Some(Step::Lookup)
+        {
+            payment.next = None;
+        }
         if bug == Some(PlantedBug::NoPaymentTombstone)
             && self.payment == payments::PaymentState::CancelledEarly
         {
@@ -435,8 +483,13 @@ impl World {
                 Some(outcome) => Answer::Charged(outcome),
                 None => Answer::NotCharged { attempt, charge_in_transit },
             },
+            StepName::Refund if provider.refunds > 0 => Answer::Refunded,
+            StepName::Refund if provider.refuses || outcome != Outcome::Approved => {
+                provider.refuses = true;
+                Answer::RefundRefused { attempt }
+            }
             StepName::Refund => {
-                if provider.charge == Some(Outcome::Approved) && provider.refunds == 0 {
+                if provider.charge == Some(Outcome::Approved) {
                     provider.refunds = 1;
                 }
                 Answer::Refunded
@@ -460,11 +513,32 @@ impl World {
                 payments::Trigger::NotCharged { attempt, charge_in_transit }
             }
             Answer::Refunded => payments::Trigger::Refunded,
+            Answer::RefundRefused { attempt } => {
+                let latest = self.payment().map_or(0, |payment| payment.attempts);
+                let attempt = if bug == Some(PlantedBug::NoRefusalFence) { latest } else { attempt };
+                payments::Trigger::RefundRefused { attempt, reason: "r".to_owned() }
+            }
         };
         self.trigger_payment(&trigger, bug);
+        if let (Some(PlantedBug::RefusalForgotten), payments::PaymentState::Known(payment)) =
+            (bug, &mut self.payment)
+        {
+            payment.refund = Refund::Ordinary;
+        }
         if bug == Some(PlantedBug::LookupAtOnce) && matches!(answer, Answer::NotCharged { .. }) {
             self.set_due(Due::Reached);
         }
+    }
+
+    fn settle(&mut self, bug: Option<PlantedBug>) {
+        if let (Some(PlantedBug::SettledWhileOpen), payments::PaymentState::Known(payment)) =
+            (bug, &mut self.payment)
+        {
+            payment.refund = Refund::Refused { reason: "r".to_owned() };
+        }
+        self.transfers += 1;
+        let settled = payments::Trigger::SettleRefund { decision: decision(), reference: "t".to_owned() };
+        self.trigger_payment(&settled, bug);
     }
 
     /// The world once faults have stopped and no action is left; after a hundred actions, if some are left then.
@@ -482,6 +556,8 @@ impl World {
                 }
             } else if world.charge_may_be_in_transit() {
                 Action::ChargeArrives
+            } else if world.refund_is_refused() {
+                Action::SettleRefund
             } else {
                 match world.next_step() {
                     Some(NextStep { due: Due::Ahead, .. }) => Action::StepBecomesDue,
@@ -497,6 +573,10 @@ impl World {
 
 fn place() -> orders::Trigger {
     orders::Trigger::Place { user_id: Uuid::nil().into(), total: amount() }
+}
+
+fn decision() -> payments::Decision {
+    payments::Decision { actor: "o".to_owned(), note: "n".to_owned() }
 }
 
 fn declined() -> payments::Trigger {

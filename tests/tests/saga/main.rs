@@ -26,6 +26,7 @@ mod outcomes;
 mod pages;
 mod payments;
 mod provider_outage;
+mod refunds;
 mod requests;
 mod retention;
 mod shutdown;

@@ -7,7 +7,6 @@ use contracts::failed_message::{
 };
 use contracts::problem::InvalidMember;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 
 use super::store::{self, Decision, Discard};
@@ -41,12 +40,12 @@ async fn find(pool: PgPool, request: Request) -> Result<Response, Problem> {
 
 async fn replay(pool: PgPool, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
-    let decision = store::replay(&pool, id, actor(&request)).await?;
+    let decision = store::replay(&pool, id, request.actor()).await?;
     answer(decision, &ReplayAccepted { matching: 1, scheduled: 1 })
 }
 
 async fn replay_all(pool: PgPool, request: Request) -> Result<Response, Problem> {
-    let ReplayRequest { filter, rate_per_second, dry_run } = read_body(&request.body)?;
+    let ReplayRequest { filter, rate_per_second, dry_run } = request.json()?;
     if filter.status.is_some_and(|status| status != FailedMessageStatus::Failed) {
         let rule = "must be FAILED or absent: only open messages are replayed together";
         return Err(invalid(InvalidMember::new("filter.status", rule)));
@@ -59,25 +58,20 @@ async fn replay_all(pool: PgPool, request: Request) -> Result<Response, Problem>
     let scheduled = if dry_run {
         0
     } else {
-        store::replay_matching(&pool, &filter, rate_per_second, actor(&request)).await?
+        store::replay_matching(&pool, &filter, rate_per_second, request.actor()).await?
     };
     Ok(http::json(StatusCode::ACCEPTED, &ReplayAccepted { matching, scheduled }))
 }
 
 async fn discard(pool: PgPool, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
-    let body: DiscardRequest = read_body(&request.body)?;
+    let body: DiscardRequest = request.json()?;
     let reason = body.reason.trim();
     if reason.is_empty() || reason.contains('\0') {
         return Err(invalid(InvalidMember::new("reason", "must say why the message is given up")));
     }
-    let decision = store::discard(&pool, Discard { id, actor: actor(&request), reason }).await?;
+    let decision = store::discard(&pool, Discard { id, actor: request.actor(), reason }).await?;
     answer(decision, &body)
-}
-
-/// The operator who asks, as the gateway identified them. Only the gateway reaches a service's port.
-fn actor(request: &Request) -> &str {
-    request.headers.get("x-actor").and_then(|actor| actor.to_str().ok()).unwrap_or("unknown")
 }
 
 fn answer(decision: Decision, done: &impl Serialize) -> Result<Response, Problem> {
@@ -92,11 +86,6 @@ fn answer(decision: Decision, done: &impl Serialize) -> Result<Response, Problem
 
 fn invalid(wrong: InvalidMember) -> Problem {
     Problem::invalid(vec![wrong])
-}
-
-fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| invalid(InvalidMember::new("", format!("the body is not valid: {error}"))))
 }
 
 /// The filter of a list: `queue`, `type`, `reason`, `status`, `from`, `to`.

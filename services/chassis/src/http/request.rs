@@ -8,6 +8,7 @@ use contracts::Problem;
 use contracts::page::{CursorRequest, PageRequest};
 use contracts::problem::InvalidMember;
 use http::{HeaderMap, Method};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -74,8 +75,24 @@ impl Request {
     }
 
     fn query_parameter(&self, wanted: &str) -> Option<Cow<'_, str>> {
-        let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
+        self.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value)
+    }
+
+    /// The names and values of the query string.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        url::form_urlencoded::parse(self.query.as_bytes())
+    }
+
+    /// The body as JSON; 400 if it is none, or has other members.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let invalid = |error| InvalidMember::new("", format!("the body is not valid: {error}"));
+        serde_json::from_slice(&self.body).map_err(|error| Problem::invalid(vec![invalid(error)]))
+    }
+
+    /// The operator who asks, as the gateway identified them. Only the gateway reaches a service's port.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        self.headers.get("x-actor").and_then(|actor| actor.to_str().ok()).unwrap_or("unknown")
     }
 
     /// Reads requests with this method whose path fits the template; rejects others.

@@ -13,7 +13,7 @@ use tracing::{Instrument, Span, field, info_span};
 use super::Answer;
 use super::breaker::Breaker;
 use crate::domain::{ProviderCall, Step, Trigger};
-use crate::provider::{Charge, PaymentProvider, Unanswered};
+use crate::provider::{Charge, PaymentProvider, Refund, Unanswered};
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -75,10 +75,12 @@ impl<P: PaymentProvider> ProviderClient<P> {
                     Trigger::NotCharged { attempt: call.attempt, charge_in_transit: call.charge_in_transit }
                 }
             },
-            Step::Refund => {
-                self.provider.refund(call.payment_id).await?;
-                Trigger::Refunded
-            }
+            Step::Refund => match self.provider.refund(call.payment_id, call.amount).await? {
+                Refund::Done => Trigger::Refunded,
+                Refund::Refused { reason } => {
+                    Trigger::RefundRefused { attempt: call.attempt, reason: storable(&reason) }
+                }
+            },
         })
     }
 }

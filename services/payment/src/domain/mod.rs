@@ -4,20 +4,24 @@
 //! unknown ── order.created ──→ PROCESSING ── approved ──→ APPROVED ── order cancelled ──→ (refund) ──→ REFUNDED
 //!    │                             ├── declined ──→ DECLINED, or CANCELLED if the order was cancelled meanwhile
 //!    │                             ├── failed ──→ FAILED
-//!    │                             └── order cancelled, nothing charged ──→ CANCELLED
+//!    │                             └── order cancelled, nothing charged ──→ CANCELLED, and a last look later
 //!    └── order.cancelled ──→ cancelled early ── order.created ──→ CANCELLED
 //! ```
 //!
 //! What the provider is to be asked next, and when, is part of the state ([`NextStep`]). It is committed before the
 //! provider is called, so a crash at any point leaves a payment that another replica goes on with: a charge that was
 //! begun is looked up before it is ever sent again, and it is always sent under the same key.
+//!
+//! A refund that the provider refuses for good has no next step: the payment stays what it is, the refund is `Refused`,
+//! and an operator decides whether the provider is asked again or the money went back by other means.
 
+mod refund;
 mod retry_delay;
 mod state;
 mod transition;
 mod trigger;
 
 pub use retry_delay::retry_delay;
-pub use state::{Due, LastCharge, NextStep, Payment, PaymentState, Step};
-pub use transition::{ProviderCall, Transition, transition};
-pub use trigger::Trigger;
+pub use state::{Due, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step};
+pub use transition::{NoRefusedRefund, ProviderCall, Transition, transition};
+pub use trigger::{Decision, Trigger};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, State};
+use contracts::refund::RefundAction;
 use contracts::{Money, PaymentStatus};
 use strum::{EnumString, IntoStaticStr};
 
@@ -29,6 +30,10 @@ pub struct Payment {
     pub transaction_id: Option<String>,
     /// Why the provider refused, or gave no answer, the last time that it did.
     pub last_error: Option<String>,
+    /// What is known about giving the money back, beyond the next step.
+    pub refund: Refund,
+    /// What happened to the refund since the payment was loaded, to be put on record together with the change.
+    pub refund_records: Vec<RefundRecord>,
     /// What the payment's next step arises from: the order, or a cancellation after the payment was approved.
     pub cause: Cause,
 }
@@ -39,6 +44,36 @@ impl Payment {
     pub fn step(&self) -> Option<Step> {
         self.next.map(|next| next.step)
     }
+}
+
+/// What is known about giving the money back, beyond the next step.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Refund {
+    /// Nothing: no money is owed, or the provider is to be asked for it.
+    Ordinary,
+    /// The provider refused for good, and the money is owed. An operator decides what is done.
+    Refused {
+        /// The provider's words.
+        reason: String,
+    },
+    /// An operator gave the money back by other means.
+    Settled {
+        /// What names the transfer, a bank's reference for instance.
+        reference: String,
+    },
+}
+
+/// Something that happened to a refund.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RefundRecord {
+    /// What.
+    pub action: RefundAction,
+    /// The operator who decided it; none if the provider did.
+    pub actor: Option<String>,
+    /// What names the transfer by which the money went back.
+    pub reference: Option<String>,
+    /// Why.
+    pub note: String,
 }
 
 /// What the provider is to be asked next, and when.

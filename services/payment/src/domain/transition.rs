@@ -4,12 +4,19 @@
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context};
-use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed, PaymentRefunded};
+use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed};
 use contracts::{Event, Money, OrderId, PaymentId, PaymentStatus, Timestamp};
+use thiserror::Error;
 
 use super::retry_delay::retry_delay;
-use super::state::{Due, LastCharge, NextStep, Payment, PaymentState, Step};
+use super::state::{Due, LastCharge, NextStep, Payment, PaymentState, Refund, Step};
 use super::trigger::Trigger;
+
+/// When the provider is asked once more about the charge of a cancelled order that it did not know. By then it is certain that
+/// there is none if the provider keeps to the time after which a charge must not be carried out; this is for one that does
+/// not. Longer than Linux goes on sending what was written to a connection that was given up (`tcp_retries2`: some 16
+/// minutes).
+const LAST_LOOK: Duration = Duration::from_mins(20);
 
 /// What follows from a trigger.
 pub type Transition = chassis::aggregate::Transition<Payment, ProviderCall>;
@@ -35,46 +42,64 @@ pub struct ProviderCall {
     pub cause: Cause,
 }
 
-/// What follows from `trigger`.
+/// An operator decided about a refund that the provider did not refuse, or that is decided already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the payment has no refund that the provider refused and that is still to be decided about")]
+pub struct NoRefusedRefund;
+
+/// What follows from `trigger`. Only an operator's decision can be refused.
 ///
 /// Total and idempotent: a trigger that comes again, or too late, changes nothing and emits nothing. Only PROCESSING
 /// and APPROVED ever change.
-#[must_use]
-pub fn transition(context: &Context<'_>, state: &PaymentState, trigger: &Trigger) -> Transition {
+pub fn transition(
+    context: &Context<'_>,
+    state: &PaymentState,
+    trigger: &Trigger,
+) -> Result<Transition, NoRefusedRefund> {
     let payment = match (state, trigger) {
-        (PaymentState::Unknown, Trigger::OrderCreated { amount }) => {
-            return to(Payment::open(context, *amount));
-        }
-        // The cancellation was here first: this order is never charged.
-        (PaymentState::CancelledEarly, Trigger::OrderCreated { amount }) => {
-            return Payment::open(context, *amount).cancelled(context, None);
-        }
-        (PaymentState::Unknown, Trigger::OrderCancelled) => {
-            return Transition::to(PaymentState::CancelledEarly);
-        }
-        (PaymentState::Unknown | PaymentState::CancelledEarly, _) => return Transition::to(state.clone()),
         (PaymentState::Known(payment), _) => payment.clone(),
+        (_, Trigger::RetryRefund(_) | Trigger::SettleRefund { .. }) => return Err(NoRefusedRefund),
+        _ => return Ok(unopened(context, state, trigger)),
     };
-    match (payment.status, trigger) {
+    Ok(match (payment.status, trigger) {
         (_, Trigger::StepDue { lease }) => payment.take_step(context, *lease),
         // Another attempt was made since, and its schedule stands.
-        (_, Trigger::Unanswered { attempt, .. } | Trigger::NotCharged { attempt, .. })
-            if *attempt != payment.attempts =>
-        {
-            to(payment)
-        }
+        (
+            _,
+            Trigger::Unanswered { attempt, .. }
+            | Trigger::NotCharged { attempt, .. }
+            | Trigger::RefundRefused { attempt, .. },
+        ) if *attempt != payment.attempts => to(payment),
         (_, Trigger::Unanswered { error, .. }) => payment.retry_later(context, Some(error)),
+        (_, Trigger::RefundRefused { reason, .. }) => payment.refund_refused(reason),
+        (_, Trigger::RetryRefund(decision)) => payment.refund_retried(decision)?,
+        (_, Trigger::SettleRefund { decision, reference }) => {
+            payment.refund_settled(context, decision, reference)?
+        }
         (PaymentStatus::Processing, trigger) => payment.while_processing(context, trigger),
         (PaymentStatus::Approved, trigger) => payment.while_approved(context, trigger),
         (PaymentStatus::Declined | PaymentStatus::Failed | PaymentStatus::Cancelled, trigger) => {
-            payment.after_its_end(trigger)
+            payment.after_its_end(context, trigger)
         }
         (PaymentStatus::Refunded, _) => to(payment),
+    })
+}
+
+/// What follows from a trigger when there is no payment yet.
+fn unopened(context: &Context<'_>, state: &PaymentState, trigger: &Trigger) -> Transition {
+    match (state, trigger) {
+        (PaymentState::Unknown, Trigger::OrderCreated { amount }) => to(Payment::open(context, *amount)),
+        // The cancellation was here first: this order is never charged.
+        (PaymentState::CancelledEarly, Trigger::OrderCreated { amount }) => {
+            Payment::open(context, *amount).cancelled(context, None)
+        }
+        (PaymentState::Unknown, Trigger::OrderCancelled) => Transition::to(PaymentState::CancelledEarly),
+        _ => Transition::to(state.clone()),
     }
 }
 
 /// The payment stands like this from now on, which is no other service's business.
-const fn to(payment: Payment) -> Transition {
+pub(super) const fn to(payment: Payment) -> Transition {
     Transition::to(PaymentState::Known(payment))
 }
 
@@ -89,6 +114,8 @@ impl Payment {
             cancel_requested: false,
             transaction_id: None,
             last_error: None,
+            refund: Refund::Ordinary,
+            refund_records: Vec::new(),
             cause: context.cause.clone(),
         }
     }
@@ -127,12 +154,13 @@ impl Payment {
             }
             Trigger::NotCharged { .. } if !self.cancel_requested => to(self.with_step(Step::Charge)),
             // Only if no charge can still arrive does "no charge" mean that there is none and will be none.
-            Trigger::NotCharged { charge_in_transit: false, .. } => self.cancelled(context, None),
+            Trigger::NotCharged { charge_in_transit: false, .. } => {
+                let last_look = NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK) };
+                let event = PaymentCancelled { order_id, transaction_id: None };
+                Self { next: Some(last_look), ..self }.moved(PaymentStatus::Cancelled, event)
+            }
             Trigger::NotCharged { .. } => self.retry_later(context, None),
-            Trigger::OrderCreated { .. }
-            | Trigger::Refunded
-            | Trigger::StepDue { .. }
-            | Trigger::Unanswered { .. } => to(self),
+            _ => to(self),
         }
     }
 
@@ -144,22 +172,25 @@ impl Payment {
                 let cause = context.cause.clone();
                 to(Self { cancel_requested: true, cause, ..self }.with_step(Step::Refund))
             }
-            Trigger::Refunded => {
-                let transaction_id = self.transaction_id.clone().unwrap_or_default();
-                let event = PaymentRefunded { order_id: context.order_id, transaction_id };
-                self.without_step().moved(PaymentStatus::Refunded, event)
-            }
+            Trigger::Refunded => self.refunded(context),
             _ => to(self),
         }
     }
 
     /// The payment ended without money. Should some have been taken after all, it goes back, and the status stays.
-    fn after_its_end(self, trigger: &Trigger) -> Transition {
+    fn after_its_end(self, context: &Context<'_>, trigger: &Trigger) -> Transition {
         match trigger {
             Trigger::Approved { transaction_id } if self.transaction_id.as_ref() != Some(transaction_id) => {
                 to(Self { transaction_id: Some(transaction_id.clone()), ..self }.with_step(Step::Refund))
             }
-            Trigger::Refunded => to(self.without_step()),
+            Trigger::Refunded if self.owes_refund() => self.refunded(context),
+            // The last look: still in transit, or none was taken and none will be.
+            Trigger::NotCharged { charge_in_transit: true, .. } => self.retry_later(context, None),
+            Trigger::NotCharged { .. } | Trigger::Declined { .. } | Trigger::Failed { .. }
+                if self.step() == Some(Step::Lookup) =>
+            {
+                to(self.without_step())
+            }
             _ => to(self),
         }
     }
@@ -198,7 +229,7 @@ impl Payment {
     }
 
     /// The next step is this one, at once; if it was already, it stays when it was.
-    fn with_step(self, step: Step) -> Self {
+    pub(super) fn with_step(self, step: Step) -> Self {
         let next = match self.next {
             Some(next) if next.step == step => next,
             _ => NextStep { step, due: Due::Now },
@@ -206,7 +237,7 @@ impl Payment {
         Self { next: Some(next), ..self }
     }
 
-    fn without_step(self) -> Self {
+    pub(super) fn without_step(self) -> Self {
         Self { next: None, ..self }
     }
 
@@ -219,13 +250,13 @@ impl Payment {
     }
 
     /// The status is this one from now on, and the order service learns of it.
-    fn moved(self, status: PaymentStatus, event: impl Into<Event>) -> Transition {
+    pub(super) fn moved(self, status: PaymentStatus, event: impl Into<Event>) -> Transition {
         to(Self { status, ..self }).with_event(event)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -233,37 +264,49 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(10);
 
     /// The transition of the one payment that the tests are about.
-    fn apply(state: &PaymentState, trigger: &Trigger) -> Transition {
+    pub(in crate::domain) fn try_apply(
+        state: &PaymentState,
+        trigger: &Trigger,
+    ) -> Result<Transition, NoRefusedRefund> {
         let cause = Cause::default();
         let context = Context { order_id: Uuid::nil().into(), cause: &cause, now: Timestamp::now() };
         transition(&context, state, trigger)
     }
 
-    fn step_due() -> Trigger {
+    pub(in crate::domain) fn apply(state: &PaymentState, trigger: &Trigger) -> Transition {
+        try_apply(state, trigger).unwrap()
+    }
+
+    /// The answer to an attempt.
+    pub(in crate::domain) fn refused(attempt: u32) -> Trigger {
+        Trigger::RefundRefused { attempt, reason: "account closed".into() }
+    }
+
+    pub(in crate::domain) fn step_due() -> Trigger {
         Trigger::StepDue { lease: LEASE }
     }
 
-    fn unanswered() -> Trigger {
+    pub(in crate::domain) fn unanswered() -> Trigger {
         Trigger::Unanswered { attempt: 1, error: "no answer in time".into() }
     }
 
-    fn created() -> Trigger {
+    pub(in crate::domain) fn created() -> Trigger {
         Trigger::OrderCreated { amount: "9.99".parse().unwrap() }
     }
 
-    fn approved() -> Trigger {
+    pub(in crate::domain) fn approved() -> Trigger {
         Trigger::Approved { transaction_id: "t".into() }
     }
 
-    fn declined() -> Trigger {
+    pub(in crate::domain) fn declined() -> Trigger {
         Trigger::Declined { transaction_id: "t".into(), reason: "no".into() }
     }
 
-    fn failed() -> Trigger {
+    pub(in crate::domain) fn failed() -> Trigger {
         Trigger::Failed { error: "broken".into() }
     }
 
-    fn run(triggers: &[Trigger]) -> (PaymentState, Vec<Event>) {
+    pub(in crate::domain) fn run(triggers: &[Trigger]) -> (PaymentState, Vec<Event>) {
         let mut state = PaymentState::Unknown;
         let mut emitted = Vec::new();
         for trigger in triggers {
@@ -297,7 +340,12 @@ mod tests {
             (vec![created(), step_due(), OrderCancelled, approved(), Refunded], S::Refunded, None, 2),
             (vec![created(), step_due(), OrderCancelled, in_flight], S::Processing, Some(Step::Lookup), 0),
             (vec![created(), step_due(), OrderCancelled, outdated], S::Processing, Some(Step::Lookup), 0),
-            (vec![created(), step_due(), OrderCancelled, conclusive], S::Cancelled, None, 1),
+            (
+                vec![created(), step_due(), OrderCancelled, conclusive.clone()],
+                S::Cancelled,
+                Some(Step::Lookup),
+                1,
+            ),
             (vec![created(), step_due(), approved(), OrderCancelled], S::Approved, Some(Step::Refund), 1),
             (vec![created(), step_due(), approved(), OrderCancelled, Refunded], S::Refunded, None, 2),
             (vec![created(), step_due(), declined(), OrderCancelled], S::Declined, None, 1),
@@ -322,6 +370,29 @@ mod tests {
         let done = apply(&state, &Trigger::Refunded).next;
         let payment = done.known().unwrap();
         assert_eq!((payment.status, payment.step()), (PaymentStatus::Declined, None));
+    }
+
+    #[test]
+    fn a_cancelled_payment_is_looked_at_once_more() {
+        let not_found = |attempt| Trigger::NotCharged { attempt, charge_in_transit: false };
+        let closed = [created(), step_due(), Trigger::OrderCancelled, not_found(1)];
+        let (state, events) = run(&closed);
+        let last_look = NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK) };
+        assert_eq!(state.known().unwrap().next, Some(last_look));
+        assert_eq!(events.len(), 1);
+        for (found, step) in [
+            (not_found(1), None),
+            (declined(), None),
+            (failed(), None),
+            (unanswered(), Some(Step::Lookup)),
+            (Trigger::NotCharged { attempt: 1, charge_in_transit: true }, Some(Step::Lookup)),
+            (approved(), Some(Step::Refund)),
+        ] {
+            let after = apply(&state, &found);
+            let payment = after.next.known().unwrap();
+            assert_eq!((payment.status, payment.step()), (PaymentStatus::Cancelled, step), "{found:?}");
+            assert_eq!(after.event, None);
+        }
     }
 
     #[test]
@@ -388,6 +459,7 @@ mod tests {
             (0..3_u32, any::<bool>())
                 .prop_map(|(attempt, charge_in_transit)| Trigger::NotCharged { attempt, charge_in_transit }),
             Just(Trigger::Refunded),
+            (0..3_u32).prop_map(refused),
             Just(unanswered()),
         ]
     }

@@ -47,6 +47,22 @@ pub enum Trigger {
     },
     /// The provider gave the money back.
     Refunded,
+    /// The provider refused for good to give the money back.
+    RefundRefused {
+        /// The number of the attempt that asked.
+        attempt: u32,
+        /// The provider's reason.
+        reason: String,
+    },
+    /// The provider is to be asked once more for a refund that it refused.
+    RetryRefund(Decision),
+    /// The money of a refused refund went back by other means.
+    SettleRefund {
+        /// Who decided it, and why.
+        decision: Decision,
+        /// What names the transfer, a bank's reference for instance.
+        reference: String,
+    },
     /// No answer. What was asked for may have been done or not.
     Unanswered {
         /// The number of the attempt that asked.
@@ -56,12 +72,22 @@ pub enum Trigger {
     },
 }
 
+/// An operator's decision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Decision {
+    /// The operator.
+    pub actor: String,
+    /// Why they decided so.
+    pub note: String,
+}
+
 impl Trigger {
     /// Why the provider refused, or gave no answer.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match self {
             Self::Declined { reason: error, .. }
+            | Self::RefundRefused { reason: error, .. }
             | Self::Failed { error }
             | Self::Unanswered { error, .. } => Some(error),
             Self::OrderCreated { .. }
@@ -69,7 +95,9 @@ impl Trigger {
             | Self::StepDue { .. }
             | Self::Approved { .. }
             | Self::NotCharged { .. }
-            | Self::Refunded => None,
+            | Self::Refunded
+            | Self::RetryRefund(_)
+            | Self::SettleRefund { .. } => None,
         }
     }
 }

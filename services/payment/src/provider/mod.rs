@@ -24,8 +24,13 @@ pub trait PaymentProvider: Send + Sync + 'static {
         not_after: Timestamp,
     ) -> impl Future<Output = Result<Charge, Unanswered>> + Send;
 
-    /// Gives the money of an approved charge back.
-    fn refund(&self, payment: PaymentId) -> impl Future<Output = Result<(), Unanswered>> + Send;
+    /// Gives the money of an approved charge back. A provider that refuses means it: it refuses every request under this
+    /// key that was sent already, and changes its mind only when it is asked anew because an operator wants it.
+    fn refund(
+        &self,
+        payment: PaymentId,
+        amount: Money,
+    ) -> impl Future<Output = Result<Refund, Unanswered>> + Send;
 
     /// What became of a charge; `None` if the provider knows of none.
     fn lookup(&self, payment: PaymentId) -> impl Future<Output = Result<Option<Charge>, Unanswered>> + Send;
@@ -50,6 +55,18 @@ pub enum Charge {
     Failed {
         /// The provider's words.
         error: String,
+    },
+}
+
+/// A provider's definite answer to a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refund {
+    /// The money went back, now or when it was asked first.
+    Done,
+    /// The money does not go back this way: the account is closed, the charge too old, and so on.
+    Refused {
+        /// The provider's words.
+        reason: String,
     },
 }
 

@@ -3,3 +3,5 @@
 
 pub(crate) mod payment_totals;
 pub(crate) mod payments;
+pub(crate) mod refund_audit;
+pub(crate) mod refunds;

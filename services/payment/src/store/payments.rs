@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 
 use super::payment_totals;
-use crate::domain::{Due, LastCharge, NextStep, Payment};
+use crate::domain::{Due, LastCharge, NextStep, Payment, Refund};
 
 #[derive(FromRow)]
 struct StateRow {
@@ -26,6 +26,8 @@ struct StateRow {
     cancel_requested: bool,
     transaction_id: Option<String>,
     last_error: Option<String>,
+    refund_refusal: Option<String>,
+    refund_reference: Option<String>,
     #[sqlx(flatten)]
     cause: Cause,
 }
@@ -52,6 +54,12 @@ impl TryFrom<StateRow> for Payment {
             cancel_requested: row.cancel_requested,
             transaction_id: row.transaction_id,
             last_error: row.last_error,
+            refund: match (row.refund_reference, row.refund_refusal) {
+                (Some(reference), _) => Refund::Settled { reference },
+                (None, Some(reason)) => Refund::Refused { reason },
+                (None, None) => Refund::Ordinary,
+            },
+            refund_records: Vec::new(),
             cause: row.cause,
         })
     }
@@ -67,7 +75,7 @@ pub(crate) async fn load(
     let rows = sqlx::query_as::<_, StateRow>(
         "SELECT order_id, amount, status, next_step, due_at <= now() AS is_due, attempts,
                 coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit, cancel_requested,
-                transaction_id, last_error, correlation_id, trace_context
+                transaction_id, last_error, refund_refusal, refund_reference, correlation_id, trace_context
          FROM payments WHERE order_id = ANY($1)",
     )
     .bind(orders)
@@ -92,12 +100,20 @@ struct Row<'a> {
     cancel_requested: bool,
     transaction_id: Option<&'a str>,
     last_error: Option<&'a str>,
+    owes_refund: bool,
+    refund_refusal: Option<&'a str>,
+    refund_reference: Option<&'a str>,
     #[serde(flatten)]
     cause: &'a Cause,
 }
 
 impl<'a> Row<'a> {
     fn of(order_id: OrderId, payment: &'a Payment) -> Self {
+        let (refund_refusal, refund_reference) = match &payment.refund {
+            Refund::Ordinary => (None, None),
+            Refund::Refused { reason } => (Some(reason.as_str()), None),
+            Refund::Settled { reference } => (None, Some(reference.as_str())),
+        };
         Self {
             id: PaymentId::of_order(order_id),
             order_id,
@@ -114,6 +130,9 @@ impl<'a> Row<'a> {
             cancel_requested: payment.cancel_requested,
             transaction_id: payment.transaction_id.as_deref(),
             last_error: payment.last_error.as_deref(),
+            owes_refund: payment.owes_refund(),
+            refund_refusal,
+            refund_reference,
             cause: &payment.cause,
         }
     }
@@ -127,14 +146,16 @@ pub(crate) async fn insert(
     let rows: Vec<Row<'_>> = opened.iter().map(|(order_id, payment)| Row::of(*order_id, payment)).collect();
     let inserted = sqlx::query(
         "INSERT INTO payments (id, order_id, amount, status, next_step, due_at, attempts, last_charge_at,
-                               cancel_requested, transaction_id, last_error, correlation_id, trace_context)
+                               cancel_requested, transaction_id, last_error, refund_owed_since, refund_refusal,
+                               refund_reference, correlation_id, trace_context)
          SELECT id, order_id, amount, status, next_step, now() + due_in_ms * interval '1 millisecond', attempts,
-                CASE WHEN charge_sent THEN now() END, cancel_requested, transaction_id, last_error, correlation_id,
-                trace_context
+                CASE WHEN charge_sent THEN now() END, cancel_requested, transaction_id, last_error,
+                CASE WHEN owes_refund THEN now() END, refund_refusal, refund_reference, correlation_id, trace_context
          FROM jsonb_to_recordset($1)
               AS new (id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
                       attempts integer, charge_sent boolean, cancel_requested boolean, transaction_id text,
-                      last_error text, correlation_id text, trace_context jsonb)
+                      last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
+                      correlation_id text, trace_context jsonb)
          ON CONFLICT DO NOTHING",
     )
     .bind(Json(rows))
@@ -172,6 +193,9 @@ pub(crate) async fn update(
              cancel_requested = change.cancel_requested,
              transaction_id = change.transaction_id,
              last_error = change.last_error,
+             refund_owed_since = CASE WHEN change.owes_refund THEN coalesce(payments.refund_owed_since, now()) END,
+             refund_refusal = change.refund_refusal,
+             refund_reference = change.refund_reference,
              correlation_id = change.correlation_id,
              trace_context = change.trace_context,
              updated_at = CASE WHEN change.status <> change.status_before THEN now() ELSE payments.updated_at END
@@ -179,7 +203,8 @@ pub(crate) async fn update(
               AS change (status_before text, attempts_before integer,
                          id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
                          attempts integer, charge_sent boolean, cancel_requested boolean, transaction_id text,
-                         last_error text, correlation_id text, trace_context jsonb)
+                         last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
+                         correlation_id text, trace_context jsonb)
          WHERE payments.order_id = change.order_id
            AND payments.status = change.status_before AND payments.attempts = change.attempts_before",
     )

@@ -19,11 +19,14 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// Begins an audit. What changed less than `grace` ago may still change.
+    /// Begins an audit of records that tell which refunds were refused, if `refunds_known`. What changed less than `grace` ago
+    /// may still change.
     #[must_use]
-    pub fn new(grace: Duration, provider_known: bool) -> Self {
+    pub fn new(grace: Duration, provider_known: bool, refunds_known: bool) -> Self {
         let held = provider_known.then_some(MoneyTotal::ZERO);
-        Self { judge: Judge { grace, provider_known }, report: Report { held, ..Report::default() } }
+        let refused_refunds = refunds_known.then_some(0);
+        let report = Report { held, refused_refunds, ..Report::default() };
+        Self { judge: Judge { grace, provider_known }, report }
     }
 
     /// What the records are judged by.
@@ -41,9 +44,14 @@ impl Auditor {
             }
         }
         if let (Some(held), Some(charge)) =
-            (self.report.held, records.charge.as_ref().filter(|charge| charge.holds_money()))
+            (self.report.held, records.charge.as_ref().filter(|_| records.money_is_held()))
         {
             self.report.held = Some(self.add(held, charge.amount));
+        }
+        if let Some(refused) = &mut self.report.refused_refunds
+            && records.payment.as_ref().is_some_and(|payment| payment.refund_refusal.is_some())
+        {
+            *refused += 1;
         }
         match self.judge.judge(records) {
             Verdict::Settled => self.report.settled += 1,

@@ -20,14 +20,14 @@ const ORDERS: &str = "
 
 /// Payments alone, for a provider whose books can't be read.
 const PAYMENTS: &str = "
-    SELECT order_id, id, amount, status, next_step, attempts, last_error,
+    SELECT order_id, id, amount, status, next_step, attempts, last_error, refund_refusal, refund_reference,
            extract(epoch FROM now() - updated_at)::float8 AS age,
            NULL::numeric AS charged, NULL::text AS outcome, false AS refunded, false AS charge_forgotten
     FROM payments ORDER BY order_id";
 
 /// Payments with what the simulated provider has about them.
 const PAYMENTS_WITH_CHARGES: &str = "
-    SELECT order_id, id, payments.amount, status, next_step, attempts, last_error,
+    SELECT order_id, id, payments.amount, status, next_step, attempts, last_error, refund_refusal, refund_reference,
            extract(epoch FROM now() - updated_at)::float8 AS age,
            charges.amount AS charged, outcome, refunded_at IS NOT NULL AS refunded,
            coalesce(updated_at < (SELECT before FROM provider_simulator.forgotten), false) AS charge_forgotten
@@ -98,7 +98,7 @@ pub async fn audit(databases: &mut Databases, grace: Duration) -> Result<Report,
     begin(&mut databases.payments).await.map_err(of_payment)?;
     begin(&mut databases.orders).await.map_err(of_order)?;
     let provider_known = has_simulated_provider(&mut databases.payments).await.map_err(of_payment)?;
-    let mut auditor = Auditor::new(grace, provider_known);
+    let mut auditor = Auditor::new(grace, provider_known, true);
     examine_every_order(databases, &mut auditor).await?;
 
     let Databases { orders, payments } = databases;

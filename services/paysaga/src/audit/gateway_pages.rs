@@ -10,6 +10,7 @@ use contracts::failed_message::{FailedMessageFilter, FailedMessageStatus};
 use contracts::order::Order;
 use contracts::page::Page;
 use contracts::payment::Payment;
+use contracts::refund::RefundStatus;
 use contracts::topology::Service;
 use contracts::{OrderId, Timestamp};
 
@@ -30,7 +31,7 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
             break;
         }
     }
-    let mut auditor = Auditor::new(grace, false);
+    let mut auditor = Auditor::new(grace, false, false);
     // New orders push others to a later page, where they are seen again.
     let mut seen = HashSet::new();
     for page in 1.. {
@@ -52,6 +53,7 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
     }
     let mut report = auditor.finish();
     add_failed_messages(gateway, &mut report).await?;
+    add_refused_refunds(gateway, &mut report).await?;
     Ok(report)
 }
 
@@ -82,6 +84,17 @@ async fn add_failed_messages(gateway: &Gateway, report: &mut Report) -> Result<(
     Ok(())
 }
 
+/// Adds the refunds that the provider refused to the report, if the caller may see them.
+async fn add_refused_refunds(gateway: &Gateway, report: &mut Report) -> Result<(), GatewayError> {
+    match gateway.refunds(Some(RefundStatus::Refused), Paging { page: 1, limit: 1 }).await {
+        Ok(page) => report.add_refused_refunds(page.meta.total),
+        // The API key is not an operator's.
+        Err(error) if error.status() == Some(403) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
 fn records(order: Option<Order>, payment: Option<Payment>) -> SagaRecords {
     SagaRecords {
         order: order.map(|order| OrderRecord {
@@ -99,6 +112,8 @@ fn records(order: Option<Order>, payment: Option<Payment>) -> SagaRecords {
             next_step: None,
             attempts: payment.attempts,
             last_error: payment.last_error,
+            refund_refusal: None,
+            refund_reference: None,
             age: age(payment.updated_at),
         }),
         charge: None,

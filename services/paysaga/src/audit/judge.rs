@@ -6,7 +6,7 @@ use std::time::Duration;
 use contracts::status::final_states_agree;
 use contracts::{OrderStatus, PaymentStatus};
 
-use super::records::{ChargeRecord, OrderRecord, PaymentRecord, SagaRecords};
+use super::records::{OrderRecord, PaymentRecord, SagaRecords};
 use super::report::Finding;
 
 /// What records are judged by.
@@ -38,6 +38,14 @@ impl Judge {
     pub fn judge(self, records: &SagaRecords) -> Verdict {
         let ages = [records.order.as_ref().map(|order| order.age), records.payment.as_ref().map(|it| it.age)];
         let is_fresh = ages.into_iter().flatten().any(|age| age < self.grace);
+        if let Some(what) = records.payment.as_ref().and_then(refused_refund) {
+            // It does not change by itself, however long it is waited for.
+            return Verdict::Wrong(Finding {
+                invariant: "no-money-held",
+                order_id: records.order_id(),
+                what,
+            });
+        }
         match self.compare(records) {
             Ok(()) => Verdict::Settled,
             Err(_) if is_fresh => Verdict::InFlight,
@@ -65,10 +73,19 @@ impl Judge {
         }
         compare_statuses(order, payment)?;
         match payment {
-            Some(payment) if self.provider_known => compare_charge(order, payment, records.charge.as_ref()),
+            Some(payment) if self.provider_known => compare_charge(order, payment, records),
             _ => Ok(()),
         }
     }
+}
+
+/// The finding about a refund that waits for an operator's decision.
+fn refused_refund(payment: &PaymentRecord) -> Option<String> {
+    let reason = payment.refund_refusal.as_deref()?;
+    let (id, amount) = (payment.id, payment.amount);
+    Some(format!(
+        "the provider refused to give {amount} back ({reason}); decide: paysaga refunds retry {id}, or settle {id}"
+    ))
 }
 
 /// Whether the statuses of order and payment go together.
@@ -76,8 +93,7 @@ fn compare_statuses(order: &OrderRecord, payment: Option<&PaymentRecord>) -> Res
     use OrderStatus as O;
     use PaymentStatus as P;
     let status = payment.map(|payment| payment.status);
-    let is_being_refunded =
-        payment.is_some_and(|payment| payment.status == P::Approved && payment.next_step.is_some());
+    let is_being_refunded = payment.is_some_and(|payment| payment.next_step.as_deref() == Some("REFUND"));
     match (order.status, status) {
         (order, payment) if final_states_agree(order, payment) && !is_being_refunded => Ok(()),
         (_, Some(P::Processing)) | (O::PendingPayment | O::Cancelled, _) => {
@@ -94,10 +110,11 @@ fn compare_statuses(order: &OrderRecord, payment: Option<&PaymentRecord>) -> Res
 fn compare_charge(
     order: &OrderRecord,
     payment: &PaymentRecord,
-    charge: Option<&ChargeRecord>,
+    records: &SagaRecords,
 ) -> Result<(), Mismatch> {
     use PaymentStatus as P;
-    let holds_money = charge.is_some_and(ChargeRecord::holds_money);
+    let charge = records.charge.as_ref();
+    let holds_money = records.money_is_held();
     if let Some(charge) = charge.filter(|charge| charge.amount != payment.amount) {
         return Err(("books-balance", format!("{} to pay, {} charged", payment.amount, charge.amount)));
     }
@@ -110,9 +127,13 @@ fn compare_charge(
         return Ok(());
     }
     let outcome = charge.map(|charge| (charge.outcome.as_str(), charge.refunded));
+    if let (Some(reference), Some((_, true))) = (&payment.refund_reference, outcome) {
+        let what = format!("the provider gave the money back, and an operator did so too ({reference})");
+        return Err(("no-gift", what));
+    }
     let agrees = match payment.status {
         P::Approved => outcome == Some(("APPROVED", false)),
-        P::Refunded => outcome == Some(("APPROVED", true)),
+        P::Refunded => outcome == Some(("APPROVED", payment.refund_reference.is_none())),
         P::Declined => outcome == Some(("DECLINED", false)),
         P::Failed => outcome == Some(("FAILED", false)),
         P::Cancelled | P::Processing => !holds_money,
@@ -143,6 +164,9 @@ fn expected_next(order: &OrderRecord, payment: Option<&PaymentRecord>) -> String
                     "order.cancelled"
                 }
                 (PaymentStatus::Approved, OrderStatus::Cancelled) => "payment.refunded",
+                (status, _) if status.is_final() && payment.next_step.is_some() => {
+                    "none, the money goes back"
+                }
                 (PaymentStatus::Approved, _) => "payment.approved",
                 (PaymentStatus::Declined, _) => "payment.declined",
                 (PaymentStatus::Failed, _) => "payment.failed",
@@ -166,6 +190,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::audit::records::ChargeRecord;
 
     const OLD: Duration = Duration::from_mins(1);
     const JUDGE: Judge = Judge { grace: Duration::from_secs(30), provider_known: true };
@@ -188,6 +213,8 @@ mod tests {
                 next_step: None,
                 attempts: 1,
                 last_error: None,
+                refund_refusal: None,
+                refund_reference: None,
                 age: OLD,
                 charge_forgotten: false,
             }),
@@ -264,6 +291,40 @@ mod tests {
         assert_eq!(forgotten(O::Failed, P::Failed), Verdict::Settled);
         assert_eq!(forgotten(O::Cancelled, P::Refunded), Verdict::Settled);
         assert!(matches!(forgotten(O::Paid, P::Approved), Verdict::Wrong(_)));
+    }
+
+    #[test]
+    fn a_refused_refund_is_wrong_until_an_operator_has_decided() {
+        let mut refused =
+            records(OrderStatus::Cancelled, Some(PaymentStatus::Approved), Some(("APPROVED", false)));
+        refused.payment.as_mut().unwrap().refund_refusal = Some("account closed".to_owned());
+        let patient = Judge { grace: 2 * OLD, ..JUDGE };
+        let found = finding(patient, &refused);
+        assert_eq!(found.invariant, "no-money-held");
+        assert!(
+            found.what.contains("account closed") && found.what.contains("paysaga refunds"),
+            "{}",
+            found.what
+        );
+
+        let mut settled =
+            records(OrderStatus::Cancelled, Some(PaymentStatus::Refunded), Some(("APPROVED", false)));
+        settled.payment.as_mut().unwrap().refund_reference = Some("transfer 7".to_owned());
+        assert_eq!(JUDGE.judge(&settled), Verdict::Settled);
+        settled.charge.as_mut().unwrap().refunded = true;
+        assert_eq!(broken(&settled), "no-gift");
+    }
+
+    #[test]
+    fn a_charge_that_turned_up_late_is_on_its_way_back() {
+        let mut stray =
+            records(OrderStatus::Cancelled, Some(PaymentStatus::Cancelled), Some(("APPROVED", false)));
+        stray.payment.as_mut().unwrap().next_step = Some("REFUND".to_owned());
+        assert_eq!(broken(&stray), "all-settled");
+        // The last look at a payment that ended without money is no reason to wait.
+        let mut ended = records(OrderStatus::Cancelled, Some(PaymentStatus::Cancelled), None);
+        ended.payment.as_mut().unwrap().next_step = Some("LOOKUP".to_owned());
+        assert_eq!(JUDGE.judge(&ended), Verdict::Settled);
     }
 
     #[test]

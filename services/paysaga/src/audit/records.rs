@@ -34,6 +34,10 @@ pub struct PaymentRecord {
     pub attempts: u32,
     /// Why the last attempt had no result.
     pub last_error: Option<String>,
+    /// Why the provider refused for good to give the money back; unknown where only the API was asked.
+    pub refund_refusal: Option<String>,
+    /// What names the transfer by which an operator gave the money back; unknown where only the API was asked.
+    pub refund_reference: Option<String>,
     /// How long ago it changed last.
     pub age: Duration,
     /// Whether the provider may have forgotten a charge that holds no money: the payment came to its end so long ago.
@@ -71,6 +75,13 @@ pub struct SagaRecords {
 }
 
 impl SagaRecords {
+    /// Whether the provider has money that the customer has not got back in any way.
+    #[must_use]
+    pub fn money_is_held(&self) -> bool {
+        let settled = self.payment.as_ref().is_some_and(|payment| payment.refund_reference.is_some());
+        self.charge.as_ref().is_some_and(ChargeRecord::holds_money) && !settled
+    }
+
     /// The order that they are about.
     #[must_use]
     pub fn order_id(&self) -> Option<OrderId> {

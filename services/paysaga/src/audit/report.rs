@@ -35,12 +35,15 @@ pub struct Report {
     pub in_flight: u64,
     /// The sum of the PAID orders' totals.
     pub paid: MoneyTotal,
-    /// What the provider charged and did not give back; absent where its books were not read.
+    /// What the provider charged and neither it nor an operator gave back; absent where its books were not read.
     pub held: Option<MoneyTotal>,
     /// Messages in the outboxes; absent where the databases were not read.
     pub outbox: Option<u64>,
     /// Failed messages that wait for an operator's decision; absent where the caller may not see them.
     pub failed_messages: Option<u64>,
+    /// Refunds that the provider refused for good and that wait for an operator's decision; absent where the caller may not
+    /// see them.
+    pub refused_refunds: Option<u64>,
     /// Messages in the queues; absent where the broker was not asked.
     pub queued: Option<u64>,
     /// Everything that is wrong.
@@ -61,6 +64,17 @@ impl Report {
             let what =
                 format!("{count} failed messages of {service} wait for a decision (paysaga failed list)");
             self.findings.push(Finding::general("no-dead-letters", what));
+        }
+    }
+
+    /// Adds refunds that the provider refused, where their payments don't tell so.
+    pub(super) fn add_refused_refunds(&mut self, count: u64) {
+        self.refused_refunds = Some(count);
+        if count > 0 {
+            let what = format!(
+                "{count} refunds that the provider refused wait for a decision (paysaga refunds list)"
+            );
+            self.findings.push(Finding::general("no-money-held", what));
         }
     }
 }

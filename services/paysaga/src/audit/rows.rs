@@ -30,6 +30,8 @@ pub(super) struct PaymentRow {
     next_step: Option<String>,
     attempts: i32,
     last_error: Option<String>,
+    refund_refusal: Option<String>,
+    refund_reference: Option<String>,
     /// Seconds since it changed last.
     age: f64,
     charged: Option<Decimal>,
@@ -62,6 +64,8 @@ impl PaymentRow {
             next_step: self.next_step,
             attempts: self.attempts.unsigned_abs(),
             last_error: self.last_error,
+            refund_refusal: self.refund_refusal,
+            refund_reference: self.refund_reference,
             age: duration(self.age),
             charge_forgotten: self.charge_forgotten,
         };

@@ -6,7 +6,18 @@ use crate::table;
 /// What was looked at, then one line a finding.
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let Report { orders, settled, in_flight, paid, held, outbox, failed_messages, queued, findings } = report;
+    let Report {
+        orders,
+        settled,
+        in_flight,
+        paid,
+        held,
+        outbox,
+        failed_messages,
+        refused_refunds,
+        queued,
+        findings,
+    } = report;
     let mut sums = table::with_header(["what", "how many or how much"]);
     for (what, value) in [
         ("orders", Some(orders.to_string())),
@@ -17,6 +28,7 @@ pub fn render(report: &Report) -> String {
         ("messages in outboxes", outbox.map(|count| count.to_string())),
         ("messages in queues", queued.map(|count| count.to_string())),
         ("failed messages", failed_messages.map(|count| count.to_string())),
+        ("refused refunds", refused_refunds.map(|count| count.to_string())),
     ] {
         sums.add_row([what.to_owned(), value.unwrap_or_else(|| "not looked at".to_owned())]);
     }

@@ -6,6 +6,7 @@ mod demo;
 mod failed;
 mod infrastructure_urls;
 mod prune;
+mod refunds;
 mod running_stack;
 mod up;
 
@@ -33,6 +34,8 @@ enum Command {
     Failed(failed::Failed),
     /// Delete what was kept for long enough
     Prune(prune::Prune),
+    /// Money that is owed to customers: list it, decide about refunds that the provider refused
+    Refunds(refunds::Refunds),
 }
 
 impl Cli {
@@ -45,6 +48,7 @@ impl Cli {
             Command::Check(check) => check.run().await,
             Command::Failed(failed) => failed.run().await,
             Command::Prune(prune) => prune.run().await,
+            Command::Refunds(refunds) => refunds.run().await,
         }
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod api_key;
 mod error;
 mod failed_messages;
+mod refunds;
 mod trace;
 
 use std::fmt;

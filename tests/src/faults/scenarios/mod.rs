@@ -10,6 +10,7 @@ mod one_queue;
 mod poison;
 mod postgres;
 mod rabbitmq;
+mod refunds;
 mod replicas;
 mod shutdown;
 mod vanished_host;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Scenario> {
         vanished_host::scenarios(),
         messages::scenarios(),
         poison::scenarios(),
+        refunds::scenarios(),
         replicas::scenarios(),
         shutdown::scenarios(),
         backlog::scenarios(),

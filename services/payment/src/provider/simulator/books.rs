@@ -1,11 +1,13 @@
 //! The simulated provider's books: the table `provider_simulator.charges`.
 
+use std::time::Duration;
+
 use chassis::database::StoreError;
 use contracts::{Money, PaymentId, Timestamp};
 use sqlx::{FromRow, PgPool};
 
 use super::decision::Outcome;
-use crate::provider::Charge;
+use crate::provider::{Charge, Refund};
 
 /// What the provider knows of its charges.
 #[derive(Clone)]
@@ -70,16 +72,26 @@ impl Books {
         charge.bind(payment).fetch_optional(&self.0).await?.map(Charge::try_from).transpose()
     }
 
-    /// Gives the money back, once. Returns whether there was any to give back.
-    pub(super) async fn refund(&self, payment: PaymentId) -> Result<bool, StoreError> {
-        let refunded = sqlx::query(
+    /// Gives the money back, once; but not within `refuses_for` of being asked first.
+    pub(super) async fn refund(
+        &self,
+        payment: PaymentId,
+        refuses_for: Duration,
+    ) -> Result<Refund, StoreError> {
+        let refunded = sqlx::query_scalar::<_, bool>(
             "UPDATE provider_simulator.charges
-             SET refunded_at = coalesce(refunded_at, now())
-             WHERE payment_id = $1 AND outcome = 'APPROVED'",
-        )
-        .bind(payment)
-        .execute(&self.0)
-        .await?;
-        Ok(refunded.rows_affected() == 1)
+             SET refund_refused_at = CASE WHEN $2::interval > '0' THEN coalesce(refund_refused_at, now()) END,
+                 refunded_at = CASE WHEN coalesce(refund_refused_at, now()) <= now() - $2::interval
+                                    THEN coalesce(refunded_at, now()) ELSE refunded_at END
+             WHERE payment_id = $1 AND outcome = 'APPROVED'
+             RETURNING refunded_at IS NOT NULL",
+        );
+        let refunded = refunded.bind(payment).bind(refuses_for).fetch_optional(&self.0).await?;
+        let refused = |reason: &str| Refund::Refused { reason: reason.to_owned() };
+        Ok(match refunded {
+            Some(true) => Refund::Done,
+            Some(false) => refused("the customer's account is closed"),
+            None => refused("there is no approved charge to refund"),
+        })
     }
 }

@@ -15,12 +15,15 @@ chassis::variables! {
     pub struct SimulatorVariables {
         /// How long the simulated provider takes to answer, in milliseconds: a number, or a range such as `50-500`.
         provider_latency_ms = "100",
-        /// The share of charges that the simulated provider approves, 0 to 1. Of the others it declines three out of four, and fails one. Totals that end in .01, .02, .03, .04 and .05 force: approved, declined, failed, answer lost, slow (5 seconds).
+        /// The share of charges that the simulated provider approves, 0 to 1. Of the others it declines three out of four, and fails one. Totals that end in .01 to .07 force: approved, declined, failed, answer lost, slow (5 seconds), refund refused, refund refused for 10 seconds.
         provider_approval_rate = "1",
         /// With another seed the simulated provider decides otherwise.
         provider_seed = "0",
     }
 }
+
+/// A year.
+const LONGER_THAN_ANYONE_TRIES: Duration = Duration::from_hours(365 * 24);
 
 /// How the simulated provider behaves.
 #[derive(Clone, Debug)]
@@ -51,7 +54,7 @@ impl SimulatorConfig {
 
     pub(super) fn decide(&self, payment: PaymentId, amount: Money) -> Decision {
         let outcome = match amount.cents() {
-            1 | 4 | 5 => Outcome::Approved,
+            1 | 4..=7 => Outcome::Approved,
             2 => Outcome::Declined,
             3 => Outcome::Failed,
             _ => self.draw_outcome(payment),
@@ -94,6 +97,15 @@ impl SimulatorConfig {
             .finalize();
         let first = digest.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte));
         f64::from(first) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// How long, from when it is asked first, the simulated provider refuses to give the money of a charge back.
+pub(super) fn refuses_refund_for(amount: Money) -> Duration {
+    match amount.cents() {
+        6 => LONGER_THAN_ANYONE_TRIES,
+        7 => Duration::from_secs(10),
+        _ => Duration::ZERO,
     }
 }
 
@@ -144,6 +156,9 @@ mod tests {
         assert_eq!(decide("10.03").outcome, Outcome::Failed);
         assert!(decide("10.04").answer_is_lost && decide("10.04").outcome == Outcome::Approved);
         assert_eq!(decide("10.05").latency, Duration::from_secs(5));
+        assert_eq!([decide("10.06").outcome, decide("10.07").outcome], [Outcome::Approved; 2]);
+        let refuses_for = |total: &str| refuses_refund_for(total.parse().unwrap()).as_secs();
+        assert_eq!(["10.01", "10.06", "10.07"].map(refuses_for), [0, 365 * 24 * 3600, 10]);
         assert!(!decide("10.40").answer_is_lost);
     }
 

@@ -17,7 +17,7 @@ use tracing::warn;
 
 pub use decision::{SimulatorConfig, SimulatorVariables};
 
-use super::{Charge, PaymentProvider, Unanswered};
+use super::{Charge, PaymentProvider, Refund, Unanswered};
 use books::{Books, Recorded};
 
 /// The simulated provider.
@@ -85,18 +85,17 @@ impl PaymentProvider for Simulator {
         Ok(charge)
     }
 
-    async fn refund(&self, payment: PaymentId) -> Result<(), Unanswered> {
+    async fn refund(&self, payment: PaymentId, amount: Money) -> Result<Refund, Unanswered> {
         let latency = Duration::from_millis(self.config.draw_latency(payment));
+        let refuses_for = decision::refuses_refund_for(amount);
         let books = self.books.clone();
-        let refunded = self
-            .elsewhere(async move {
-                tokio::time::sleep(latency / 2).await;
-                let refunded = in_time(books.refund(payment)).await?;
-                tokio::time::sleep(latency / 2).await;
-                Ok(refunded)
-            })
-            .await?;
-        if refunded { Ok(()) } else { Err(Unanswered("there is no approved charge to refund".to_owned())) }
+        self.elsewhere(async move {
+            tokio::time::sleep(latency / 2).await;
+            let refund = in_time(books.refund(payment, refuses_for)).await?;
+            tokio::time::sleep(latency / 2).await;
+            Ok(refund)
+        })
+        .await
     }
 
     async fn lookup(&self, payment: PaymentId) -> Result<Option<Charge>, Unanswered> {

@@ -1,0 +1,97 @@
+//! Operators' decisions on their way to the payments.
+
+use std::time::Duration;
+
+use chassis::aggregate::{Applier, Outcome, Rejection, Stopping, Triggered};
+use chassis::tasks::TaskContext;
+use contracts::OrderId;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::info;
+
+use crate::domain::Trigger;
+use crate::handlers::Payments;
+
+/// Decisions that wait to be applied. Operators make a few a minute.
+const QUEUE: usize = 16;
+
+/// How long an operator waits for the decision to be stored; less than the gateway waits for its answer.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Takes decisions. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Decisions(mpsc::Sender<Pending>);
+
+/// Where the decisions arrive.
+pub(crate) type DecisionReceiver = mpsc::Receiver<Pending>;
+
+/// A decision that is not applied yet.
+pub(crate) struct Pending {
+    order_id: OrderId,
+    trigger: Trigger,
+    applied: oneshot::Sender<Result<(), Rejection>>,
+}
+
+/// Why a decision was not carried out.
+#[derive(Debug, Error)]
+pub(super) enum Undecided {
+    /// The payment has nothing to decide about, or it can't be stored.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// It may still be applied.
+    #[error("the decision could not be stored in time")]
+    Late,
+}
+
+impl Decisions {
+    /// A way for decisions, and its other end.
+    pub(crate) fn channel() -> (Self, DecisionReceiver) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// Waits until a decision about the payment of an order is committed.
+    pub(super) async fn apply(&self, order_id: OrderId, trigger: Trigger) -> Result<(), Undecided> {
+        let (applied, outcome) = oneshot::channel();
+        let decided = async {
+            self.0.send(Pending { order_id, trigger, applied }).await.map_err(|_| Undecided::Late)?;
+            Ok(outcome.await.map_err(|_| Undecided::Late)??)
+        };
+        tokio::time::timeout(TIMEOUT, decided).await.unwrap_or(Err(Undecided::Late))
+    }
+}
+
+/// Applies decisions as everything else that happens to a payment.
+pub(super) struct DecisionWorker {
+    pub(super) applier: Applier<Payments>,
+}
+
+impl DecisionWorker {
+    pub(super) async fn run(self, mut decisions: DecisionReceiver, task: TaskContext) {
+        task.health.up();
+        while let Some(Some(decision)) = task.unless_stopping(decisions.recv()).await {
+            if self.apply(decision, &task).await.is_err() {
+                return;
+            }
+        }
+        // Only so that ending is not taken for a failure: there is no more HTTP because the service stops.
+        task.stopping.cancelled().await;
+    }
+
+    async fn apply(&self, decision: Pending, task: &TaskContext) -> Result<(), Stopping> {
+        let Pending { order_id, trigger, applied } = decision;
+        let decided = <&str>::from(&trigger);
+        // What follows belongs to the order's saga.
+        let triggered = Triggered { order_id, trigger, cause: None, event: None };
+        let outcome = match self.applier.apply(&[triggered], task).await?.into_iter().next() {
+            Some(Outcome::Rejected(rejection)) => Err(rejection),
+            Some(Outcome::Applied(_)) | None => {
+                info!(order.id = %order_id, decided, "an operator decided about a refused refund");
+                Ok(())
+            }
+        };
+        // An operator who has given up looks at the refund again.
+        applied.send(outcome).ok();
+        Ok(())
+    }
+}

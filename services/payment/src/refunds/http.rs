@@ -1,0 +1,113 @@
+//! The HTTP routes about refunds. Only the gateway calls them, for operators.
+
+use ::http::{Method, StatusCode};
+use chassis::aggregate::Rejection;
+use chassis::http::{self, Request, Response, Routes, route};
+use contracts::problem::InvalidMember;
+use contracts::refund::{RefundDetails, RefundStatus, RetryRequest, SettleRequest};
+use contracts::{PaymentId, Problem};
+use sqlx::PgPool;
+
+use super::decisions::{Decisions, Undecided};
+use crate::domain::{Decision, Trigger};
+use crate::store::{refund_audit, refunds};
+
+/// Longest note, and longest reference of a transfer, in characters.
+const MAX_TEXT: usize = 1000;
+
+#[derive(Clone)]
+struct Context {
+    pool: PgPool,
+    decisions: Decisions,
+}
+
+/// List refunds that are owed, look at one, and decide about one that the provider refused.
+pub(crate) fn routes(pool: PgPool, decisions: Decisions) -> Routes {
+    Routes::new(
+        Context { pool, decisions },
+        [
+            route(Method::GET, "/refunds", list),
+            route(Method::GET, "/refunds/{paymentId}", find),
+            route(Method::POST, "/refunds/{paymentId}/retry", retry),
+            route(Method::POST, "/refunds/{paymentId}/settle", settle),
+        ],
+    )
+}
+
+async fn list(context: Context, request: Request) -> Result<Response, Problem> {
+    let status = read_status(&request)?;
+    let page = refunds::list(&context.pool, status, request.page()).await?;
+    Ok(http::json(StatusCode::OK, &page))
+}
+
+async fn find(context: Context, request: Request) -> Result<Response, Problem> {
+    http::found(details(&context.pool, request.id("paymentId")?).await?)
+}
+
+async fn retry(context: Context, request: Request) -> Result<Response, Problem> {
+    let RetryRequest { note } = request.json()?;
+    let note = text("note", "why the provider should answer otherwise now", &note)?;
+    let trigger = Trigger::RetryRefund(Decision { actor: request.actor().to_owned(), note });
+    decide(context, &request, trigger).await
+}
+
+async fn settle(context: Context, request: Request) -> Result<Response, Problem> {
+    let SettleRequest { reference, note } = request.json()?;
+    let reference = text("reference", "what names the transfer by which the money went back", &reference)?;
+    let note = text("note", "how and why the money went back so", &note)?;
+    let decision = Decision { actor: request.actor().to_owned(), note };
+    decide(context, &request, Trigger::SettleRefund { decision, reference }).await
+}
+
+/// Carries a decision out, and answers with the refund as it is then.
+async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result<Response, Problem> {
+    let id = request.id("paymentId")?;
+    let Some(refund) = refunds::find(&context.pool, id).await? else {
+        return Err(Problem::not_found("There is no such refund."));
+    };
+    context.decisions.apply(refund.order_id, trigger).await.map_err(|undecided| match undecided {
+        Undecided::Rejected(Rejection::Violation(reason)) => Problem::new(409, capitalized(&reason)),
+        Undecided::Rejected(Rejection::Store(_)) => Problem::new(500, "The decision can't be stored."),
+        Undecided::Late => Problem::new(
+            503,
+            "The decision was not stored in time, and may be yet. Look at the refund before you repeat it.",
+        ),
+    })?;
+    http::found(details(&context.pool, id).await?)
+}
+
+async fn details(pool: &PgPool, id: PaymentId) -> Result<Option<RefundDetails>, Problem> {
+    let Some(refund) = refunds::find(pool, id).await? else { return Ok(None) };
+    Ok(Some(RefundDetails { refund, audit: refund_audit::of_payment(pool, id).await? }))
+}
+
+/// `status` of the query string.
+fn read_status(request: &Request) -> Result<Option<RefundStatus>, Problem> {
+    let mut status = None;
+    for (name, value) in request.query_pairs().filter(|(_, value)| !value.is_empty()) {
+        let wrong = |rule| Err(Problem::invalid(vec![InvalidMember::new(&*name, rule)]));
+        match (&*name, value.parse()) {
+            ("status", Ok(found @ (RefundStatus::Open | RefundStatus::Refused))) => status = Some(found),
+            ("status", _) => return wrong("must be OPEN or REFUSED"),
+            ("page" | "limit", _) => {}
+            _ => return wrong("is not a known filter; known are: status, page, limit"),
+        }
+    }
+    Ok(status)
+}
+
+/// A text that an operator must give.
+fn text(member: &str, what: &str, given: &str) -> Result<String, Problem> {
+    let given = given.trim();
+    if given.is_empty() || given.contains('\0') || given.chars().count() > MAX_TEXT {
+        let rule = format!("must say {what}, in at most {MAX_TEXT} characters");
+        return Err(Problem::invalid(vec![InvalidMember::new(member, rule)]));
+    }
+    Ok(given.to_owned())
+}
+
+/// As a sentence.
+fn capitalized(reason: &str) -> String {
+    let mut letters = reason.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
