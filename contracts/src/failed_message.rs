@@ -10,7 +10,7 @@ use crate::Timestamp;
 /// A message that a service could not handle, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FailedMessage {
+pub struct FailedMessage<Status = FailedMessageStatus> {
     /// Names the message: the same message that fails again is the same failed message.
     pub id: Uuid,
     /// The queue that it failed on.
@@ -20,7 +20,7 @@ pub struct FailedMessage {
     /// The routing key that it was published with.
     pub routing_key: String,
     /// Where it stands.
-    pub status: FailedMessageStatus,
+    pub status: Status,
     /// Why it failed, the last time.
     pub reason: String,
     /// How often it failed.
@@ -46,24 +46,24 @@ pub struct FailedMessage {
 /// A failed message with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FailedMessageDetails {
+pub struct FailedMessageDetails<Status = FailedMessageStatus, Action = AuditAction> {
     /// What the list shows.
-    pub message: FailedMessage,
+    pub message: FailedMessage<Status>,
     /// Its AMQP headers.
     pub headers: Value,
     /// Its body as text; bytes that are not UTF-8 are replaced.
     pub body: String,
     /// What was done about it, oldest first.
-    pub audit: Vec<AuditEntry>,
+    pub audit: Vec<AuditEntry<Action>>,
 }
 
 /// Something that was done about a failed message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
-pub struct AuditEntry {
+pub struct AuditEntry<Action = AuditAction> {
     /// What was done.
-    pub action: AuditAction,
+    pub action: Action,
     /// Who did it: the name of an API key, or the service itself.
     pub actor: String,
     /// When.

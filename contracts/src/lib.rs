@@ -32,3 +32,7 @@ pub use money::{Money, MoneyTotal};
 pub use problem::Problem;
 pub use status::{CancelReason, OrderStatus, PaymentStatus};
 pub use timestamp::Timestamp;
+
+/// A status or another name as it is stored: it may be one that only a newer version knows. Services pass such words on to
+/// clients as they are.
+pub type Word = String;

@@ -11,11 +11,11 @@ use crate::money::number_text;
 use crate::problem::InvalidMember;
 use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Timestamp, UserId};
 
-/// An order as clients see it.
+/// An order as clients see it. A service passes `Word`s on that it does not know itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
-pub struct Order {
+pub struct Order<Status = OrderStatus, Reason = CancelReason> {
     /// The order's id.
     pub id: OrderId,
     /// Who ordered.
@@ -23,10 +23,10 @@ pub struct Order {
     /// What is or was to be paid.
     pub total: Money,
     /// Where the order stands.
-    pub status: OrderStatus,
+    pub status: Status,
     /// Why it was cancelled; absent while it isn't.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel_reason: Option<CancelReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<Reason>,
     /// When the order service wrote the order down.
     pub created_at: Timestamp,
     /// When the status last changed.
@@ -161,17 +161,17 @@ impl From<OrderId> for CancelOrderAccepted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
-pub struct TimelineEntry {
+pub struct TimelineEntry<Type = EventType, Status = OrderStatus> {
     /// The event.
     pub event_id: EventId,
     /// Its type.
-    pub event_type: EventType,
+    pub event_type: Type,
     /// When it happened, by the clock of the service that published it.
     pub occurred_at: Timestamp,
     /// When the order service wrote it down.
     pub recorded_at: Timestamp,
     /// What the order's status was after it.
-    pub status: Option<OrderStatus>,
+    pub status: Option<Status>,
     /// The event's payload.
     pub payload: Value,
 }
@@ -179,11 +179,11 @@ pub struct TimelineEntry {
 /// `GET /orders/{id}/events`, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Timeline {
+pub struct Timeline<Entry = TimelineEntry> {
     /// Which order.
     pub order_id: OrderId,
     /// Its steps, oldest first.
-    pub events: Vec<TimelineEntry>,
+    pub events: Vec<Entry>,
 }
 
 /// `PUT /idempotency-keys/{orderId}` between gateway and order service: what a key was first used for.

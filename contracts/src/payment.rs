@@ -8,7 +8,7 @@ use crate::{Money, MoneyTotal, OrderId, PaymentId, PaymentStatus, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
-pub struct Payment {
+pub struct Payment<Status = PaymentStatus> {
     /// The payment's id.
     pub id: PaymentId,
     /// What it pays for.
@@ -16,7 +16,7 @@ pub struct Payment {
     /// How much.
     pub amount: Money,
     /// Where it stands.
-    pub status: PaymentStatus,
+    pub status: Status,
     /// The provider's reference; absent until the provider gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
@@ -34,20 +34,26 @@ pub struct Payment {
 }
 
 /// `GET /payments/stats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PaymentStats {
+pub struct PaymentStats<Status = PaymentStatus> {
     /// One entry a status that any payment has.
-    pub by_status: Vec<StatusStats>,
+    pub by_status: Vec<StatusStats<Status>>,
+}
+
+impl<Status> Default for PaymentStats<Status> {
+    fn default() -> Self {
+        Self { by_status: Vec::new() }
+    }
 }
 
 /// The payments of one status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
-pub struct StatusStats {
+pub struct StatusStats<Status = PaymentStatus> {
     /// Which status.
-    pub status: PaymentStatus,
+    pub status: Status,
     /// How many payments have it.
     #[cfg_attr(feature = "postgres", sqlx(try_from = "i64"))]
     pub count: u64,

@@ -8,7 +8,7 @@ use crate::{Money, OrderId, PaymentId, PaymentStatus, Timestamp};
 /// A refund, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Refund {
+pub struct Refund<Status = PaymentStatus> {
     /// The payment whose money goes back; it names the refund.
     pub payment_id: PaymentId,
     /// The order that was paid.
@@ -19,7 +19,7 @@ pub struct Refund {
     pub status: RefundStatus,
     /// Where the payment stands: `APPROVED` until the money is back, or a final status that stays, if a charge turned up
     /// after the payment's end.
-    pub payment_status: PaymentStatus,
+    pub payment_status: Status,
     /// Since when the money is owed.
     pub since: Timestamp,
     /// How often the provider was asked for anything about this payment.
@@ -35,20 +35,20 @@ pub struct Refund {
 /// A refund and what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RefundDetails {
+pub struct RefundDetails<Status = PaymentStatus, Action = RefundAction> {
     /// What the list shows.
-    pub refund: Refund,
+    pub refund: Refund<Status>,
     /// What the provider answered and what operators decided, oldest first.
-    pub audit: Vec<RefundAuditEntry>,
+    pub audit: Vec<RefundAuditEntry<Action>>,
 }
 
 /// Something that happened to a refund.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
-pub struct RefundAuditEntry {
+pub struct RefundAuditEntry<Action = RefundAction> {
     /// What.
-    pub action: RefundAction,
+    pub action: Action,
     /// Who did it: the name of an API key, or `provider`.
     pub actor: String,
     /// When.

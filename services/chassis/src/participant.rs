@@ -141,6 +141,7 @@ where
         let broker = connect(Purpose::Consuming);
         let outbox = Outbox::start(outbox_pool, publisher, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox);
+        applier.measure_newer(intake);
         for &queue in &queues {
             consumer(queue, config.consumer, broker.clone(), applier.clone()).start(health, intake);
         }

@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context, Updated};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Updated};
 use chassis::database::StoreError;
 use contracts::{CancelReason, Event, OrderId};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tracing::warn;
 
 use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
@@ -15,6 +15,8 @@ use crate::store::{orders, timeline};
 pub(crate) struct Orders;
 
 impl Aggregate for Orders {
+    const TABLE: &'static str = "orders";
+
     type Entity = Order;
     type Trigger = Trigger;
     type Call = Infallible;
@@ -50,8 +52,12 @@ impl Aggregate for Orders {
         &self,
         connection: &mut PgConnection,
         ids: &[OrderId],
-    ) -> Result<Vec<(OrderId, Order)>, StoreError> {
+    ) -> Result<Vec<(OrderId, Stored<Order>)>, StoreError> {
         orders::load(connection, ids).await
+    }
+
+    async fn count_newer(&self, pool: &PgPool) -> Result<u64, StoreError> {
+        orders::count_newer(pool).await
     }
 
     async fn save(

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored};
 use chassis::database::StoreError;
 use contracts::{Event, OrderId};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
 use crate::domain::{self, Due, NoRefusedRefund, Payment, PaymentState, ProviderCall, Transition, Trigger};
@@ -21,6 +21,8 @@ pub(crate) struct Payments {
 }
 
 impl Aggregate for Payments {
+    const TABLE: &'static str = "payments";
+
     type Entity = Payment;
     type Trigger = Trigger;
     type Call = ProviderCall;
@@ -56,8 +58,12 @@ impl Aggregate for Payments {
         &self,
         connection: &mut PgConnection,
         orders: &[OrderId],
-    ) -> Result<Vec<(OrderId, Payment)>, StoreError> {
+    ) -> Result<Vec<(OrderId, Stored<Payment>)>, StoreError> {
         payments::load(connection, orders, self.charge_transit).await
+    }
+
+    async fn count_newer(&self, pool: &PgPool) -> Result<u64, StoreError> {
+        payments::count_newer(pool).await
     }
 
     async fn save(

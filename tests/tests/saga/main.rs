@@ -19,6 +19,7 @@ mod isolation;
 mod load;
 mod messages;
 mod money;
+mod newer_version;
 mod operations;
 mod orders;
 mod outages;

@@ -1,5 +1,6 @@
 //! The one loop: load, transition, save, commit; together if that works, one by one if not.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::slice;
@@ -13,7 +14,7 @@ use tracing::{debug, error};
 
 use super::batch::{Applied, Batch};
 use super::lock::{IfLocked, lock};
-use super::{Aggregate, Triggered, early_cancellations};
+use super::{Aggregate, Stored, Triggered, early_cancellations};
 use crate::crash_here;
 use crate::database::{IfHeldUp, RetryError, StoreError, retry};
 use crate::outbox::Outbox;
@@ -27,6 +28,9 @@ pub enum Outcome<Call> {
     Applied(Option<Call>),
     /// It can't be applied, however often it is tried; nothing changed.
     Rejected(Rejection),
+    /// What is known about the order is of a newer version. Nothing changed, and it is to be tried again when that version
+    /// is back.
+    Newer,
 }
 
 /// Why a trigger can't be applied.
@@ -47,7 +51,7 @@ pub struct Stopping;
 
 /// Applies triggers to a service's aggregate. Cheap to clone.
 pub struct Applier<A> {
-    aggregate: Arc<A>,
+    pub(super) aggregate: Arc<A>,
     pool: PgPool,
     outbox: Outbox,
 }
@@ -163,9 +167,15 @@ impl<A: Aggregate> Applier<A> {
     ) -> Result<Applied<'a, A>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let locked = lock(&mut transaction, triggers, if_locked).await?;
-        let known = self.aggregate.load(&mut transaction, &locked).await?;
+        let (mut known, mut newer) = (Vec::new(), HashSet::new());
+        for (order_id, stored) in self.aggregate.load(&mut transaction, &locked).await? {
+            match stored {
+                Stored::Known(entity) => known.push((order_id, entity)),
+                Stored::Newer => _ = newer.insert(order_id),
+            }
+        }
         let states = early_cancellations::complete(&mut transaction, &locked, known).await?;
-        let mut batch = Batch::<A>::new(states);
+        let mut batch = Batch::<A>::new(states, newer);
         for triggered in triggers {
             batch.apply(triggered)?;
         }

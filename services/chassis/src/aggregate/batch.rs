@@ -1,7 +1,7 @@
 //! Transitions of a batch of triggers, one after the other, in memory.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use contracts::{Envelope, OrderId, Timestamp};
 
@@ -13,6 +13,8 @@ use crate::database::StoreError;
 pub(super) struct Batch<'a, A: Aggregate> {
     /// The orders that are locked.
     orders: HashMap<OrderId, Tracked<A::Entity>>,
+    /// Those of them whose rows are of a newer version.
+    newer: HashSet<OrderId>,
     outcomes: Vec<Option<Outcome<A::Call>>>,
     messages: Vec<Message>,
     history: Vec<HistoryEntry<'a, A::Entity>>,
@@ -34,16 +36,23 @@ struct Tracked<Entity> {
 
 impl<'a, A: Aggregate> Batch<'a, A> {
     /// A batch that begins with what is known about the orders that are locked.
-    pub(super) fn new(known: impl IntoIterator<Item = (OrderId, State<A::Entity>)>) -> Self {
+    pub(super) fn new(
+        known: impl IntoIterator<Item = (OrderId, State<A::Entity>)>,
+        newer: HashSet<OrderId>,
+    ) -> Self {
         let tracked = |state: State<A::Entity>| Tracked { before: state.clone(), now: state };
         let orders = known.into_iter().map(|(order_id, state)| (order_id, tracked(state))).collect();
-        Self { orders, outcomes: Vec::new(), messages: Vec::new(), history: Vec::new() }
+        Self { orders, newer, outcomes: Vec::new(), messages: Vec::new(), history: Vec::new() }
     }
 
     /// Applies the next trigger, or skips it if its order is not locked.
     pub(super) fn apply(&mut self, triggered: &'a Triggered<A::Trigger>) -> Result<(), StoreError> {
         let Triggered { order_id, trigger, cause, event } = triggered;
         let order_id = *order_id;
+        if self.newer.contains(&order_id) {
+            self.outcomes.push(Some(Outcome::Newer));
+            return Ok(());
+        }
         let Some(Tracked { now: state, .. }) = self.orders.get_mut(&order_id) else {
             self.outcomes.push(None);
             return Ok(());
@@ -74,7 +83,7 @@ impl<'a, A: Aggregate> Batch<'a, A> {
 
     /// What the triggers came to.
     pub(super) fn finish(self) -> Applied<'a, A> {
-        let Self { orders, outcomes, messages, history } = self;
+        let Self { orders, outcomes, messages, history, .. } = self;
         let mut changes =
             Changes { inserted: Vec::new(), updated: Vec::new(), history, cancelled_early: Vec::new() };
         for (order_id, order) in orders.into_iter().filter(|(_, order)| order.before != order.now) {

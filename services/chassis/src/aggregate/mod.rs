@@ -16,13 +16,14 @@ mod batch;
 mod changes;
 mod early_cancellations;
 mod lock;
+mod newer;
 
 use std::fmt::Display;
 use std::future::Future;
 
 use contracts::{Envelope, Event, OrderId, Timestamp};
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, PgPool};
 
 pub use apply::{Applier, Outcome, Rejection, Stopping};
 pub use changes::{Changes, HistoryEntry, Updated};
@@ -36,6 +37,9 @@ pub const MAX_BATCH: usize = 200;
 
 /// What a service knows about each order, and what can happen to it.
 pub trait Aggregate: Send + Sync + 'static {
+    /// The table of its rows.
+    const TABLE: &'static str;
+
     /// What an order is to the service.
     type Entity: Clone + PartialEq + Send + Sync;
     /// What can happen to it.
@@ -59,12 +63,15 @@ pub trait Aggregate: Send + Sync + 'static {
         trigger: &Self::Trigger,
     ) -> Result<Transition<Self::Entity, Self::Call>, Self::Violation>;
 
-    /// Reads those of `orders` that are known. The caller has locked them.
+    /// Reads those of `orders` that have a row. The caller has locked them.
     fn load(
         &self,
         connection: &mut PgConnection,
         orders: &[OrderId],
-    ) -> impl Future<Output = Result<Vec<(OrderId, Self::Entity)>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Rows<Self::Entity>, StoreError>> + Send;
+
+    /// Counts the rows that are [`Stored::Newer`].
+    fn count_newer(&self, pool: &PgPool) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Writes what changed, each change guarded by the state that it starts from.
     fn save(
@@ -75,6 +82,18 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// Called after the commit of changes.
     fn committed(&self, _changes: &Changes<'_, Self::Entity>) {}
+}
+
+/// The rows of some orders.
+pub type Rows<Entity> = Vec<(OrderId, Stored<Entity>)>;
+
+/// The row of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored<Entity> {
+    /// The order.
+    Known(Entity),
+    /// An order with a status or a step of a newer version, which was here before this one was put back. It is left alone.
+    Newer,
 }
 
 /// What a service knows about an order.

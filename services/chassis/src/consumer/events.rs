@@ -14,8 +14,10 @@ use tracing::{Instrument, Span, info, info_span, warn};
 use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
 use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
-use crate::aggregate::{Aggregate, Applier, Outcome, Triggered};
+use crate::aggregate::{Aggregate, Applier, Outcome, Stopping, Triggered};
 use crate::crash_here;
+use crate::database::{IfHeldUp, RetryError, StoreError, retry};
+use crate::failed_messages;
 use crate::tasks::TaskContext;
 use crate::telemetry::METER;
 
@@ -74,6 +76,10 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
                 Outcome::Rejected(rejection) => {
                     self.reject(channel, delivery, span, &rejection.to_string()).await?;
                 }
+                Outcome::Newer => match self.hold(delivery, span, task).await? {
+                    Ok(()) => last_applied = Some(delivery),
+                    Err(error) => self.reject(channel, delivery, span, &error.to_string()).await?,
+                },
             }
         }
         if let Some(delivery) = last_applied {
@@ -85,6 +91,29 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
 }
 
 impl<A: Aggregate> EventHandler<A> {
+    /// Stores a message that only a newer version can apply, to be tried again from there. In the queue it would count as
+    /// delivered too often after a while, and many of them would leave no room for others.
+    async fn hold(
+        &self,
+        delivery: &Delivery,
+        span: &Span,
+        task: &TaskContext,
+    ) -> Result<Result<(), StoreError>, Stopping> {
+        let held = retry(task, IfHeldUp::Persist, || {
+            failed_messages::hold(self.applier.pool(), self.queue, delivery)
+        });
+        match held.await {
+            Ok(()) => {
+                span.in_scope(|| {
+                    info!(queue = %self.queue, "event held: a newer version wrote its order's row");
+                });
+                Ok(Ok(()))
+            }
+            Err(RetryError::Stopping) => Err(Stopping),
+            Err(RetryError::Failed(error)) => Ok(Err(error)),
+        }
+    }
+
     /// Sends a message to the dead-letter queue.
     async fn reject(
         &self,

@@ -5,6 +5,9 @@
 //!        └ why → rejections ──────────────────┘           └─ discard
 //! ```
 //!
+//! A message about an order whose row is of a newer version is no failure: it is stored as if an operator wanted it replayed,
+//! and tried again every minute until it can be applied.
+//!
 //! A message is acknowledged on its dead-letter queue only once it is stored. Replaying applies it to its order as the
 //! consumer of its queue would, without a broker in between, then marks it. It keeps its event id, so replaying what was
 //! applied in the meantime, or replaying it twice because the process died before the mark, changes nothing.
@@ -17,16 +20,25 @@ mod replayer;
 mod store;
 
 use contracts::topology::Queue;
+use lapin::message::Delivery;
+use sqlx::PgPool;
 
 pub use http::routes;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
 use crate::consumer::Subscription;
+use crate::database::StoreError;
 use crate::health::Health;
 use crate::tasks::Tasks;
 use collector::Collector;
+use dead_letter::DeadLetter;
 use replayer::Replayer;
+
+/// Stores a message that can't be applied before a newer version is back; the replayer tries it again and again.
+pub(crate) async fn hold(pool: &PgPool, queue: Queue, delivery: &Delivery) -> Result<(), StoreError> {
+    store::hold(pool, &DeadLetter::of(queue, delivery)).await
+}
 
 /// Most dead letters held unacknowledged.
 const PREFETCH: u16 = 100;

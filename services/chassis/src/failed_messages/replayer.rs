@@ -26,6 +26,8 @@ enum Replayed {
     Applied,
     /// It failed again, and why.
     Failed(String),
+    /// It can't be applied before a newer version is back. Its lease is the pause until then.
+    NotYet,
 }
 
 impl<A: Aggregate> Replayer<A> {
@@ -59,6 +61,7 @@ impl<A: Aggregate> Replayer<A> {
                 warn!(failed_message.id = %replay.id, reason, "failed message failed again");
                 retry(task, IfHeldUp::Persist, || store::mark_failed(pool, &replay, &reason)).await
             }
+            Replayed::NotYet => return Ok(true),
         };
         stored(marked)?;
         Ok(true)
@@ -85,6 +88,7 @@ impl<A: Aggregate> Replayer<A> {
         let outcomes = self.applier.apply(&[triggered], task).instrument(span).await?;
         Ok(match outcomes.into_iter().next() {
             Some(Outcome::Rejected(rejection)) => Replayed::Failed(rejection.to_string()),
+            Some(Outcome::Newer) => Replayed::NotYet,
             Some(Outcome::Applied(_)) | None => Replayed::Applied,
         })
     }

@@ -2,32 +2,36 @@
 
 use std::time::Duration;
 
-use chassis::aggregate::{Cause, Updated};
+use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::StoreError;
 use contracts::page::{Page, PageMeta, PageRequest};
-use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, order};
+use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, Word, order};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
+use strum::VariantArray;
 
 use crate::domain::Order;
+
+/// An order as clients see it, whichever version wrote it.
+type ClientOrder = order::Order<Word, Word>;
 
 #[derive(FromRow)]
 struct Row {
     id: OrderId,
     user_id: UserId,
     total: Money,
-    status: OrderStatus,
-    cancel_reason: Option<CancelReason>,
+    status: Word,
+    cancel_reason: Option<Word>,
     #[sqlx(flatten)]
     cause: Cause,
 }
 
-/// Those of `orders` that exist, as the saga knows them.
+/// Those of `orders` that exist, as the saga knows them. A reason of a newer version changes nothing: cancelled is cancelled.
 pub(crate) async fn load(
     connection: &mut PgConnection,
     orders: &[OrderId],
-) -> Result<Vec<(OrderId, Order)>, StoreError> {
+) -> Result<Vec<(OrderId, Stored<Order>)>, StoreError> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT id, user_id, total, status, cancel_reason, correlation_id, trace_context
          FROM orders WHERE id = ANY($1)",
@@ -35,8 +39,12 @@ pub(crate) async fn load(
     .bind(orders)
     .fetch_all(connection)
     .await?;
-    let order = |Row { id, user_id, total, status, cancel_reason, cause }| {
-        (id, Order { user_id, total, status, cancel_reason, cause })
+    let order = |Row { id, user_id, total, status, cancel_reason, cause }: Row| match status.parse() {
+        Ok(status) => {
+            let cancel_reason = cancel_reason.and_then(|reason| reason.parse().ok());
+            (id, Stored::Known(Order { user_id, total, status, cancel_reason, cause }))
+        }
+        Err(_) => (id, Stored::Newer),
     };
     Ok(rows.into_iter().map(order).collect())
 }
@@ -133,16 +141,24 @@ pub(crate) async fn count_overdue(pool: &PgPool, timeout: Duration) -> Result<u6
     Ok(count.bind(timeout).fetch_one(pool).await?.unsigned_abs())
 }
 
+/// How many orders have a status that only a newer version knows.
+pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar::<_, i64>(
+        "SELECT coalesce(sum(count), 0)::bigint FROM order_counts WHERE status <> ALL($1)",
+    );
+    Ok(count.bind(OrderStatus::VARIANTS).fetch_one(pool).await?.unsigned_abs())
+}
+
 /// One order, as clients see it.
-pub(crate) async fn find(pool: &PgPool, id: OrderId) -> Result<Option<order::Order>, StoreError> {
-    let order = sqlx::query_as::<_, order::Order>(
+pub(crate) async fn find(pool: &PgPool, id: OrderId) -> Result<Option<ClientOrder>, StoreError> {
+    let order = sqlx::query_as::<_, order::Order<Word, Word>>(
         "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at FROM orders WHERE id = $1",
     );
     Ok(order.bind(id).fetch_optional(pool).await?)
 }
 
 /// A page of the orders, as clients see them, newest first.
-pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<order::Order>, StoreError> {
+pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<ClientOrder>, StoreError> {
     let total = sqlx::query_scalar::<_, i64>("SELECT coalesce(sum(count), 0)::bigint FROM order_counts");
     let total = total.fetch_one(pool).await?.unsigned_abs();
     let meta = PageMeta::new(page, total);
@@ -150,7 +166,7 @@ pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<order:
         // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
         return Ok(Page { data: Vec::new(), meta });
     }
-    let data = sqlx::query_as::<_, order::Order>(
+    let data = sqlx::query_as::<_, order::Order<Word, Word>>(
         "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
          FROM orders
          ORDER BY created_at DESC, id DESC

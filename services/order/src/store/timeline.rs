@@ -4,13 +4,16 @@ use chassis::aggregate::HistoryEntry;
 use chassis::database::StoreError;
 use contracts::order::{Timeline, TimelineEntry};
 use contracts::page::CursorRequest;
-use contracts::{EventId, EventType, OrderId, OrderStatus, Timestamp};
+use contracts::{EventId, EventType, OrderId, OrderStatus, Timestamp, Word};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
 use crate::domain::Order;
+
+/// A step as clients see it, whichever version wrote it.
+type ClientEntry = TimelineEntry<Word, Word>;
 
 #[derive(Serialize)]
 struct NewRow {
@@ -57,9 +60,9 @@ pub(crate) async fn page(
     pool: &PgPool,
     order_id: OrderId,
     page: CursorRequest<EventId>,
-) -> Result<Option<(Timeline, bool)>, StoreError> {
+) -> Result<Option<(Timeline<ClientEntry>, bool)>, StoreError> {
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let events = sqlx::query_as::<_, TimelineEntry>(
+    let events = sqlx::query_as::<_, TimelineEntry<Word, Word>>(
         "SELECT event_id, event_type, occurred_at, recorded_at, status, payload
          FROM order_events
          WHERE order_id = $1

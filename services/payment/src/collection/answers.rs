@@ -63,6 +63,12 @@ impl Answer {
                 correlation.id = cause.correlation_id,
                 "answer of the payment provider applied"
             ),
+            Outcome::Newer => info!(
+                order.id = %call.order_id,
+                step,
+                answer,
+                "answer of the payment provider left to a newer version, which wrote the payment since and asks again"
+            ),
             Outcome::Rejected(rejection) => error!(
                 order.id = %call.order_id,
                 payment.id = %call.payment_id,

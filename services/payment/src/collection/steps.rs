@@ -100,8 +100,10 @@ impl<P: PaymentProvider> StepTaker<P> {
                 Some(Outcome::Rejected(rejection)) => {
                     error!(order.id = %order_id, %rejection, "a due step can't be taken");
                 }
-                None | Some(Outcome::Applied(None)) if found == Found::Nothing => found = Found::InOtherHands,
-                None | Some(Outcome::Applied(None)) => {}
+                None | Some(Outcome::Applied(None) | Outcome::Newer) if found == Found::Nothing => {
+                    found = Found::InOtherHands;
+                }
+                None | Some(Outcome::Applied(None) | Outcome::Newer) => {}
             }
         }
         Ok(found)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, State};
 use contracts::refund::RefundAction;
 use contracts::{Money, PaymentStatus};
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What the payment service knows about the payment of an order.
 pub type PaymentState = State<Payment>;
@@ -86,7 +86,7 @@ pub struct NextStep {
 }
 
 /// What the provider is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString, VariantArray)]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum Step {
     /// To take the money.

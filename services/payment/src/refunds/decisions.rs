@@ -29,15 +29,18 @@ pub(crate) type DecisionReceiver = mpsc::Receiver<Pending>;
 pub(crate) struct Pending {
     order_id: OrderId,
     trigger: Trigger,
-    applied: oneshot::Sender<Result<(), Rejection>>,
+    applied: oneshot::Sender<Result<(), Undecided>>,
 }
 
 /// Why a decision was not carried out.
 #[derive(Debug, Error)]
-pub(super) enum Undecided {
+pub(crate) enum Undecided {
     /// The payment has nothing to decide about, or it can't be stored.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The payment is of a newer version.
+    #[error("a newer version wrote this payment")]
+    Newer,
     /// It may still be applied.
     #[error("the decision could not be stored in time")]
     Late,
@@ -55,7 +58,7 @@ impl Decisions {
         let (applied, outcome) = oneshot::channel();
         let decided = async {
             self.0.send(Pending { order_id, trigger, applied }).await.map_err(|_| Undecided::Late)?;
-            Ok(outcome.await.map_err(|_| Undecided::Late)??)
+            outcome.await.unwrap_or(Err(Undecided::Late))
         };
         tokio::time::timeout(TIMEOUT, decided).await.unwrap_or(Err(Undecided::Late))
     }
@@ -84,7 +87,8 @@ impl DecisionWorker {
         // What follows belongs to the order's saga.
         let triggered = Triggered { order_id, trigger, cause: None, event: None };
         let outcome = match self.applier.apply(&[triggered], task).await?.into_iter().next() {
-            Some(Outcome::Rejected(rejection)) => Err(rejection),
+            Some(Outcome::Rejected(rejection)) => Err(rejection.into()),
+            Some(Outcome::Newer) => Err(Undecided::Newer),
             Some(Outcome::Applied(_)) | None => {
                 info!(order.id = %order_id, decided, "an operator decided about a refused refund");
                 Ok(())

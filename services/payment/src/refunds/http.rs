@@ -5,7 +5,7 @@ use chassis::aggregate::Rejection;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::problem::InvalidMember;
 use contracts::refund::{RefundDetails, RefundStatus, RetryRequest, SettleRequest};
-use contracts::{PaymentId, Problem};
+use contracts::{PaymentId, Problem, Word};
 use sqlx::PgPool;
 
 use super::decisions::{Decisions, Undecided};
@@ -68,6 +68,7 @@ async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result
     context.decisions.apply(refund.order_id, trigger).await.map_err(|undecided| match undecided {
         Undecided::Rejected(Rejection::Violation(reason)) => Problem::new(409, capitalized(&reason)),
         Undecided::Rejected(Rejection::Store(_)) => Problem::new(500, "The decision can't be stored."),
+        Undecided::Newer => Problem::new(409, "A newer version wrote this payment. Decide when it is back."),
         Undecided::Late => Problem::new(
             503,
             "The decision was not stored in time, and may be yet. Look at the refund before you repeat it.",
@@ -76,7 +77,7 @@ async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result
     http::found(details(&context.pool, id).await?)
 }
 
-async fn details(pool: &PgPool, id: PaymentId) -> Result<Option<RefundDetails>, Problem> {
+async fn details(pool: &PgPool, id: PaymentId) -> Result<Option<RefundDetails<Word, Word>>, Problem> {
     let Some(refund) = refunds::find(pool, id).await? else { return Ok(None) };
     Ok(Some(RefundDetails { refund, audit: refund_audit::of_payment(pool, id).await? }))
 }

@@ -1,12 +1,13 @@
 //! The table `payment_totals`, which triggers keep in step with `payments`.
 
 use chassis::database::StoreError;
+use contracts::Word;
 use contracts::payment::{PaymentStats, StatusStats};
 use sqlx::PgPool;
 
 /// How many payments have each status, and what they come to.
-pub(crate) async fn stats(pool: &PgPool) -> Result<PaymentStats, StoreError> {
-    let by_status = sqlx::query_as::<_, StatusStats>(
+pub(crate) async fn stats(pool: &PgPool) -> Result<PaymentStats<Word>, StoreError> {
+    let by_status = sqlx::query_as::<_, StatusStats<Word>>(
         "SELECT status, sum(count)::bigint AS count, sum(amount) AS total_amount
          FROM payment_totals GROUP BY status HAVING sum(count) > 0 ORDER BY status",
     );

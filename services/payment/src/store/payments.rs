@@ -2,24 +2,28 @@
 
 use std::time::Duration;
 
-use chassis::aggregate::{Cause, Updated};
+use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::StoreError;
 use chassis::try_lock_order;
 use contracts::page::{Page, PageMeta, PageRequest};
-use contracts::{Money, OrderId, PaymentId, PaymentStatus, payment};
+use contracts::{Money, OrderId, PaymentId, PaymentStatus, Word, payment};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
+use strum::VariantArray;
 
 use super::payment_totals;
-use crate::domain::{Due, LastCharge, NextStep, Payment, Refund};
+use crate::domain::{Due, LastCharge, NextStep, Payment, Refund, Step};
+
+/// A payment as clients see it, whichever version wrote it.
+type ClientPayment = payment::Payment<Word>;
 
 #[derive(FromRow)]
 struct StateRow {
     order_id: OrderId,
     amount: Money,
-    status: PaymentStatus,
-    next_step: Option<String>,
+    status: Word,
+    next_step: Option<Word>,
     is_due: Option<bool>,
     attempts: i32,
     charge_in_transit: bool,
@@ -32,23 +36,15 @@ struct StateRow {
     cause: Cause,
 }
 
-impl TryFrom<StateRow> for Payment {
-    type Error = StoreError;
-
-    fn try_from(row: StateRow) -> Result<Self, StoreError> {
+impl From<StateRow> for Stored<Payment> {
+    fn from(row: StateRow) -> Self {
         let due = if row.is_due == Some(true) { Due::Reached } else { Due::Ahead };
-        let next = match row.next_step {
-            Some(step) => {
-                let step =
-                    step.parse().map_err(|error: strum::ParseError| StoreError::Encoding(error.into()))?;
-                Some(NextStep { step, due })
-            }
-            None => None,
-        };
-        Ok(Self {
+        let step = row.next_step.map(|step| step.parse::<Step>()).transpose();
+        let (Ok(status), Ok(step)) = (row.status.parse(), step) else { return Self::Newer };
+        Self::Known(Payment {
             amount: row.amount,
-            status: row.status,
-            next,
+            status,
+            next: step.map(|step| NextStep { step, due }),
             attempts: row.attempts.unsigned_abs(),
             last_charge: if row.charge_in_transit { LastCharge::InTransit } else { LastCharge::Arrived },
             cancel_requested: row.cancel_requested,
@@ -65,13 +61,18 @@ impl TryFrom<StateRow> for Payment {
     }
 }
 
+/// The steps that this version knows.
+fn known_steps() -> Vec<&'static str> {
+    Step::VARIANTS.iter().map(<&str>::from).collect()
+}
+
 /// Those payments of `orders` that have been opened. `transit` is how long after its sending a charge may still reach the
 /// provider.
 pub(crate) async fn load(
     connection: &mut PgConnection,
     orders: &[OrderId],
     transit: Duration,
-) -> Result<Vec<(OrderId, Payment)>, StoreError> {
+) -> Result<Vec<(OrderId, Stored<Payment>)>, StoreError> {
     let rows = sqlx::query_as::<_, StateRow>(
         "SELECT order_id, amount, status, next_step, due_at <= now() AS is_due, attempts,
                 coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit, cancel_requested,
@@ -82,7 +83,7 @@ pub(crate) async fn load(
     .bind(transit)
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(|row| Ok((row.order_id, row.try_into()?))).collect()
+    Ok(rows.into_iter().map(|row| (row.order_id, row.into())).collect())
 }
 
 /// A payment as it is to be stored.
@@ -215,17 +216,30 @@ pub(crate) async fn update(
 }
 
 /// Orders whose payment has a step that is due, up to `limit` of them, the longest due first. Passes over those that
-/// another transaction is working on, as far as it looks: at four times as many.
+/// another transaction is working on, as far as it looks: at four times as many; and over those of a newer version.
 pub(crate) async fn due(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, StoreError> {
     // The locks end with this statement: they only tell what another transaction has.
     let due = sqlx::query_scalar::<_, OrderId>(concat!(
         "SELECT order_id
-         FROM (SELECT order_id, due_at FROM payments WHERE due_at <= now() ORDER BY due_at LIMIT 4 * $1) AS due
+         FROM (SELECT order_id, due_at FROM payments
+               WHERE due_at <= now() AND next_step = ANY($2) AND status = ANY($3)
+               ORDER BY due_at LIMIT 4 * $1) AS due
          WHERE ",
         try_lock_order!(),
         " ORDER BY due_at LIMIT $1"
     ));
-    Ok(due.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(pool).await?)
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(due.bind(limit).bind(known_steps()).bind(PaymentStatus::VARIANTS).fetch_all(pool).await?)
+}
+
+/// How many payments have a status or a step that only a newer version knows.
+pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar::<_, i64>(
+        "SELECT (SELECT coalesce(sum(count), 0)::bigint FROM payment_totals WHERE status <> ALL($1))
+              + (SELECT count(*) FROM payments
+                 WHERE due_at IS NOT NULL AND status = ANY($1) AND next_step <> ALL($2))",
+    );
+    Ok(count.bind(PaymentStatus::VARIANTS).bind(known_steps()).fetch_one(pool).await?.unsigned_abs())
 }
 
 /// How many payments wait for an answer that the provider did not give.
@@ -238,8 +252,8 @@ pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
 }
 
 /// One payment, as clients see it.
-pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<payment::Payment>, StoreError> {
-    let payment = sqlx::query_as::<_, payment::Payment>(
+pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<ClientPayment>, StoreError> {
+    let payment = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
          FROM payments WHERE id = $1",
     );
@@ -250,8 +264,8 @@ pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<payment:
 pub(crate) async fn find_of_order(
     pool: &PgPool,
     order_id: OrderId,
-) -> Result<Option<payment::Payment>, StoreError> {
-    let payment = sqlx::query_as::<_, payment::Payment>(
+) -> Result<Option<ClientPayment>, StoreError> {
+    let payment = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
          FROM payments WHERE order_id = $1",
     );
@@ -259,14 +273,14 @@ pub(crate) async fn find_of_order(
 }
 
 /// A page of the payments, as clients see them, newest first.
-pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<payment::Payment>, StoreError> {
+pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<ClientPayment>, StoreError> {
     let total = payment_totals::count(pool).await?;
     let meta = PageMeta::new(page, total);
     if page.offset() >= total {
         // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
         return Ok(Page { data: Vec::new(), meta });
     }
-    let data = sqlx::query_as::<_, payment::Payment>(
+    let data = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
          FROM payments
          ORDER BY created_at DESC, id DESC

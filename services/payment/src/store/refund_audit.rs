@@ -2,8 +2,8 @@
 
 use chassis::aggregate::Updated;
 use chassis::database::StoreError;
-use contracts::PaymentId;
 use contracts::refund::{RefundAction, RefundAuditEntry};
+use contracts::{PaymentId, Word};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -54,8 +54,11 @@ pub(crate) async fn insert(
 }
 
 /// What happened to a payment's refund, oldest first.
-pub(crate) async fn of_payment(pool: &PgPool, id: PaymentId) -> Result<Vec<RefundAuditEntry>, StoreError> {
-    let entries = sqlx::query_as::<_, RefundAuditEntry>(
+pub(crate) async fn of_payment(
+    pool: &PgPool,
+    id: PaymentId,
+) -> Result<Vec<RefundAuditEntry<Word>>, StoreError> {
+    let entries = sqlx::query_as::<_, RefundAuditEntry<Word>>(
         "SELECT action, actor, at, reference, note FROM refund_audit WHERE payment_id = $1 ORDER BY id",
     );
     Ok(entries.bind(id).fetch_all(pool).await?)

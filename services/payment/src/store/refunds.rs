@@ -3,7 +3,7 @@
 use chassis::database::StoreError;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::refund::{Refund, RefundStatus};
-use contracts::{Money, OrderId, PaymentId, PaymentStatus, Timestamp};
+use contracts::{Money, OrderId, PaymentId, Timestamp, Word};
 use sqlx::{FromRow, PgPool};
 
 /// The refunds that are owed, with a status like `$1` unless that is null. In the words of the index `payments_refunds`.
@@ -19,7 +19,7 @@ struct Row {
     id: PaymentId,
     order_id: OrderId,
     amount: Money,
-    status: PaymentStatus,
+    status: Word,
     is_open: bool,
     refund_refusal: Option<String>,
     since: Timestamp,
@@ -28,7 +28,10 @@ struct Row {
     last_error: Option<String>,
 }
 
-impl From<Row> for Refund {
+/// A refund as operators see it, whichever version wrote its payment.
+pub(crate) type OperatorRefund = Refund<Word>;
+
+impl From<Row> for OperatorRefund {
     fn from(row: Row) -> Self {
         let status = match (row.is_open, &row.refund_refusal) {
             (_, Some(_)) => RefundStatus::Refused,
@@ -54,7 +57,7 @@ pub(crate) async fn list(
     pool: &PgPool,
     status: Option<RefundStatus>,
     page: PageRequest,
-) -> Result<Page<Refund>, StoreError> {
+) -> Result<Page<OperatorRefund>, StoreError> {
     let total = sqlx::query_scalar::<_, i64>(concat!("SELECT count(*) FROM payments WHERE ", is_owed!()))
         .bind(status);
     let total = total.fetch_one(pool).await?.unsigned_abs();
@@ -71,11 +74,11 @@ pub(crate) async fn list(
     .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await?;
-    Ok(Page { data: rows.into_iter().map(Refund::from).collect(), meta: PageMeta::new(page, total) })
+    Ok(Page { data: rows.into_iter().map(OperatorRefund::from).collect(), meta: PageMeta::new(page, total) })
 }
 
 /// The refund of a payment; `None` if none was ever owed.
-pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<Refund>, StoreError> {
+pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<OperatorRefund>, StoreError> {
     let row = sqlx::query_as::<_, Row>(
         "SELECT id, order_id, amount, status, coalesce(next_step = 'REFUND', false) AS is_open, refund_refusal,
                 coalesce(refund_owed_since, updated_at) AS since, attempts, transaction_id, last_error
@@ -84,7 +87,7 @@ pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<Refund>,
            AND (next_step = 'REFUND' OR refund_refusal IS NOT NULL OR refund_reference IS NOT NULL
                 OR status = 'REFUNDED' OR EXISTS (SELECT FROM refund_audit WHERE payment_id = payments.id))",
     );
-    Ok(row.bind(id).fetch_optional(pool).await?.map(Refund::from))
+    Ok(row.bind(id).fetch_optional(pool).await?.map(OperatorRefund::from))
 }
 
 /// Refunds that are owed.

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use chassis::broker::{BrokerUrl, QueueDepth, queue_depths};
+use contracts::EventType;
 use contracts::topology::Service;
 use sqlx::{FromRow, PgConnection};
+use strum::VariantArray;
 
 use super::report::{Finding, Report};
 use super::rows::duration;
 
-/// How many messages an outbox holds, and for how many seconds the oldest of them has waited.
+/// How many messages an outbox holds, how many of them only a newer version can publish, and for how many seconds the oldest of them has waited.
 #[derive(FromRow)]
 struct Outbox {
     depth: i64,
+    newer: i64,
     age: f64,
 }
 
@@ -24,11 +27,17 @@ pub(super) async fn add_database(
     grace: Duration,
     report: &mut Report,
 ) -> Result<(), sqlx::Error> {
-    let Outbox { depth, age } = sqlx::query_as::<_, Outbox>(
-        "SELECT count(*) AS depth, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age FROM outbox",
+    let Outbox { depth, newer, age } = sqlx::query_as::<_, Outbox>(
+        "SELECT count(*) FILTER (WHERE event_type = ANY($1)) AS depth,
+                count(*) FILTER (WHERE event_type <> ALL($1)) AS newer,
+                coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE event_type = ANY($1))), 0)::float8
+                    AS age
+         FROM outbox",
     )
+    .bind(EventType::VARIANTS.iter().map(<&str>::from).collect::<Vec<_>>())
     .fetch_one(&mut *connection)
     .await?;
+    report.newer_rows += newer.unsigned_abs();
     *report.outbox.get_or_insert_default() += depth.unsigned_abs();
     let age = duration(age);
     if depth > 0 && age >= grace {

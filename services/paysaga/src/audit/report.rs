@@ -44,6 +44,9 @@ pub struct Report {
     /// Refunds that the provider refused for good and that wait for an operator's decision; absent where the caller may not
     /// see them.
     pub refused_refunds: Option<u64>,
+    /// Rows with a status, a step or an event type of a newer version, which was here before this one was put back. They are
+    /// left alone, and not judged.
+    pub newer_rows: u64,
     /// Messages in the queues; absent where the broker was not asked.
     pub queued: Option<u64>,
     /// Everything that is wrong.

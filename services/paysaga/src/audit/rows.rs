@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::time::Duration;
 
-use contracts::Money;
+use contracts::{Money, OrderId};
 use sqlx::FromRow;
 use sqlx::types::Decimal;
 use uuid::Uuid;
 
 use super::records::{ChargeRecord, OrderRecord, PaymentRecord};
+
+/// The steps of a payment that this version knows.
+const STEPS: [&str; 3] = ["CHARGE", "LOOKUP", "REFUND"];
 
 /// An order.
 #[derive(FromRow)]
@@ -40,27 +43,37 @@ pub(super) struct PaymentRow {
     charge_forgotten: bool,
 }
 
-impl TryFrom<OrderRow> for OrderRecord {
-    type Error = sqlx::Error;
+impl OrderRow {
+    /// Which order.
+    pub(super) fn id(&self) -> OrderId {
+        self.id.into()
+    }
 
-    fn try_from(row: OrderRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.id.into(),
-            total: money(row.total)?,
-            status: decode(row.status.parse())?,
-            age: duration(row.age),
-        })
+    /// The order; none if its row is of a newer version.
+    pub(super) fn into_record(self) -> Result<Option<OrderRecord>, sqlx::Error> {
+        let Ok(status) = self.status.parse() else { return Ok(None) };
+        let (id, total, age) = (self.id.into(), money(self.total)?, duration(self.age));
+        Ok(Some(OrderRecord { id, total, status, age }))
     }
 }
 
 impl PaymentRow {
-    /// The payment, and its charge.
-    pub(super) fn into_records(self) -> Result<(PaymentRecord, Option<ChargeRecord>), sqlx::Error> {
+    /// Which order it pays for.
+    pub(super) fn order_id(&self) -> OrderId {
+        self.order_id.into()
+    }
+
+    /// The payment, and its charge; none if its row is of a newer version.
+    pub(super) fn into_records(self) -> Result<Option<(PaymentRecord, Option<ChargeRecord>)>, sqlx::Error> {
+        let Ok(status) = self.status.parse() else { return Ok(None) };
+        if self.next_step.as_deref().is_some_and(|step| !STEPS.contains(&step)) {
+            return Ok(None);
+        }
         let payment = PaymentRecord {
             id: self.id.into(),
             order_id: self.order_id.into(),
             amount: money(self.amount)?,
-            status: decode(self.status.parse())?,
+            status,
             next_step: self.next_step,
             attempts: self.attempts.unsigned_abs(),
             last_error: self.last_error,
@@ -75,7 +88,7 @@ impl PaymentRow {
                 Some(ChargeRecord { amount: money(amount)?, outcome, refunded: self.refunded })
             }
         };
-        Ok((payment, charge))
+        Ok(Some((payment, charge)))
     }
 }
 

@@ -15,6 +15,7 @@ pub fn render(report: &Report) -> String {
         outbox,
         failed_messages,
         refused_refunds,
+        newer_rows,
         queued,
         findings,
     } = report;
@@ -29,6 +30,7 @@ pub fn render(report: &Report) -> String {
         ("messages in queues", queued.map(|count| count.to_string())),
         ("failed messages", failed_messages.map(|count| count.to_string())),
         ("refused refunds", refused_refunds.map(|count| count.to_string())),
+        ("rows of a newer version", Some(newer_rows.to_string())),
     ] {
         sums.add_row([what.to_owned(), value.unwrap_or_else(|| "not looked at".to_owned())]);
     }

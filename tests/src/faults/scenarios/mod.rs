@@ -6,6 +6,7 @@ mod crash_points;
 mod kills;
 mod messages;
 mod network;
+mod newer_version;
 mod one_queue;
 mod poison;
 mod postgres;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Scenario> {
         messages::scenarios(),
         poison::scenarios(),
         refunds::scenarios(),
+        newer_version::scenarios(),
         replicas::scenarios(),
         shutdown::scenarios(),
         backlog::scenarios(),

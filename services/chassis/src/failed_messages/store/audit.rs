@@ -1,5 +1,6 @@
 //! The table `failed_message_audit`: what was done about failed messages, by whom, and why.
 
+use contracts::Word;
 use contracts::failed_message::{AuditAction, AuditEntry};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -38,8 +39,8 @@ pub(super) async fn insert(
 }
 
 /// What was done about a message, oldest first.
-pub(super) async fn of_message(pool: &PgPool, message: Uuid) -> Result<Vec<AuditEntry>, StoreError> {
-    let entries = sqlx::query_as::<_, AuditEntry>(
+pub(super) async fn of_message(pool: &PgPool, message: Uuid) -> Result<Vec<AuditEntry<Word>>, StoreError> {
+    let entries = sqlx::query_as::<_, AuditEntry<Word>>(
         "SELECT action, actor, at, note FROM failed_message_audit WHERE failed_message_id = $1 ORDER BY id",
     );
     Ok(entries.bind(message).fetch_all(pool).await?)

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use contracts::Timestamp;
 use contracts::failed_message::{
     AuditAction, FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus,
 };
 use contracts::page::{Page, PageMeta, PageRequest};
+use contracts::{Timestamp, Word};
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
@@ -51,6 +51,37 @@ pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(),
     .await?;
     let failed = Action { action: AuditAction::Failed, actor: SERVICE, note: Some(&reason) };
     audit::insert(&mut transaction, &[letter.id], failed).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Stores a message to be handled again in a minute, without anybody having asked for it.
+pub(crate) async fn hold(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
+    const REASON: &str = "a newer version wrote the row of its order";
+    let mut transaction = pool.begin().await?;
+    sqlx::query(
+        "INSERT INTO failed_messages
+             (id, queue, exchange, routing_key, message_id, event_type, correlation_id, trace_context, headers,
+              body, reason, attempts, status, replay_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 'REPLAYING', now() + interval '1 minute')
+         ON CONFLICT (id) DO UPDATE
+         SET status = 'REPLAYING', replay_at = excluded.replay_at, reason = excluded.reason, last_seen = now()",
+    )
+    .bind(letter.id)
+    .bind(letter.queue.name())
+    .bind(&letter.exchange)
+    .bind(&letter.routing_key)
+    .bind(&letter.message_id)
+    .bind(&letter.event_type)
+    .bind(&letter.correlation_id)
+    .bind(Json(&letter.trace))
+    .bind(&letter.headers)
+    .bind(letter.body)
+    .bind(REASON)
+    .execute(&mut *transaction)
+    .await?;
+    let held = Action { action: AuditAction::ReplayRequested, actor: SERVICE, note: Some(REASON) };
+    audit::insert(&mut transaction, &[letter.id], held).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -163,7 +194,7 @@ struct Row {
     queue: String,
     exchange: String,
     routing_key: String,
-    status: FailedMessageStatus,
+    status: Word,
     reason: String,
     attempts: i32,
     first_seen: Timestamp,
@@ -175,7 +206,7 @@ struct Row {
     trace_context: TraceContext,
 }
 
-impl From<Row> for FailedMessage {
+impl From<Row> for FailedMessage<Word> {
     fn from(row: Row) -> Self {
         Self {
             id: row.id,
@@ -209,7 +240,7 @@ pub(crate) async fn list(
     pool: &PgPool,
     filter: &FailedMessageFilter,
     page: PageRequest,
-) -> Result<Page<FailedMessage>, StoreError> {
+) -> Result<Page<FailedMessage<Word>>, StoreError> {
     let total = count(pool, filter).await?;
     let rows = sqlx::query_as_with::<_, Row, _>(
         concat!(
@@ -239,7 +270,10 @@ struct DetailsRow {
 }
 
 /// One message, with its body and what was done about it.
-pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<FailedMessageDetails>, StoreError> {
+pub(crate) async fn find(
+    pool: &PgPool,
+    id: Uuid,
+) -> Result<Option<FailedMessageDetails<Word, Word>>, StoreError> {
     let row = sqlx::query_as::<_, DetailsRow>(
         "SELECT id, queue, exchange, routing_key, status, reason, attempts, first_seen, last_seen,
                 event_type, message_id, correlation_id, trace_context, headers, body
@@ -258,14 +292,14 @@ pub(crate) async fn find(pool: &PgPool, id: Uuid) -> Result<Option<FailedMessage
 }
 
 /// What became of an operator's decision about a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// It is carried out.
     Taken,
     /// There is no such message.
     Unknown,
     /// The message is in this state, which does not allow it.
-    Refused(FailedMessageStatus),
+    Refused(Word),
 }
 
 /// Lets one message be handled again as soon as possible. One that was replayed or discarded can be replayed as well:
@@ -331,15 +365,13 @@ pub(crate) struct Discard<'a> {
 pub(crate) async fn discard(pool: &PgPool, discard: Discard<'_>) -> Result<Decision, StoreError> {
     let Discard { id, actor, reason } = discard;
     let mut transaction = pool.begin().await?;
-    let status = sqlx::query_scalar::<_, FailedMessageStatus>(
-        "SELECT status FROM failed_messages WHERE id = $1 FOR UPDATE",
-    )
-    .bind(id)
-    .fetch_optional(&mut *transaction)
-    .await?;
+    let status = sqlx::query_scalar::<_, Word>("SELECT status FROM failed_messages WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
     match status {
         None => return Ok(Decision::Unknown),
-        Some(FailedMessageStatus::Failed) => {}
+        Some(status) if status == <&str>::from(FailedMessageStatus::Failed) => {}
         Some(status) => return Ok(Decision::Refused(status)),
     }
     sqlx::query("UPDATE failed_messages SET status = 'DISCARDED' WHERE id = $1")

@@ -4,6 +4,6 @@ mod audit;
 mod messages;
 
 pub(super) use messages::{
-    Decision, Discard, Replay, count, discard, find, insert, list, mark_failed, mark_replayed, open_by_queue,
-    replay, replay_matching, take_replay,
+    Decision, Discard, Replay, count, discard, find, hold, insert, list, mark_failed, mark_replayed,
+    open_by_queue, replay, replay_matching, take_replay,
 };
