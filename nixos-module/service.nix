@@ -138,7 +138,7 @@ in
         RestartPreventExitStatus = 78;
         # SHUTDOWN_TIMEOUT is 10 s; unfinished work is resumed at the next start.
         TimeoutStopSec = 30;
-        # MAX_CONNECTIONS defaults to 4096.
+        # MAX_CONNECTIONS defaults to 8192; the services raise their own limit from the usual 1024 to this one.
         LimitNOFILE = 65536;
         LoadCredential = environment.loadCredentials credentials;
       };

@@ -26,6 +26,7 @@ pub mod failed_messages;
 pub mod failpoint;
 pub mod health;
 pub mod http;
+pub mod open_files;
 mod outbox;
 mod panics;
 pub mod participant;

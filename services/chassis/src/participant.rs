@@ -121,7 +121,7 @@ where
 
         if !migrate_only {
             let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
-            Server::bind(config.http).await?.serve(routes, health.clone(), intake);
+            Server::bind(config.http)?.serve(routes, health.clone(), intake);
         }
         let schema = TaskContext { health: health.part("schema"), stopping: shutdown.clone() };
         database::migrate(&config.database, name, self.migrations, &schema).await?;

@@ -6,6 +6,7 @@ use ::http::{HeaderValue, Method, StatusCode, header};
 use chassis::http::{Request, Response};
 use contracts::Problem;
 
+use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
 
@@ -34,7 +35,8 @@ async fn forward(service: &Upstream, request: &Request, prefix: &str) -> Result<
     let mut forwarded = UpstreamRequest::get(template, path, &request.correlation_id);
     if request.method != Method::GET {
         forwarded.method = request.method.clone();
-        forwarded.body = request.body.clone();
+        forwarded.kind = Kind::Change;
+        forwarded.body = request.body.read().await?;
         forwarded.actor = Some(&access::caller(request)?.name);
     }
     pass_on(service.send(&forwarded).await?)

@@ -14,6 +14,7 @@ use contracts::order::{
 use contracts::{Envelope, Event, EventId, IdempotencyKey, OrderId, OrderStatus, Problem};
 use tracing::{Span, error, info};
 
+use crate::bulkhead::Kind;
 use crate::upstream::UpstreamRequest;
 use crate::{Gateway, access, idempotency, preference};
 
@@ -24,7 +25,7 @@ const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(4), Duration
 /// `POST /api/orders`
 pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     require_json(&request.headers)?;
-    let (order, key) = read_order(&request)?;
+    let (order, key) = read_order(&request).await?;
     let caller = access::caller(&request)?;
     let (order_id, event_id) = match &key {
         Some(key) => {
@@ -59,6 +60,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
 /// `PATCH /api/orders/{id}/cancel`; a body is ignored.
 pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let order_id = request.id("id")?;
+    request.body.read().await?;
     let event = OrderCancelRequested { order_id };
     publish(&gateway, EventId::new(), event, &request.correlation_id).await?;
     info!(order.id = %order_id, "cancellation accepted");
@@ -68,7 +70,7 @@ pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Re
 /// `PATCH /api/orders/{id}`
 pub(crate) async fn change(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     require_json(&request.headers)?;
-    match CancelOrder::from_json(&request.body) {
+    match CancelOrder::from_json(&request.body.read().await?) {
         Ok(CancelOrder) => cancel(gateway, request).await,
         Err(mut errors) => {
             let id: Result<OrderId, Problem> = request.id("id");
@@ -79,8 +81,8 @@ pub(crate) async fn change(gateway: Arc<Gateway>, request: Request) -> Result<Re
 }
 
 /// The order that the body asks for, and its idempotency key, or everything that is wrong with either.
-fn read_order(request: &Request) -> Result<(CreateOrder, Option<String>), Problem> {
-    match (CreateOrder::from_json(&request.body), idempotency::key(&request.headers)) {
+async fn read_order(request: &Request) -> Result<(CreateOrder, Option<String>), Problem> {
+    match (CreateOrder::from_json(&request.body.read().await?), idempotency::key(&request.headers)) {
         (Ok(order), Ok(key)) => Ok((order, key)),
         (order, key) => {
             let mut errors = order.err().unwrap_or_default();
@@ -103,6 +105,7 @@ async fn claim(
     let path = format!("/idempotency-keys/{order_id}");
     let request = UpstreamRequest {
         method: Method::PUT,
+        kind: Kind::Change,
         body: body.into(),
         ..UpstreamRequest::get("/idempotency-keys/{id}", path, correlation_id)
     };

@@ -10,6 +10,7 @@
 mod access;
 mod admin;
 mod api_keys;
+mod bulkhead;
 mod commands;
 pub mod config;
 mod cors;
@@ -41,9 +42,13 @@ struct Gateway {
 }
 
 /// Starts the gateway's tasks.
+#[expect(
+    clippy::unused_async,
+    reason = "a program awaits the start of its service, and this one waits for nothing"
+)]
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
     let Lifecycle { health, intake, connections, .. } = lifecycle;
-    let server = Server::bind(config.http).await?;
+    let server = Server::bind(config.http)?;
     let upstream_error =
         |error: reqwest::Error| StartError::Config(format!("no HTTPS to the other services: {error:?}"));
     let timeout = config.request_timeout;

@@ -8,6 +8,7 @@ use contracts::page::CursorRequest;
 use contracts::{EventId, Problem};
 
 use crate::Gateway;
+use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 
 /// A page of what the order service has.
@@ -42,7 +43,9 @@ pub(crate) async fn payment_resource(gateway: Arc<Gateway>, request: Request) ->
 async fn list(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let (template, page) = (service_template(request), request.page());
     let path = format!("{template}?page={}&limit={}", page.page(), page.limit());
-    pass_on(service.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
+    let asked =
+        UpstreamRequest { kind: Kind::Page, ..UpstreamRequest::get(template, path, &request.correlation_id) };
+    pass_on(service.send(&asked).await?)
 }
 
 async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {

@@ -12,6 +12,8 @@ use reqwest::Client;
 use tracing::{Instrument, Span, debug, field, info_span};
 use url::Url;
 
+use crate::bulkhead::{Bulkheads, Kind};
+
 /// The pauses before a request that was not delivered is sent again: twice, after 20 to 40 ms and after 50 to 100 ms.
 /// Gateways whose requests failed together don't repeat them together.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
@@ -47,6 +49,8 @@ impl From<UpstreamError> for Problem {
 /// A request to a service.
 pub(crate) struct UpstreamRequest<'a> {
     pub(crate) method: Method,
+    /// What it asks for.
+    pub(crate) kind: Kind,
     /// The template of the path, for the trace.
     pub(crate) template: &'static str,
     /// The path below the service's URL, with its query.
@@ -60,7 +64,8 @@ pub(crate) struct UpstreamRequest<'a> {
 
 impl<'a> UpstreamRequest<'a> {
     pub(crate) fn get(template: &'static str, path: String, correlation_id: &'a CorrelationId) -> Self {
-        Self { method: Method::GET, template, path, body: Bytes::new(), correlation_id, actor: None }
+        let (method, kind, body) = (Method::GET, Kind::One, Bytes::new());
+        Self { method, kind, template, path, body, correlation_id, actor: None }
     }
 }
 
@@ -79,6 +84,7 @@ pub(crate) struct Upstream {
     url: Url,
     timeout: Duration,
     client: Client,
+    bulkheads: Bulkheads,
 }
 
 /// A pooled HTTP client. Proxies and redirects have no place between services.
@@ -99,17 +105,22 @@ impl Upstream {
     /// The service at `url`. Fails if that is HTTPS and this machine has no certificate authorities.
     pub(crate) fn new(service: &'static str, url: Url, timeout: Duration) -> Result<Self, reqwest::Error> {
         let client = client(&url)?;
-        Ok(Self { service, url, timeout, client })
+        Ok(Self { service, url, timeout, client, bulkheads: Bulkheads::default() })
     }
 
     /// Sends a request. A GET or PUT that was not delivered is sent again, within the same time: a service that is just
     /// being replaced closes its idle connections, and the next connection goes to its successor. Other methods are sent
-    /// once, since without a response it is not known whether the change was made.
+    /// once, since without a response it is not known whether the change was made. Where too many requests of its kind are
+    /// under way and waiting, it is not sent at all.
     pub(crate) async fn send(
         &self,
         request: &UpstreamRequest<'_>,
     ) -> Result<UpstreamResponse, UpstreamError> {
         let deadline = Instant::now() + self.timeout;
+        let place = tokio::time::timeout(self.timeout, self.bulkheads.enter(request.kind)).await;
+        let _place = place
+            .map_err(|_| UpstreamError::Timeout(self.service))?
+            .ok_or(UpstreamError::Unavailable(self.service))?;
         if !matches!(request.method, Method::GET | Method::PUT) {
             return self.attempt(request, deadline).await;
         }

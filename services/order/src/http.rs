@@ -47,7 +47,7 @@ async fn events(pool: PgPool, request: Request) -> Result<Response, Problem> {
 /// Answers 200 if the key stands for this request (now or already), 422 if it stands for another one.
 async fn claim_key(pool: PgPool, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
-    let claim: IdempotencyClaim = serde_json::from_slice(&request.body)
+    let claim: IdempotencyClaim = serde_json::from_slice(&request.body.read().await?)
         .map_err(|error| Problem::invalid(vec![InvalidMember::new("", error.to_string())]))?;
     let fingerprint = idempotency_keys::claim(&pool, id, &claim.fingerprint).await?;
     if fingerprint != claim.fingerprint {

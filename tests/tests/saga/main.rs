@@ -13,6 +13,7 @@ mod deadline;
 mod delivery;
 mod demo;
 mod documentation;
+mod early_answers;
 mod failed_messages;
 mod idempotency;
 mod isolation;

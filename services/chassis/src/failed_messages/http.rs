@@ -45,7 +45,7 @@ async fn replay(pool: PgPool, request: Request) -> Result<Response, Problem> {
 }
 
 async fn replay_all(pool: PgPool, request: Request) -> Result<Response, Problem> {
-    let ReplayRequest { filter, rate_per_second, dry_run } = request.json()?;
+    let ReplayRequest { filter, rate_per_second, dry_run } = request.json().await?;
     if filter.status.is_some_and(|status| status != FailedMessageStatus::Failed) {
         let rule = "must be FAILED or absent: only open messages are replayed together";
         return Err(invalid(InvalidMember::new("filter.status", rule)));
@@ -65,7 +65,7 @@ async fn replay_all(pool: PgPool, request: Request) -> Result<Response, Problem>
 
 async fn discard(pool: PgPool, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
-    let body: DiscardRequest = request.json()?;
+    let body: DiscardRequest = request.json().await?;
     let reason = body.reason.trim();
     if reason.is_empty() || reason.contains('\0') {
         return Err(invalid(InvalidMember::new("reason", "must say why the message is given up")));

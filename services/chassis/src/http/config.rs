@@ -11,7 +11,7 @@ crate::variables! {
         /// IP address to listen on. Loopback unless told otherwise.
         listen_address = "127.0.0.1",
         /// Most connections open at once; further ones wait to be accepted.
-        max_connections = "4096",
+        max_connections = "8192",
     }
 }
 
@@ -26,6 +26,8 @@ pub struct HttpConfig {
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
+    /// How long a client may take to read a response.
+    pub write_timeout: Duration,
     /// Largest request body, in bytes.
     pub max_body: usize,
 }
@@ -48,6 +50,7 @@ impl HttpConfig {
             max_connections: max_connections? as usize,
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             max_body: 64 * 1024,
         })
     }

@@ -1,4 +1,4 @@
-//! One request and its response: correlation id, server span, body limit, caller, metrics.
+//! One request and its response: correlation id, server span, caller, metrics.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -9,8 +9,8 @@ use bytes::Bytes;
 use contracts::Problem;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use opentelemetry::KeyValue;
@@ -19,8 +19,9 @@ use tracing::{Instrument, Span, error, field, info_span};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::body::Limits;
 use super::context::CORRELATION_ID;
-use super::{Caller, CorrelationId, HttpConfig, PeerAddr, Routes, reply};
+use super::{Body, Caller, CorrelationId, HttpConfig, PeerAddr, Routes, reply};
 use crate::health::Health;
 use crate::telemetry::{METER, TraceContext};
 
@@ -42,8 +43,14 @@ pub(super) struct Exchange {
     pub(super) filter: BoxedFilter<(Response,)>,
     pub(super) identify: Identify,
     pub(super) config: HttpConfig,
+    /// The bounds of the requests' bodies.
+    pub(super) bodies: Arc<Limits>,
     pub(super) health: Health,
 }
+
+/// Marks a response whose request had a body that was not read to its end. A response extension.
+#[derive(Clone, Copy)]
+pub(super) struct BodyUnread;
 
 impl Exchange {
     pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
@@ -88,10 +95,8 @@ impl Exchange {
 
     async fn respond(&self, request: Request<Incoming>) -> Response {
         let (mut head, body) = request.into_parts();
-        let body = match self.read(body).await {
-            Ok(body) => body,
-            Err(problem) => return reply::problem(&problem),
-        };
+        let body = Body::new(body, &self.bodies);
+        head.extensions.insert(body.clone());
         if let Some(caller) = (self.identify)(&head.headers) {
             head.extensions.insert(caller);
         }
@@ -99,31 +104,16 @@ impl Exchange {
             head.method = Method::GET; // hyper leaves the body of the answer out
         }
         let routes = TowerToHyperService::new(warp::service(self.filter.clone()));
-        match routes.call(Request::from_parts(head, Full::new(body))).await {
+        let mut response = match routes.call(Request::from_parts(head, Empty::<Bytes>::new())).await {
             Ok(response) => response,
             Err(never) => match never {},
+        };
+        if !body.is_complete() {
+            // The next request would begin after the rest of this one's body, and that won't be read.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response.extensions_mut().insert(BodyUnread);
         }
-    }
-
-    /// The whole body. All bodies are small, so handlers never deal with half-read or endless ones.
-    async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let too_large =
-            || Problem::new(413, format!("The body must not be larger than {} bytes.", self.config.max_body));
-        let within_limit = body.size_hint().lower() <= self.config.max_body as u64;
-        let read = Limited::new(body, if within_limit { self.config.max_body } else { LINGER }).collect();
-        match tokio::time::timeout(self.config.body_timeout, read).await {
-            Ok(Ok(_)) if !within_limit => Err(too_large()),
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(Problem::new(400, "The body ended before it was complete.")),
-            Err(_) => Err(Problem::new(
-                408,
-                format!("The body did not arrive within {} seconds.", self.config.body_timeout.as_secs()),
-            )),
-        }
+        response
     }
 
     fn finish(&self, response: &mut Response, correlation_id: &CorrelationId, trace: &TraceContext) {
@@ -142,10 +132,6 @@ impl Exchange {
         }
     }
 }
-
-/// How much of a body that is too large is read before the answer, in bytes. A client that is still sending when the
-/// connection closes sees a reset instead of the 413 (RFC 9112 §9.6).
-const LINGER: usize = 4 * 1024 * 1024;
 
 fn server_span(
     request: &Request<Incoming>,

@@ -4,21 +4,34 @@
 //! (a client that never finishes its request header holds it indefinitely), so the loop here is our own:
 //!
 //! ```text
-//! server: accept → connection (limits, timeouts) → exchange: correlation id, span, body, caller → routes → metrics
+//! server: accept → connection (limits, timeouts) → exchange: correlation id, span, caller → routes → metrics
+//!                                                                                  handler → body, if it needs one
 //! ```
+//!
+//! A client costs memory within bounds, whatever it does: nothing before its first byte, then buffers of a few kibibytes; a
+//! body only once the caller is known, the route exists and its handler asks for it, within a bound for all of them
+//! ([`Body`]); a response for as long as it takes to be read, which is short (`stream`). A client that sends too
+//! slowly or does not read is cut off.
 //!
 //! A service declares its routes with [`route`], one line each; a handler is
 //! `async fn(state, Request) -> Result<Response, Problem>`.
 
+mod body;
 mod config;
+mod connection;
 mod context;
 mod endpoints;
 mod exchange;
+mod linger;
+mod listener;
 mod reply;
 mod request;
 mod routes;
 mod server;
+mod stream;
+mod waiting;
 
+pub use body::Body;
 pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, PeerAddr};
 pub use endpoints::metrics;

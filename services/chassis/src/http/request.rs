@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use bytes::Bytes;
 use contracts::Problem;
 use contracts::page::{CursorRequest, PageRequest};
 use contracts::problem::InvalidMember;
@@ -14,10 +13,10 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reject::Rejection;
 
-use super::{Caller, CorrelationId};
+use super::{Body, Caller, CorrelationId};
 
 /// A request as a handler sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// The method of the route; `HEAD` is answered as `GET`.
     pub method: Method,
@@ -27,8 +26,8 @@ pub struct Request {
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
-    /// The whole body, empty if there is none.
-    pub body: Bytes,
+    /// The body, not read yet.
+    pub body: Body,
     /// Joins everything that this request causes.
     pub correlation_id: CorrelationId,
     /// Who sent it, if that is known.
@@ -74,7 +73,9 @@ impl Request {
         CursorRequest::from_query(|name| self.query_parameter(name))
     }
 
-    fn query_parameter(&self, wanted: &str) -> Option<Cow<'_, str>> {
+    /// The first value of this name in the query string.
+    #[must_use]
+    pub fn query_parameter(&self, wanted: &str) -> Option<Cow<'_, str>> {
         self.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value)
     }
 
@@ -83,10 +84,11 @@ impl Request {
         url::form_urlencoded::parse(self.query.as_bytes())
     }
 
-    /// The body as JSON; 400 if it is none, or has other members.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    /// The body as JSON; 400 if it is none, or has other members, and what [`Body::read`] may fail with.
+    pub async fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         let invalid = |error| InvalidMember::new("", format!("the body is not valid: {error}"));
-        serde_json::from_slice(&self.body).map_err(|error| Problem::invalid(vec![invalid(error)]))
+        serde_json::from_slice(&self.body.read().await?)
+            .map_err(|error| Problem::invalid(vec![invalid(error)]))
     }
 
     /// The operator who asks, as the gateway identified them. Only the gateway reaches a service's port.
@@ -107,7 +109,7 @@ impl Request {
             .and(warp::header::headers_cloned())
             .and(warp::ext::get::<CorrelationId>())
             .and(warp::ext::optional::<Caller>())
-            .and(warp::body::bytes())
+            .and(warp::ext::get::<Body>())
             .map(move |parameters, query, headers, correlation_id, caller, body| Self {
                 method: method.clone(),
                 template,

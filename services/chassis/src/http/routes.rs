@@ -164,7 +164,7 @@ mod tests {
     use hyper_util::service::TowerToHyperService;
 
     use super::*;
-    use crate::http::{Caller, CorrelationId};
+    use crate::http::{Body, Caller, CorrelationId};
 
     fn routes() -> Routes {
         let open = Routes::new(
@@ -198,6 +198,7 @@ mod tests {
             .uri(uri)
             .extension(routes.find(&method, path))
             .extension(CorrelationId("c-1".into()))
+            .extension(Body::empty())
             .method(method)
             .body(Full::<bytes::Bytes>::default())
             .unwrap();

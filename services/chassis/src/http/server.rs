@@ -1,26 +1,25 @@
 //! The loop that accepts connections, and their orderly end.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::body::Limits;
+use super::connection::Connections;
 use super::exchange::{Exchange, Identify};
+use super::listener::listen;
 use super::{Caller, HttpConfig, Routes, endpoints};
 use crate::health::Health;
+use crate::open_files;
 use crate::tasks::Tasks;
 
 /// The address could not be listened on.
@@ -30,6 +29,12 @@ pub struct BindError {
     address: SocketAddr,
     source: io::Error,
 }
+
+/// How long to wait before the next connection is accepted, after one could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Files that are none of the server's connections: to the broker, the database, other services, the log.
+const OTHER_FILES: usize = 512;
 
 type Wrap = Box<dyn FnOnce(BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)>>;
 
@@ -43,8 +48,8 @@ pub struct Server {
 
 impl Server {
     /// Takes the port.
-    pub async fn bind(config: HttpConfig) -> Result<Self, BindError> {
-        match TcpListener::bind(config.address).await {
+    pub fn bind(config: HttpConfig) -> Result<Self, BindError> {
+        match listen(config.address) {
             Ok(listener) => {
                 let (identify, wrap): (Identify, Wrap) = (Arc::new(|_| None), Box::new(|routes| routes));
                 Ok(Self { listener, config, identify, wrap })
@@ -80,52 +85,52 @@ impl Server {
         info!(address = %listener.local_addr().unwrap_or(config.address), "listening");
         let routes = routes.merge(endpoints::health(health.clone()));
         let filter = wrap(routes.filter());
-        let exchange = Arc::new(Exchange { routes, filter, identify, config, health });
+        let bodies = Limits::new(config.max_body, config.body_timeout);
+        let exchange = Exchange { routes, filter, identify, config, bodies, health };
         tasks.spawn_essential("http", accept(listener, exchange, tasks.clone()));
     }
 }
 
-async fn accept(listener: TcpListener, exchange: Arc<Exchange>, tasks: Tasks) {
-    let HttpConfig { max_connections, header_timeout, .. } = exchange.config;
+async fn accept(listener: TcpListener, exchange: Exchange, tasks: Tasks) {
     let stopping = tasks.stopping();
-    let connections = Arc::new(Semaphore::new(max_connections));
-    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(most_connections(exchange.config.max_connections)));
+    let connections = Arc::new(Connections::new(exchange, stopping.clone()));
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
             () = stopping.cancelled() => break,
             accepted = async {
-                let permit = Arc::clone(&connections).acquire_owned().await;
-                (permit, listener.accept().await)
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, listener.accept().await)
             } => accepted,
         };
-        let (Ok(permit), Ok((stream, peer))) = accepted else {
-            // Out of file descriptors, or the client went away before it was accepted: neither ends the service.
-            warn!(error = ?accepted.1.err(), "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let (Ok(place), Ok((stream, peer))) = accepted else {
+            // Out of memory, or the client went away before it was accepted: neither ends the service.
+            if !failing {
+                warn!(error = ?accepted.1.err(), "connections can't be accepted; trying again");
+            }
+            failing = true;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        failing = false;
         // Responses are small and clients wait for them. If it can't be set, they only come a little later.
         stream.set_nodelay(true).ok();
-        let exchange = Arc::clone(&exchange);
-        let service = service_fn(move |request| {
-            let exchange = Arc::clone(&exchange);
-            async move { Ok::<_, Infallible>(exchange.answer(request, peer).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
-            .max_headers(64)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let connections = Arc::clone(&connections);
         tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                // The client went away or was too slow: no error of this service.
-                debug!(%peer, %error, "the connection of a client ended early");
-            }
-            drop(permit);
+            connections.serve(stream, peer).await;
+            drop(place);
         });
     }
-    drop(listener);
-    graceful.shutdown().await;
+}
+
+/// The configured number, or what the limit of open files leaves room for.
+fn most_connections(configured: usize) -> usize {
+    let limit = open_files::limit().map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let room = limit.saturating_sub(OTHER_FILES).max(1);
+    if room < configured {
+        warn!(configured, room, "the limit of open files (LimitNOFILE) has no room for MAX_CONNECTIONS");
+    }
+    configured.min(room)
 }

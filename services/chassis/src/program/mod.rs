@@ -16,6 +16,7 @@ pub use lifecycle::{Lifecycle, LifecycleVariables};
 
 use crate::config::{Environment, Problems, Variable, Variables};
 use crate::database::SchemaError;
+use crate::open_files;
 use crate::telemetry::{LogVariables, Telemetry, TelemetryConfig};
 use arguments::Invocation;
 use lifecycle::LifecycleConfig;
@@ -99,6 +100,7 @@ impl<C> Program<C> {
                 return ExitCode::from(EXIT_CONFIG);
             }
         };
+        open_files::raise_limit();
         let runtime = match Runtime::new() {
             Ok(runtime) => runtime,
             Err(error) => {

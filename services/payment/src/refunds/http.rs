@@ -45,14 +45,14 @@ async fn find(context: Context, request: Request) -> Result<Response, Problem> {
 }
 
 async fn retry(context: Context, request: Request) -> Result<Response, Problem> {
-    let RetryRequest { note } = request.json()?;
+    let RetryRequest { note } = request.json().await?;
     let note = text("note", "why the provider should answer otherwise now", &note)?;
     let trigger = Trigger::RetryRefund(Decision { actor: request.actor().to_owned(), note });
     decide(context, &request, trigger).await
 }
 
 async fn settle(context: Context, request: Request) -> Result<Response, Problem> {
-    let SettleRequest { reference, note } = request.json()?;
+    let SettleRequest { reference, note } = request.json().await?;
     let reference = text("reference", "what names the transfer by which the money went back", &reference)?;
     let note = text("note", "how and why the money went back so", &note)?;
     let decision = Decision { actor: request.actor().to_owned(), note };

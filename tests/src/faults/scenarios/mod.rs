@@ -3,6 +3,7 @@
 mod backlog;
 mod cluster;
 mod crash_points;
+mod hostile_clients;
 mod kills;
 mod messages;
 mod network;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Scenario> {
         replicas::scenarios(),
         shutdown::scenarios(),
         backlog::scenarios(),
+        hostile_clients::scenarios(),
         cluster::scenarios(),
     ]
     .concat()
