@@ -123,7 +123,9 @@ where
             let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
             Server::bind(config.http)?.serve(routes, health.clone(), intake);
         }
-        let schema = TaskContext { health: health.part("schema"), stopping: shutdown.clone() };
+        let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
+        // Both from the start: in between, with nothing else to report on yet, the service would be ready.
+        let (schema, lock_room) = (part("schema"), part("room for locks"));
         database::migrate(&config.database, name, self.migrations, &schema).await?;
         if *migrate_only || shutdown.is_cancelled() {
             return Ok(());
@@ -131,7 +133,7 @@ where
 
         let queues: Vec<Queue> =
             Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();
-        database::check_lock_room(&pool, queues.len() + OTHER_SOURCES, &schema).await?;
+        database::check_lock_room(&pool, queues.len() + OTHER_SOURCES, &lock_room).await?;
 
         database::monitor(pool.clone(), health, connections);
         let confirm_timeout = config.broker.publish_timeout();
