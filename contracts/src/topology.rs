@@ -26,6 +26,11 @@ impl Service {
     pub fn name(self) -> &'static str {
         self.into()
     }
+
+    /// The queues that it consumes.
+    pub fn queues(self) -> impl Iterator<Item = Queue> {
+        Queue::VARIANTS.iter().copied().filter(move |queue| queue.consumer() == self)
+    }
 }
 
 /// A durable topic exchange.
@@ -104,6 +109,13 @@ impl Queue {
             | Self::OrderPaymentTimeline => Service::Order,
             Self::PaymentOrderCreated | Self::PaymentOrderCancelled => Service::Payment,
         }
+    }
+
+    /// Whether the NestJS services that paysaga replaces have it too. Their service that consumes a queue declares it; a
+    /// queue that they don't know is declared by none of them.
+    #[must_use]
+    pub const fn is_known_to_nestjs(self) -> bool {
+        !matches!(self, Self::OrderPaymentTimeline)
     }
 
     /// The events that are routed to it.

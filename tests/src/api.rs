@@ -32,7 +32,9 @@ pub struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(url: String) -> Self {
+    /// A client of the gateway at this base URL.
+    #[must_use]
+    pub fn new(url: String) -> Self {
         Self { client: Client::new(), url }
     }
 

@@ -10,6 +10,7 @@
 //! amqp            the broker, as another service sees it
 //! wire_tap        every message that is published on the broker
 //! management      the broker's HTTP API
+//! nestjs          a stand-in for one of the services that paysaga replaces
 //! provider        the simulated payment provider's books
 //! otlp            a collector that keeps the spans it is sent
 //! faults          the fault suite: what is broken, how, and what must hold afterwards
@@ -22,6 +23,7 @@ pub mod api;
 pub mod faults;
 pub mod infrastructure;
 pub mod management;
+pub mod nestjs;
 pub mod otlp;
 pub mod programs;
 pub mod provider;

@@ -20,6 +20,7 @@ mod isolation;
 mod load;
 mod messages;
 mod money;
+mod nestjs;
 mod newer_version;
 mod operations;
 mod orders;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use strum::EnumString;
+
 use super::BrokerUrl;
 use crate::config::{Environment, Problems};
 
@@ -10,18 +12,30 @@ crate::variables! {
     pub struct BrokerVariables {
         /// URL of RabbitMQ with user, password and virtual host (`amqp://user:password@host:5672/vhost`, `amqps://` for TLS). For a cluster the URL of each node, separated by commas; they are tried in turn.
         rabbitmq_url: secret,
-        /// `declare`: make the exchanges, queues and bindings that are missing. `verify`: only check that they are there, for a user without configure permission.
+        /// `declare`: make the exchanges, queues and bindings that are missing, those included that other services consume. `own`: make only what this service consumes, for one beside the NestJS services. `verify`: only check that they are there, for a user without configure permission.
         broker_topology = "declare",
         /// How long a message may take to be confirmed by the broker.
         publish_timeout = "5s",
     }
 }
 
+/// What a service does about exchanges, queues and bindings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub(super) enum TopologyMode {
+    /// Declares everything that it consumes and publishes to.
+    Declare,
+    /// Declares what it consumes. The rest is others' to declare, with other arguments than ours.
+    Own,
+    /// Declares nothing, and checks that everything is there.
+    Verify,
+}
+
 /// How a service uses RabbitMQ.
 #[derive(Clone)]
 pub struct BrokerConfig {
     pub(super) url: BrokerUrl,
-    pub(super) declare: bool,
+    pub(super) topology: TopologyMode,
     publish_timeout: Duration,
 }
 
@@ -30,13 +44,11 @@ impl BrokerConfig {
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let variables: BrokerVariables = environment.read(problems)?;
         let url = variables.rabbitmq_url().parse(problems);
-        let declare = variables.broker_topology().parse_with(problems, |text| match text {
-            "declare" => Ok(true),
-            "verify" => Ok(false),
-            _ => Err("must be declare or verify".to_owned()),
+        let topology = variables.broker_topology().parse_with(problems, |text| {
+            text.parse().map_err(|_| "must be declare, own or verify".to_owned())
         });
         let publish_timeout = variables.publish_timeout().duration(problems);
-        Some(Self { url: url?, declare: declare?, publish_timeout: publish_timeout? })
+        Some(Self { url: url?, topology: topology?, publish_timeout: publish_timeout? })
     }
 
     /// How long a message may take to be confirmed.

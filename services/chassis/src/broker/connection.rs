@@ -85,7 +85,7 @@ impl Broker {
     ) -> Self {
         let (sender, link) = watch::channel(Link::Down("not connected yet".into()));
         let broker = Self { link, restoration: Restoration::default() };
-        let restored = restoration::keep(broker.clone(), service, config.declare, tasks.stopping());
+        let restored = restoration::keep(broker.clone(), service, config.topology, tasks.stopping());
         tasks.spawn_essential(format!("{purpose:?} connection's topology"), restored);
         let supervisor = Supervisor {
             service,
@@ -197,7 +197,7 @@ impl Supervisor {
             format!("paysaga {} {:?} {}", self.service, self.purpose, std::process::id()).to_lowercase();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connection = Connection::connect_uri(node.clone(), properties).await?;
-        topology::establish(&connection, self.service, self.config.declare).await?;
+        topology::establish(&connection, self.service, self.config.topology).await?;
         Ok(connection)
     }
 

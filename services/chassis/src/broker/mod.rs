@@ -11,6 +11,7 @@
 
 mod config;
 mod connection;
+mod declaration;
 mod inspect;
 mod lane;
 mod message;

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::config::TopologyMode;
 use super::{Broker, topology};
 
 /// How long declaring everything may take.
@@ -34,12 +35,12 @@ impl Restoration {
 }
 
 /// Declares the topology again, on the connection that there is, whenever it is asked for, one time after the other.
-pub(super) async fn keep(broker: Broker, service: Service, declare: bool, stopping: CancellationToken) {
+pub(super) async fn keep(broker: Broker, service: Service, mode: TopologyMode, stopping: CancellationToken) {
     let restore = async {
         loop {
             broker.asked_for_topology().await;
             let connection = broker.connection().await;
-            match tokio::time::timeout(TIMEOUT, topology::establish(&connection, service, declare)).await {
+            match tokio::time::timeout(TIMEOUT, topology::establish(&connection, service, mode)).await {
                 Ok(Ok(())) => {}
                 // Those that asked find the same part missing again, and report it where it matters.
                 Ok(Err(error)) => debug!(%error, "the topology could not be restored"),

@@ -1,24 +1,23 @@
 //! Exchanges, queues and bindings on the broker, from the tables in `contracts::topology`.
 //!
 //! A service declares what it consumes and what its own events are routed to, so that nothing it publishes is
-//! unroutable, whichever service starts first.
+//! unroutable, whichever service starts first. Beside the NestJS services, whose queues have other arguments, it declares
+//! what it consumes alone, and takes such a queue as it is (docs/MIGRATION.md).
 
-use contracts::topology::{Exchange, Queue, ROUTES, Service};
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use contracts::topology::{Exchange, Queue, Service};
+use lapin::options::ExchangeDeclareOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 use lapin::{Connection, ErrorKind, ExchangeKind};
 use strum::VariantArray;
 use thiserror::Error;
 use tracing::warn;
 
-/// Redeliveries after which a message is taken for one that crashes its consumer, and dead-lettered. RabbitMQ 4 has
-/// this limit by default, RabbitMQ 3 none; named explicitly, both behave alike.
-const DELIVERY_LIMIT: u32 = 20;
-
-/// The limit of dead-letter queues. RabbitMQ 4 would drop a message past its default one, and there is no value for
-/// "none" that both generations accept.
-const NO_DELIVERY_LIMIT: u32 = 1_000_000_000;
+use super::config::TopologyMode;
+use super::declaration::Declaration;
 
 /// Why the topology is not as the contract wants it.
 #[derive(Debug, Error)]
@@ -26,8 +25,8 @@ pub(super) enum TopologyError {
     /// A queue of ours exists with other arguments; most often a classic queue that a NestJS service left behind.
     #[error(
         "queue {0} exists already with other arguments than paysaga's (quorum, dead-lettering at least once). \
-         Stop its publishers, let its consumer drain it, delete it (rabbitmqctl delete_queue {0}) and it will be \
-         declared anew"
+         BROKER_TOPOLOGY=own takes it as it is. To have it declared anew, stop its publishers, let its consumer drain it \
+         and delete it (rabbitmqctl delete_queue {0})"
     )]
     Inequivalent(&'static str),
     /// The user may not declare.
@@ -44,106 +43,66 @@ pub(super) enum TopologyError {
     Broker(#[from] lapin::Error),
 }
 
-/// Makes or checks everything that `service` consumes and publishes to.
+/// Makes or checks what `service` consumes and, unless that is others' to do, what it publishes to.
 pub(super) async fn establish(
     connection: &Connection,
     service: Service,
-    declare: bool,
+    mode: TopologyMode,
 ) -> Result<(), TopologyError> {
-    for &exchange in Exchange::VARIANTS {
-        establish_exchange(connection, exchange, declare).await?;
-    }
+    let declare = mode != TopologyMode::Verify;
+    establish_exchanges(connection, declare).await?;
     for &queue in Queue::VARIANTS {
         let own = queue.consumer() == service;
-        let published_to = ROUTES.iter().any(|route| route.queue == queue && route.publisher == service);
+        let published_to = queue.routes().any(|route| route.publisher == service)
+            && (mode != TopologyMode::Own || !queue.is_known_to_nestjs());
         if !own && !published_to {
             continue;
         }
-        match establish_queue(connection, queue, declare).await {
-            // Another service consumes it, and decides about its arguments; all that matters here is that it takes messages.
-            Err(TopologyError::Inequivalent(name)) if !own => {
-                warn!(queue = name, "the queue of another service has other arguments than paysaga's");
+        for declaration in Declaration::of(queue) {
+            let established = if declare {
+                declaration.make(connection).await
+            } else {
+                declaration.check(connection).await
+            };
+            match established {
+                // Either another service consumes it, and decides about its arguments, or it is to be used as it is.
+                Err(TopologyError::Inequivalent(name)) if !own || mode == TopologyMode::Own => {
+                    warn_once(name);
+                }
+                established => established?,
             }
-            established => established?,
-        }
-        if declare {
-            bind_queue(connection, queue).await?;
+            if declare {
+                declaration.bind(connection).await?;
+            }
         }
     }
     Ok(())
 }
 
-async fn establish_exchange(
-    connection: &Connection,
-    exchange: Exchange,
-    declare: bool,
-) -> Result<(), TopologyError> {
+/// Reports a queue that is used with other arguments, once in the life of the process: every connection finds it again.
+fn warn_once(queue: &'static str) {
+    static REPORTED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if REPORTED.lock().unwrap_or_else(PoisonError::into_inner).insert(queue) {
+        warn!(queue, "the queue has other arguments than paysaga's; it is used as it is");
+    }
+}
+
+/// Makes or checks the exchanges.
+async fn establish_exchanges(connection: &Connection, declare: bool) -> Result<(), TopologyError> {
     let options = ExchangeDeclareOptions { durable: true, passive: !declare, ..Default::default() };
-    // A refused declaration closes its channel, so each gets one of its own.
-    let channel = connection.create_channel().await?;
-    channel
-        .exchange_declare(exchange.name().into(), ExchangeKind::Topic, options, FieldTable::default())
-        .await
-        .map_err(|error| refusal(exchange.name(), error))?;
-    channel.close(200, "done".into()).await?;
-    Ok(())
-}
-
-async fn establish_queue(connection: &Connection, queue: Queue, declare: bool) -> Result<(), TopologyError> {
-    let dead_letters = [("x-delivery-limit", number(NO_DELIVERY_LIMIT))];
-    declare_queue(connection, queue.dead_letter_queue(), &dead_letters, declare).await?;
-    let work = [
-        ("x-delivery-limit", number(DELIVERY_LIMIT)),
-        ("x-dead-letter-exchange", text(Exchange::DeadLetters.name())),
-        ("x-dead-letter-routing-key", text(queue.dead_letter_queue())),
-        // The default strategy republishes without confirms and can lose the message; this one needs
-        // reject-publish, or it silently falls back (rabbitmq.com/docs/quorum-queues#dead-lettering).
-        ("x-dead-letter-strategy", text("at-least-once")),
-        ("x-overflow", text("reject-publish")),
-    ];
-    declare_queue(connection, queue.name(), &work, declare).await
-}
-
-async fn declare_queue(
-    connection: &Connection,
-    name: &'static str,
-    arguments: &[(&'static str, AMQPValue)],
-    declare: bool,
-) -> Result<(), TopologyError> {
-    let mut table = FieldTable::default();
-    table.insert("x-queue-type".into(), text("quorum"));
-    for (key, value) in arguments {
-        table.insert((*key).into(), value.clone());
-    }
-    let options = QueueDeclareOptions { passive: !declare, ..QueueDeclareOptions::durable() };
-    let channel = connection.create_channel().await?;
-    channel.queue_declare(name.into(), options, table).await.map_err(|error| refusal(name, error))?;
-    channel.close(200, "done".into()).await?;
-    Ok(())
-}
-
-async fn bind_queue(connection: &Connection, queue: Queue) -> Result<(), TopologyError> {
-    let dead_letter_queue = queue.dead_letter_queue();
-    let dead_letters = (dead_letter_queue, Exchange::DeadLetters, dead_letter_queue);
-    let work = queue.routes().map(|route| (queue.name(), route.exchange, route.routing_key));
-    let channel = connection.create_channel().await?;
-    for (name, exchange, routing_key) in work.chain([dead_letters]) {
+    for exchange in Exchange::VARIANTS {
+        // A refused declaration closes its channel, so each gets one of its own.
+        let channel = connection.create_channel().await?;
         channel
-            .queue_bind(
-                name.into(),
-                exchange.name().into(),
-                routing_key.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
+            .exchange_declare(exchange.name().into(), ExchangeKind::Topic, options, FieldTable::default())
             .await
-            .map_err(|error| refusal(name, error))?;
+            .map_err(|error| refusal(exchange.name(), error))?;
+        channel.close(200, "done".into()).await?;
     }
-    channel.close(200, "done".into()).await?;
     Ok(())
 }
 
-fn refusal(name: &'static str, error: lapin::Error) -> TopologyError {
+pub(super) fn refusal(name: &'static str, error: lapin::Error) -> TopologyError {
     let ErrorKind::ProtocolError(amqp) = error.kind() else {
         return error.into();
     };
@@ -154,12 +113,4 @@ fn refusal(name: &'static str, error: lapin::Error) -> TopologyError {
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => TopologyError::Missing(name),
         _ => error.into(),
     }
-}
-
-fn text(value: &'static str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
-}
-
-fn number(value: u32) -> AMQPValue {
-    AMQPValue::LongLongInt(value.into())
 }

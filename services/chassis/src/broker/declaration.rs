@@ -1,0 +1,108 @@
+//! A queue with its arguments and bindings.
+
+use contracts::topology::{Exchange, Queue};
+use lapin::Connection;
+use lapin::options::{QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+
+use super::topology::{TopologyError, refusal};
+
+/// Redeliveries after which a message is taken for one that crashes its consumer, and dead-lettered. RabbitMQ 4 has
+/// this limit by default, RabbitMQ 3 none; named explicitly, both behave alike.
+const DELIVERY_LIMIT: u32 = 20;
+
+/// The limit of dead-letter queues. RabbitMQ 4 would drop a message past its default one, and there is no value for
+/// "none" that both generations accept.
+const NO_DELIVERY_LIMIT: u32 = 1_000_000_000;
+
+/// A queue, its arguments and its bindings.
+pub(super) struct Declaration {
+    /// The queue's name.
+    pub(super) name: &'static str,
+    arguments: FieldTable,
+    /// Exchanges and routing keys.
+    bindings: Vec<(Exchange, &'static str)>,
+}
+
+impl Declaration {
+    /// The dead-letter queue of a queue, and the queue itself.
+    pub(super) fn of(queue: Queue) -> [Self; 2] {
+        let dead_letter_queue = queue.dead_letter_queue();
+        let dead_letters =
+            [("x-queue-type", text("quorum")), ("x-delivery-limit", number(NO_DELIVERY_LIMIT))];
+        let work = [
+            ("x-queue-type", text("quorum")),
+            ("x-delivery-limit", number(DELIVERY_LIMIT)),
+            ("x-dead-letter-exchange", text(Exchange::DeadLetters.name())),
+            ("x-dead-letter-routing-key", text(dead_letter_queue)),
+            // The default strategy republishes without confirms and can lose the message; this one needs
+            // reject-publish, or it silently falls back (rabbitmq.com/docs/quorum-queues#dead-lettering).
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ];
+        let routes = queue.routes().map(|route| (route.exchange, route.routing_key)).collect();
+        [
+            Self {
+                name: dead_letter_queue,
+                arguments: table(&dead_letters),
+                bindings: vec![(Exchange::DeadLetters, dead_letter_queue)],
+            },
+            Self { name: queue.name(), arguments: table(&work), bindings: routes },
+        ]
+    }
+
+    /// Declares the queue.
+    pub(super) async fn make(&self, connection: &Connection) -> Result<(), TopologyError> {
+        self.declare(connection, QueueDeclareOptions::durable()).await
+    }
+
+    /// Looks whether there is a queue of that name, whatever its arguments.
+    pub(super) async fn check(&self, connection: &Connection) -> Result<(), TopologyError> {
+        self.declare(connection, QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() })
+            .await
+    }
+
+    async fn declare(
+        &self,
+        connection: &Connection,
+        options: QueueDeclareOptions,
+    ) -> Result<(), TopologyError> {
+        // A refused declaration closes its channel, so each gets one of its own.
+        let channel = connection.create_channel().await?;
+        channel
+            .queue_declare(self.name.into(), options, self.arguments.clone())
+            .await
+            .map_err(|error| refusal(self.name, error))?;
+        channel.close(200, "done".into()).await?;
+        Ok(())
+    }
+
+    /// Binds the queue.
+    pub(super) async fn bind(&self, connection: &Connection) -> Result<(), TopologyError> {
+        let channel = connection.create_channel().await?;
+        for (exchange, routing_key) in &self.bindings {
+            let (queue, exchange) = (self.name.into(), exchange.name().into());
+            let (key, options) = ((*routing_key).into(), QueueBindOptions::default());
+            let bound = channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await;
+            bound.map_err(|error| refusal(self.name, error))?;
+        }
+        channel.close(200, "done".into()).await?;
+        Ok(())
+    }
+}
+
+fn table(arguments: &[(&'static str, AMQPValue)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in arguments {
+        table.insert((*name).into(), value.clone());
+    }
+    table
+}
+
+fn text(value: &'static str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn number(value: u32) -> AMQPValue {
+    AMQPValue::LongLongInt(value.into())
+}
