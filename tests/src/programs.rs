@@ -68,6 +68,15 @@ pub(crate) fn built() -> &'static Path {
 /// builds them: another choice of packages is another choice of features, and compiles half of the dependencies again.
 fn build(directory: &Path) {
     let mut cargo = std::process::Command::new(env!("CARGO"));
+    // What cargo has set for this test's package. ring's build script asks to be run again when it differs, and half of the
+    // dependencies would be compiled again with it, each time after a build from a shell.
+    let of_this_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if of_this_package.iter().any(|prefix| text.starts_with(prefix)) {
+            cargo.env_remove(&name);
+        }
+    }
     cargo.args(["build", "--quiet", "--workspace", "--bins"]);
     if directory.ends_with("release") {
         cargo.arg("--release");

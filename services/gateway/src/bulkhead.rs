@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     One,
     /// A change.
     Change,
+    /// One order, once it has settled.
+    Wait,
 }
 
 /// The bulkheads of a service.
@@ -21,12 +23,20 @@ pub(crate) struct Bulkheads {
     pages: Bulkhead,
     ones: Bulkhead,
     changes: Bulkhead,
+    waits: Bulkhead,
 }
 
 impl Default for Bulkheads {
     fn default() -> Self {
-        // A service queries its database with five connections, so more under way at once are not answered earlier.
-        Self { pages: Bulkhead::new(16, 64), ones: Bulkhead::new(64, 1024), changes: Bulkhead::new(64, 1024) }
+        // A service queries its database with five connections (DATABASE_QUERY_CONNECTIONS): more requests under way at
+        // once are not answered earlier, and fewer pages leave one for what is quick.
+        Self {
+            pages: Bulkhead::new(4, 64),
+            ones: Bulkhead::new(64, 1024),
+            changes: Bulkhead::new(64, 1024),
+            // Each holds a connection for seconds, here and there. Several gateways together stay below MAX_CONNECTIONS.
+            waits: Bulkhead::new(512, 0),
+        }
     }
 }
 
@@ -37,6 +47,7 @@ impl Bulkheads {
             Kind::Page => self.pages.enter().await,
             Kind::One => self.ones.enter().await,
             Kind::Change => self.changes.enter().await,
+            Kind::Wait => self.waits.enter().await,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Commands: turned into events, and accepted once the broker has them on disk.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use chassis::broker::{Message, PublishError};
@@ -9,18 +8,14 @@ use chassis::http::{self, CorrelationId, Request, Response};
 use chassis::telemetry::TraceContext;
 use contracts::event::{CreateOrderRequested, OrderCancelRequested};
 use contracts::order::{
-    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, Order,
+    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim,
 };
-use contracts::{Envelope, Event, EventId, IdempotencyKey, OrderId, OrderStatus, Problem};
+use contracts::{Envelope, Event, EventId, IdempotencyKey, OrderId, Problem};
 use tracing::{Span, error, info};
 
 use crate::bulkhead::Kind;
 use crate::upstream::UpstreamRequest;
-use crate::{Gateway, access, idempotency, preference};
-
-/// The first and the longest pause between two queries for the order of a client that waits. A fast provider decides
-/// within milliseconds; for a slow one, ten queries a second are enough.
-const POLL_INTERVALS: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(100));
+use crate::{Gateway, access, idempotency, outcome, preference};
 
 /// `POST /api/orders`
 pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
@@ -40,7 +35,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     publish(&gateway, event_id, event, &request.correlation_id).await?;
     info!(order.id = %order_id, caller = &*caller.name, "order accepted");
     let outcome = match preference::wait(&request.headers) {
-        Some(wait) => wait_for_outcome(&gateway, order_id, wait, &request.correlation_id).await,
+        Some(wait) => outcome::wait(&gateway, order_id, wait, &request.correlation_id).await,
         None => None,
     };
     let mut response = match &outcome {
@@ -135,29 +130,6 @@ async fn publish(
         gateway.publish_failures.record(&error);
         Problem::new(503, publish_detail(&error))
     })
-}
-
-/// The order once it is no longer pending; none if that takes longer than `wait`.
-async fn wait_for_outcome(
-    gateway: &Gateway,
-    id: OrderId,
-    wait: Duration,
-    correlation_id: &CorrelationId,
-) -> Option<Order> {
-    let request = UpstreamRequest::get("/orders/{id}", format!("/orders/{id}"), correlation_id);
-    let deadline = Instant::now() + wait;
-    let (mut interval, longest) = POLL_INTERVALS;
-    while Instant::now() < deadline {
-        tokio::time::sleep(interval.min(wait)).await;
-        interval = (interval * 3 / 2).min(longest);
-        let found = gateway.order.send(&request).await.ok();
-        let found = found.filter(|response| response.status == StatusCode::OK);
-        let order = found.and_then(|response| serde_json::from_slice::<Order>(&response.body).ok());
-        if let Some(order) = order.filter(|order| order.status != OrderStatus::PendingPayment) {
-            return Some(order);
-        }
-    }
-    None
 }
 
 const fn publish_detail(error: &PublishError) -> &'static str {

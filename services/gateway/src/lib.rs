@@ -16,6 +16,7 @@ pub mod config;
 mod cors;
 mod http;
 mod idempotency;
+mod outcome;
 mod preference;
 mod publish_failures;
 mod queries;
@@ -27,6 +28,7 @@ use chassis::broker::{Broker, Publisher, Purpose};
 use chassis::http::Server;
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::config::Config;
@@ -39,6 +41,8 @@ struct Gateway {
     publish_failures: PublishFailureLog,
     order: Upstream,
     payment: Upstream,
+    /// Cancelled when the gateway is told to stop.
+    stopping: CancellationToken,
 }
 
 /// Starts the gateway's tasks.
@@ -47,7 +51,7 @@ struct Gateway {
     reason = "a program awaits the start of its service, and this one waits for nothing"
 )]
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
-    let Lifecycle { health, intake, connections, .. } = lifecycle;
+    let Lifecycle { health, intake, connections, shutdown: stopping, .. } = lifecycle;
     let server = Server::bind(config.http)?;
     let upstream_error =
         |error: reqwest::Error| StartError::Config(format!("no HTTPS to the other services: {error:?}"));
@@ -58,8 +62,13 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let broker =
         Broker::start(Service::Gateway, Purpose::Publishing, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
-    let gateway =
-        Arc::new(Gateway { publisher, publish_failures: PublishFailureLog::default(), order, payment });
+    let gateway = Arc::new(Gateway {
+        publisher,
+        publish_failures: PublishFailureLog::default(),
+        order,
+        payment,
+        stopping,
+    });
     let access = Access::new(config.access, config.operators);
     access.reload_on_hangup(&intake);
     server

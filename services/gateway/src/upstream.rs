@@ -29,6 +29,8 @@ pub(crate) enum UpstreamError {
     Timeout(&'static str),
     /// It can't be reached, or answered that it can't handle requests now (502, 503).
     Unavailable(&'static str),
+    /// It was not asked: too many requests of the same kind are under way.
+    Busy(&'static str),
     /// It failed to handle the request (another 5xx).
     Failed(&'static str),
 }
@@ -39,6 +41,10 @@ impl From<UpstreamError> for Problem {
             UpstreamError::Timeout(service) => {
                 Self::new(504, format!("The {service} service did not answer in time. Try again."))
             }
+            UpstreamError::Busy(service) => Self::new(
+                503,
+                format!("Too many requests to the {service} service are under way. Try again."),
+            ),
             UpstreamError::Unavailable(service) | UpstreamError::Failed(service) => {
                 Self::new(503, format!("The {service} service is not available. Try again."))
             }
@@ -108,6 +114,11 @@ impl Upstream {
         Ok(Self { service, url, timeout, client, bulkheads: Bulkheads::default() })
     }
 
+    /// How long a request may take, retries included.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Sends a request. A GET or PUT that was not delivered is sent again, within the same time: a service that is just
     /// being replaced closes its idle connections, and the next connection goes to its successor. Other methods are sent
     /// once, since without a response it is not known whether the change was made. Where too many requests of its kind are
@@ -120,7 +131,7 @@ impl Upstream {
         let place = tokio::time::timeout(self.timeout, self.bulkheads.enter(request.kind)).await;
         let _place = place
             .map_err(|_| UpstreamError::Timeout(self.service))?
-            .ok_or(UpstreamError::Unavailable(self.service))?;
+            .ok_or(UpstreamError::Busy(self.service))?;
         if !matches!(request.method, Method::GET | Method::PUT) {
             return self.attempt(request, deadline).await;
         }

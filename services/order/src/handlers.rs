@@ -1,18 +1,23 @@
 //! The orders as an aggregate: which events are triggers, and how they are loaded and saved.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Updated};
 use chassis::database::StoreError;
-use contracts::{CancelReason, Event, OrderId};
+use contracts::{CancelReason, Event, OrderId, OrderStatus};
 use sqlx::{PgConnection, PgPool};
 use tracing::warn;
 
 use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
+use crate::settlement::Settlements;
 use crate::store::{orders, timeline};
 
 /// The orders.
-pub(crate) struct Orders;
+pub(crate) struct Orders {
+    /// Those who wait for one to settle.
+    pub(crate) settlements: Arc<Settlements>,
+}
 
 impl Aggregate for Orders {
     const TABLE: &'static str = "orders";
@@ -78,6 +83,10 @@ impl Aggregate for Orders {
     }
 
     fn committed(&self, changes: &Changes<'_, Order>) {
+        let inserted = changes.inserted.iter().map(|(order_id, order)| (*order_id, order.status));
+        let updated = changes.updated.iter().map(|Updated { order_id, after, .. }| (*order_id, after.status));
+        let settled = inserted.chain(updated).filter(|(_, status)| *status != OrderStatus::PendingPayment);
+        self.settlements.of(settled.map(|(order_id, _)| order_id));
         for Updated { order_id, before, after } in &changes.updated {
             let timed_out = Some(CancelReason::PaymentTimeout);
             if before.cancel_reason != timed_out && after.cancel_reason == timed_out {

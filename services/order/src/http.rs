@@ -1,5 +1,8 @@
 //! The order service's HTTP routes. Only the gateway calls them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ::http::{Method, StatusCode};
 use chassis::failed_messages;
 use chassis::http::{self, Request, Response, Routes, route};
@@ -8,21 +11,25 @@ use contracts::order::IdempotencyClaim;
 use contracts::problem::InvalidMember;
 use sqlx::PgPool;
 
+use crate::settlement::Settlements;
 use crate::store::{idempotency_keys, orders, timeline};
 
-pub(crate) fn routes(pool: PgPool) -> Routes {
+/// The longest that a client may wait for an order to settle; if it asks for longer, it waits as long as this.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
+    let one = Routes::new((pool.clone(), settlements), [route(Method::GET, "/orders/{id}", find)]);
     let own = Routes::new(
         pool,
         [
             route(Method::GET, "/metrics", http::metrics),
             route(Method::GET, "/orders", list),
-            route(Method::GET, "/orders/{id}", find),
             route(Method::GET, "/orders/{id}/events", events),
             route(Method::PUT, "/idempotency-keys/{id}", claim_key),
         ],
     );
-    own.merge(failed_messages)
+    own.merge(one).merge(failed_messages)
 }
 
 async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
@@ -30,9 +37,26 @@ async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
     Ok(http::json(StatusCode::OK, &page))
 }
 
-async fn find(pool: PgPool, request: Request) -> Result<Response, Problem> {
+/// One order. With `?wait=N` it is answered once it has settled, or after N milliseconds as it is then.
+async fn find(
+    (pool, settlements): (PgPool, Arc<Settlements>),
+    request: Request,
+) -> Result<Response, Problem> {
     let id = request.id("id")?;
+    if let Some(time) = wait(&request)?
+        && let Some(order) = settlements.wait(id, time).await
+    {
+        return Ok(http::json(StatusCode::OK, &order));
+    }
     http::found(orders::find(&pool, id).await?)
+}
+
+/// How long the client is ready to wait for the order to settle.
+fn wait(request: &Request) -> Result<Option<Duration>, Problem> {
+    let Some(text) = request.query_parameter("wait") else { return Ok(None) };
+    let invalid = |_| Problem::invalid(vec![InvalidMember::new("wait", "must be a number of milliseconds")]);
+    let time = text.parse().map(Duration::from_millis).map_err(invalid)?;
+    Ok(Some(time.min(LONGEST_WAIT)))
 }
 
 async fn events(pool: PgPool, request: Request) -> Result<Response, Problem> {

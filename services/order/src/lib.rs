@@ -14,26 +14,46 @@ mod deadline;
 pub mod domain;
 mod handlers;
 mod http;
+mod settlement;
 mod store;
 
-use chassis::participant::Participant;
+use std::sync::Arc;
+
+use chassis::participant::{Participant, RunningService};
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 use crate::config::Config;
 use crate::handlers::Orders;
+use crate::settlement::Settlements;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
 
+/// Connections that look for settled orders: one task does, one look after the other. It has one of its own, so that neither
+/// queries nor the saga can keep it waiting, nor it them.
+const SETTLEMENT_CONNECTIONS: u32 = 1;
+
 /// Starts the service.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
+    let looking = config
+        .participant
+        .database
+        .small_pool("settlements", SETTLEMENT_CONNECTIONS)
+        .map_err(|error| StartError::Config(error.to_string()))?;
+    let settlements = Arc::new(Settlements::default());
+    let waiters = Arc::clone(&settlements);
     let order = Participant {
         service: Service::Order,
         migrations: &MIGRATIONS,
-        aggregate: Orders,
-        routes: http::routes,
-        tasks: |running| deadline::start(config.saga_timeout, running),
+        aggregate: Orders { settlements: Arc::clone(&settlements) },
+        routes: |pool: PgPool| http::routes(pool, waiters),
+        tasks: |running: RunningService<Orders>| {
+            let intake = &running.lifecycle.intake;
+            intake.spawn_essential("settlements", settlements.run(looking, intake.stopping()));
+            deadline::start(config.saga_timeout, running);
+        },
     };
     order.start(config.participant, lifecycle).await
 }

@@ -35,3 +35,4 @@ mod retention;
 mod shutdown;
 mod timeline;
 mod tracing;
+mod waiting;

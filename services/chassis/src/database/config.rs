@@ -52,6 +52,10 @@ const SESSION: [(&str, &str); 8] = [
     ("tcp_user_timeout", "20000"),
 ];
 
+/// How long PostgreSQL works on a query over HTTP, in milliseconds. Less than the gateway's `REQUEST_TIMEOUT` of 5 s: a query
+/// that the gateway has given up is not worked on any more.
+const QUERY_TIMEOUT: (&str, &str) = ("statement_timeout", "4000");
+
 impl DatabaseConfig {
     /// Reads [`DatabaseVariables`].
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
@@ -75,7 +79,8 @@ impl DatabaseConfig {
 
     /// The pool for queries over HTTP.
     pub fn query_pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        self.small_pool(service, self.query_connections)
+        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT]);
+        Ok(pool_of(self.query_connections).connect_lazy_with(options))
     }
 
     /// A small pool for work beside the service's own.

@@ -157,6 +157,16 @@ pub(crate) async fn find(pool: &PgPool, id: OrderId) -> Result<Option<ClientOrde
     Ok(order.bind(id).fetch_optional(pool).await?)
 }
 
+/// Those of `orders` that have settled, as clients see them. One with a status of a later version has not, as far as this one
+/// knows.
+pub(crate) async fn settled(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<order::Order>, StoreError> {
+    let settled = sqlx::query_as::<_, order::Order>(
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
+         FROM orders WHERE id = ANY($1) AND status IN ('PAID', 'CANCELLED', 'FAILED')",
+    );
+    Ok(settled.bind(orders).fetch_all(pool).await?)
+}
+
 /// A page of the orders, as clients see them, newest first.
 pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<ClientOrder>, StoreError> {
     let total = sqlx::query_scalar::<_, i64>("SELECT coalesce(sum(count), 0)::bigint FROM order_counts");

@@ -12,10 +12,12 @@ mod one_queue;
 mod poison;
 mod postgres;
 mod rabbitmq;
+mod reads;
 mod refunds;
 mod replicas;
 mod shutdown;
 mod vanished_host;
+mod waiting_clients;
 
 use std::sync::Arc;
 
@@ -47,6 +49,8 @@ pub fn all() -> Vec<Scenario> {
         shutdown::scenarios(),
         backlog::scenarios(),
         hostile_clients::scenarios(),
+        reads::scenarios(),
+        waiting_clients::scenarios(),
         cluster::scenarios(),
     ]
     .concat()

@@ -1,0 +1,166 @@
+//! Clients that wait for their orders (`Prefer: wait`), and what that costs.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use contracts::order::Order;
+use contracts::{OrderStatus, Timestamp};
+use futures_util::future::join_all;
+use http::StatusCode;
+use procfs::process::all_processes;
+
+use super::scenario;
+use crate::api::{self, Api};
+use crate::faults::launch::Plan;
+use crate::faults::load::{CustomerRecords, Placed};
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::Rig;
+use crate::faults::run::Scenario;
+
+/// Clients that wait at the same time.
+const CLIENTS: usize = 200;
+
+/// What all processes but RabbitMQ may spend on these orders, waiting included, in seconds of a processor. The programs of the
+/// suite are usually built as it is itself, and a debug build takes several times as long for the same.
+const MOST_CPU: f64 = if cfg!(debug_assertions) { 4.0 } else { 1.5 };
+
+/// How long after its order has settled a client may be answered at most. Generous, for a machine that has other work; what
+/// it took stands in the notes.
+const MOST_DELAY: Duration = Duration::from_secs(1);
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![scenario("200 clients wait for a provider that takes 3 s", |rig| Box::pin(waiting(rig)))]
+}
+
+async fn waiting(rig: &mut Rig<'_>) -> Outcome {
+    let environment = [
+        ("PROVIDER_LATENCY_MS", "3000"),
+        ("PROVIDER_APPROVAL_RATE", "1"),
+        ("PROVIDER_TIMEOUT", "20s"),
+        ("PROVIDER_CONCURRENCY", "256"),
+        ("RUST_LOG", "warn"),
+    ];
+    let environment = environment.map(|(name, value)| (name, value.to_owned())).to_vec();
+    rig.start(&Plan { environment, ..Plan::default() }).await;
+    let api = rig.api();
+    // So that connections and prepared statements are there.
+    let mut records = CustomerRecords::default();
+    records.placed.push(Placed::new(api.place("10.01").await));
+    rig.fault_is_over();
+    rig.wait_until_at_rest(&records, 0).await;
+
+    let before = Cpu::now(rig);
+    let answers = join_all((0..CLIENTS).map(|_| wait_for_order(&api))).await;
+    let spent = Cpu::now(rig).since(&before);
+
+    let mut delays = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok((order, delay)) => {
+                records.placed.push(Placed::new(order.id));
+                delays.push(delay);
+            }
+            Err(violation) => records.violations.push(violation),
+        }
+    }
+    delays.sort_unstable();
+    let at =
+        |share: usize| delays.get(delays.len() * share / 100).or(delays.last()).copied().unwrap_or_default();
+    let (half, most) = (at(50), at(100));
+    rig.fault_is_over();
+    let outcome = rig.judge(records).await;
+    outcome
+        .note(format!(
+            "answered {} ms (p50), {} ms (p99), {} ms (most) after the order had settled; gateway {:.2} s, order {:.2} s, payment {:.2} s, \
+             PostgreSQL {:.2} s of a processor, RabbitMQ {:.2} s",
+            half.as_millis(),
+            at(99).as_millis(),
+            most.as_millis(),
+            spent.services[0],
+            spent.services[1],
+            spent.services[2],
+            spent.postgres,
+            spent.rabbitmq,
+        ))
+        .expect(spent.of_the_stack() < MOST_CPU, format!("waiting costs {:.2} s", spent.of_the_stack()))
+        .expect(most < MOST_DELAY, "a client was answered late")
+}
+
+/// Places an order and waits until it is paid. Also how long after that the answer came.
+async fn wait_for_order(api: &Api) -> Result<(Order, Duration), String> {
+    let request = api.post_order(api::order("10.01")).header("prefer", "wait=30");
+    let response = request.send().await.map_err(|error| error.to_string())?;
+    let answered = Timestamp::now();
+    if response.status() != StatusCode::OK {
+        return Err(format!("a client that waits was answered {}", response.status()));
+    }
+    let order: Order = response.json().await.map_err(|error| error.to_string())?;
+    if order.status != OrderStatus::Paid {
+        return Err(format!("an order is {}", order.status));
+    }
+    let delay = (answered.as_datetime() - order.updated_at.as_datetime()).unsigned_abs();
+    Ok((order, delay))
+}
+
+/// What the processes of a stack have spent so far, in seconds of a processor.
+struct Cpu {
+    /// Gateway, order, payment.
+    services: [f64; 3],
+    postgres: f64,
+    rabbitmq: f64,
+}
+
+impl Cpu {
+    fn now(rig: &mut Rig<'_>) -> Self {
+        let postgres = rig.servers.postgres().id();
+        let rabbitmq = rig.servers.rabbitmq().id();
+        let mut services = [0.0; 3];
+        for process in &rig.services {
+            services[process.service() as usize] += of_tree(process.id());
+        }
+        Self { services, postgres: of_tree(postgres), rabbitmq: of_tree(rabbitmq) }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let mut services = self.services;
+        services.iter_mut().zip(before.services).for_each(|(now, before)| *now -= before);
+        Self {
+            services,
+            postgres: self.postgres - before.postgres,
+            rabbitmq: self.rabbitmq - before.rabbitmq,
+        }
+    }
+
+    fn of_the_stack(&self) -> f64 {
+        self.services.iter().sum::<f64>() + self.postgres
+    }
+}
+
+/// What a process and all that descend from it have spent, those that have ended included, in seconds.
+fn of_tree(root: Option<u32>) -> f64 {
+    let Some(root) = root.and_then(|root| i32::try_from(root).ok()) else { return 0.0 };
+    let stats: Vec<_> = all_processes()
+        .expect("processes can be listed")
+        .filter_map(|process| process.ok()?.stat().ok())
+        .collect();
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for stat in &stats {
+        children.entry(stat.ppid).or_default().push(stat.pid);
+    }
+    let (mut tree, mut next) = (HashSet::new(), vec![root]);
+    while let Some(process) = next.pop() {
+        tree.insert(process);
+        next.extend(children.get(&process).into_iter().flatten());
+    }
+    let ticks: i64 = stats
+        .iter()
+        .filter(|stat| tree.contains(&stat.pid))
+        .map(|stat| i64::try_from(stat.utime + stat.stime).unwrap_or_default() + stat.cutime + stat.cstime)
+        .sum();
+    // Ticks are few enough for a float to hold them exactly.
+    #[expect(clippy::cast_precision_loss, reason = "a process does not run for thousands of years")]
+    let ticks = ticks as f64;
+    #[expect(clippy::cast_precision_loss, reason = "a second has a hundred ticks")]
+    let each_second = procfs::ticks_per_second() as f64;
+    ticks / each_second
+}
