@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chassis::aggregate::{Applier, MAX_BATCH, Outcome};
-use chassis::database::in_time;
+use chassis::database::{Frontier, in_time};
 use chassis::participant::RunningService;
 use chassis::tasks::TaskContext;
 use chassis::telemetry::METER;
@@ -32,7 +32,20 @@ static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
 pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
     let RunningService { applier, lifecycle } = running;
     let pool = applier.pool().clone();
-    lifecycle.intake.spawn_monitored("deadlines", &lifecycle.health, |task| run(timeout, applier, task));
+    let (frontier, list) = (Frontier::default(), pool.clone());
+    frontier.watch(
+        "overlooked deadlines",
+        &lifecycle.intake,
+        move || {
+            let list = list.clone();
+            async move { orders::first_overdue(&list, timeout).await }
+        },
+        // The next look is soon enough.
+        || {},
+    );
+    lifecycle
+        .intake
+        .spawn_monitored("deadlines", &lifecycle.health, move |task| run(timeout, frontier, applier, task));
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
         let pool = pool.clone();
         async move {
@@ -44,9 +57,9 @@ pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
     });
 }
 
-async fn run(timeout: Duration, applier: Applier<Orders>, task: TaskContext) {
+async fn run(timeout: Duration, frontier: Frontier, applier: Applier<Orders>, task: TaskContext) {
     task.health.up();
-    let find = || orders::overdue(applier.pool(), timeout, MAX_BATCH);
+    let find = || orders::overdue(applier.pool(), &frontier, timeout, MAX_BATCH);
     while let Ok(outcomes) = applier.apply_due(&Trigger::DeadlinePassed, find, &task).await {
         for (order_id, outcome) in &outcomes {
             if let Some(Outcome::Rejected(rejection)) = outcome {

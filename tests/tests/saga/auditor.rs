@@ -72,8 +72,8 @@ async fn a_table_that_was_tampered_with_is_reported() {
         (orders, "UPDATE orders SET status = 'FAILED'", "UPDATE orders SET status = 'PAID'", "pairs-agree"),
         (
             orders,
-            "UPDATE order_counts SET count = count + 2 WHERE status = 'PAID'",
-            "UPDATE order_counts SET count = count - 2 WHERE status = 'PAID'",
+            "INSERT INTO order_count_deltas VALUES ('PAID', 2)",
+            "INSERT INTO order_count_deltas VALUES ('PAID', -2)",
             "books-balance",
         ),
         (

@@ -40,9 +40,11 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// What PostgreSQL itself sees to, in case this process can't: limits in milliseconds, and how soon it notices that this
 /// machine has vanished (in seconds, but for the last, which is in milliseconds), so that its locks end.
-const SESSION: [(&str, &str); 8] = [
+const SESSION: [(&str, &str); 9] = [
     // Guards are re-evaluated against what another transaction has committed; the server's default may be another one.
     ("default_transaction_isolation", "read committed"),
+    // Statements are small; compiling one takes longer than running it.
+    ("jit", "off"),
     ("statement_timeout", "5000"),
     ("lock_timeout", "4000"),
     ("idle_in_transaction_session_timeout", "30000"),
@@ -55,6 +57,11 @@ const SESSION: [(&str, &str); 8] = [
 /// How long PostgreSQL works on a query over HTTP, in milliseconds. Less than the gateway's `REQUEST_TIMEOUT` of 5 s: a query
 /// that the gateway has given up is not worked on any more.
 const QUERY_TIMEOUT: (&str, &str) = ("statement_timeout", "4000");
+
+/// How the saga's statements are planned: every one of them finds a few rows by an index. A plan is made once for each
+/// connection and kept; made while a table was still empty, it would read the whole of it for hours.
+const BY_INDEX: [(&str, &str); 3] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
 
 impl DatabaseConfig {
     /// Reads [`DatabaseVariables`].
@@ -74,7 +81,8 @@ impl DatabaseConfig {
 
     /// The pool for the saga. Like the others, it connects when it is first used.
     pub fn pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        self.small_pool(service, self.connections)
+        let options = self.options(service)?.options(SESSION).options(BY_INDEX);
+        Ok(pool_of(self.connections).connect_lazy_with(options))
     }
 
     /// The pool for queries over HTTP.
@@ -93,7 +101,8 @@ impl DatabaseConfig {
     /// (<https://www.postgresql.org/docs/current/wal-async-commit.html>): a crash of PostgreSQL may undo the last of
     /// them, never tear one.
     pub fn relaxed_pool(&self, user: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(user)?.options(SESSION).options([("synchronous_commit", "off")]);
+        let relaxed = [("synchronous_commit", "off")];
+        let options = self.options(user)?.options(SESSION).options(BY_INDEX).options(relaxed);
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod frontier;
 mod lock_room;
 mod migrate;
 mod monitor;
@@ -10,6 +11,7 @@ mod retry;
 pub use config::{DatabaseConfig, DatabaseVariables};
 pub(crate) use error::FailureKind;
 pub use error::StoreError;
+pub use frontier::Frontier;
 pub(crate) use lock_room::check_lock_room;
 pub use migrate::{SchemaError, migrate};
 pub use monitor::monitor;

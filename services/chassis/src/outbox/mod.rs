@@ -9,6 +9,7 @@
 //! not get confirmed (broker unavailable, process killed, queue full) stays in the table, and the sweeper of any replica
 //! publishes it. No row belongs to a process; a message published twice is absorbed by the consumers' guards.
 
+mod frontier;
 mod gauge;
 mod relay;
 mod store;

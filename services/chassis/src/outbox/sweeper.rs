@@ -1,6 +1,6 @@
 //! The slow path: publishes what the fast path left behind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::EventId;
 use contracts::topology::Queue;
@@ -8,8 +8,8 @@ use sqlx::PgPool;
 use strum::VariantArray;
 use thiserror::Error;
 use tracing::{info, warn};
-use uuid::Uuid;
 
+use super::frontier::Frontier;
 use super::store::{self, Claim};
 use super::{BATCH, LEFT_BEHIND_AFTER};
 use crate::broker::{Message, PublishError, Publisher, Throttle};
@@ -41,8 +41,8 @@ struct Pass {
 }
 
 impl Pass {
-    fn begin() -> Self {
-        Self { cursor: Uuid::nil().into(), long: Vec::new() }
+    fn begin(cursor: EventId) -> Self {
+        Self { cursor, long: Vec::new() }
     }
 }
 
@@ -57,7 +57,7 @@ struct Swept {
 pub(super) fn start(pool: PgPool, publisher: Publisher, health: &Health, tasks: &Tasks) {
     let throttle = publisher.throttle();
     tasks.spawn_monitored("outbox sweeper", health, |task| {
-        Sweeper { pool, publisher, throttle, task }.sweep()
+        Sweeper { pool, publisher, throttle, frontier: Frontier::new(), task }.sweep()
     });
 }
 
@@ -65,6 +65,8 @@ struct Sweeper {
     pool: PgPool,
     publisher: Publisher,
     throttle: Throttle,
+    /// Where passes begin.
+    frontier: Frontier,
     task: TaskContext,
 }
 
@@ -72,7 +74,7 @@ impl Sweeper {
     /// Walks through the table, pass after pass. Within a pass each row is tried once, so rows that can't be published
     /// (their queue is missing or full) never keep those behind them from their turn.
     async fn sweep(mut self) {
-        let mut pass = Pass::begin();
+        let mut pass = Pass::begin(self.frontier.begin(LEFT_BEHIND_AFTER));
         let mut reported = None;
         self.task.health.up();
         while !self.task.stopping.is_cancelled() {
@@ -93,7 +95,7 @@ impl Sweeper {
             let left = swept.left.or_else(|| pass.long.first().map(|queue| SweepError::LongQueue(*queue)));
             report(&mut reported, left.as_ref());
             if !swept.more {
-                pass = Pass::begin();
+                pass = Pass::begin(self.frontier.begin(LEFT_BEHIND_AFTER));
                 tokio::select! {
                     () = self.task.stopping.cancelled() => {}
                     () = tokio::time::sleep(INTERVAL) => {}
@@ -110,7 +112,12 @@ impl Sweeper {
         let without: Vec<_> =
             pass.long.iter().flat_map(|queue| queue.routes()).map(|route| route.event_type).collect();
         let claim = Claim { after: pass.cursor, age: LEFT_BEHIND_AFTER, without: &without, limit: BATCH };
+        let started = Instant::now();
         let mut messages = in_time(store::claim(&mut transaction, claim)).await?;
+        self.frontier.looked(started.elapsed());
+        if let Some(first) = messages.first() {
+            self.frontier.meet(first.event_id);
+        }
         let more = messages.len() == BATCH;
         let Some(last) = messages.last() else {
             return Ok(Swept { more, left: None });

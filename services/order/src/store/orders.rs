@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
-use chassis::database::StoreError;
+use chassis::database::{Frontier, StoreError};
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, Word, order};
 use serde::Serialize;
 use sqlx::types::Json;
+use sqlx::types::time::OffsetDateTime;
 use sqlx::{FromRow, PgConnection, PgPool};
 use strum::VariantArray;
 
@@ -117,20 +118,51 @@ pub(crate) async fn update(
     StoreError::expect_rows(&result, updated.len())
 }
 
+/// Orders that are overdue.
+#[derive(FromRow)]
+struct Overdue {
+    orders: Vec<OrderId>,
+    /// When the last of them was placed; all that were placed before are among them.
+    last: Option<OffsetDateTime>,
+    /// Orders that were placed before this time were looked for.
+    until: OffsetDateTime,
+}
+
 /// Orders that have waited for their payment for longer than `timeout`, up to `limit` of them, oldest first.
 pub(crate) async fn overdue(
     pool: &PgPool,
+    frontier: &Frontier,
     timeout: Duration,
     limit: usize,
 ) -> Result<Vec<OrderId>, StoreError> {
-    let overdue = sqlx::query_scalar::<_, OrderId>(
-        "SELECT id FROM orders
+    let start = frontier.start();
+    let overdue = sqlx::query_as::<_, Overdue>(
+        "SELECT coalesce(array_agg(id ORDER BY created_at), '{}') AS orders, max(created_at) AS last,
+                now() - $2::interval AS until
+         FROM (SELECT id, created_at FROM orders
+               WHERE status = 'PENDING_PAYMENT' AND created_at >= $1 AND created_at < now() - $2::interval
+               ORDER BY created_at
+               LIMIT $3) AS overdue",
+    );
+    let limited = i64::try_from(limit).unwrap_or(i64::MAX);
+    let overdue = overdue.bind(start).bind(timeout).bind(limited).fetch_one(pool).await?;
+    let all = overdue.orders.len() < limit;
+    frontier.looked(start, overdue.last.filter(|_| !all).unwrap_or(overdue.until));
+    Ok(overdue.orders)
+}
+
+/// When the order that has been overdue for the longest time was placed.
+pub(crate) async fn first_overdue(
+    pool: &PgPool,
+    timeout: Duration,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    let first = sqlx::query_scalar::<_, OffsetDateTime>(
+        "SELECT created_at FROM orders
          WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1::interval
          ORDER BY created_at
-         LIMIT $2",
+         LIMIT 1",
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(overdue.bind(timeout).bind(limit).fetch_all(pool).await?)
+    Ok(first.bind(timeout).fetch_optional(pool).await?)
 }
 
 /// How many orders have waited for their payment for longer than `timeout`.

@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chassis::aggregate::Cause;
-use chassis::database::in_time;
+use chassis::database::{Frontier, in_time};
 use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
@@ -71,6 +71,17 @@ pub(crate) fn start(
         charge_deadline: config.charge_deadline(),
         breaker: Breaker::new(),
     });
+    let frontier = Frontier::default();
+    let (list, taker_waits) = (pool.clone(), Arc::clone(&steps_due));
+    frontier.watch(
+        "overlooked steps",
+        &lifecycle.intake,
+        move || {
+            let list = list.clone();
+            async move { payments::first_due(&list).await }
+        },
+        move || taker_waits.notify_one(),
+    );
     let taker = StepTaker {
         applier: applier.clone(),
         client,
@@ -78,6 +89,7 @@ pub(crate) fn start(
         lease: config.lease(),
         answers: sender,
         wake_up: steps_due,
+        frontier,
         work: lifecycle.work.clone(),
     };
     lifecycle.intake.spawn_monitored("payment steps", &lifecycle.health, |task| taker.run(task));

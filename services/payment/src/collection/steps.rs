@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping};
 use chassis::crash_here;
+use chassis::database::Frontier;
 use chassis::tasks::{TaskContext, Tasks};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::error;
@@ -41,6 +42,8 @@ pub(super) struct StepTaker<P> {
     pub(super) lease: Duration,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) wake_up: Arc<Notify>,
+    /// From when on steps may be due.
+    pub(super) frontier: Frontier,
     /// Where calls that were begun are finished when no more steps are taken.
     pub(super) work: Tasks,
 }
@@ -84,7 +87,7 @@ impl<P: PaymentProvider> StepTaker<P> {
         if limit == 0 {
             return Ok(Found::Nothing);
         }
-        let find = || payments::due(self.applier.pool(), limit);
+        let find = || payments::due(self.applier.pool(), &self.frontier, limit);
         let outcomes = self.applier.apply_due(&Trigger::StepDue { lease: self.lease }, find, task).await?;
         let mut found = Found::Nothing;
         for (order_id, outcome) in outcomes {

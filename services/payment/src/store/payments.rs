@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
-use chassis::database::StoreError;
+use chassis::database::{Frontier, StoreError};
 use chassis::try_lock_order;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{Money, OrderId, PaymentId, PaymentStatus, Word, payment};
 use serde::Serialize;
 use sqlx::types::Json;
+use sqlx::types::time::OffsetDateTime;
 use sqlx::{FromRow, PgConnection, PgPool};
 use strum::VariantArray;
 
@@ -215,21 +216,50 @@ pub(crate) async fn update(
     StoreError::expect_rows(&result, updated.len())
 }
 
+/// Steps that are due.
+#[derive(FromRow)]
+struct DueSteps {
+    orders: Vec<OrderId>,
+    /// When the last of them became due; all that were due before are among them, or in other hands.
+    last: Option<OffsetDateTime>,
+    /// When they were looked for.
+    looked_at: OffsetDateTime,
+}
+
 /// Orders whose payment has a step that is due, up to `limit` of them, the longest due first. Passes over those that
 /// another transaction is working on, as far as it looks: at four times as many; and over those of a newer version.
-pub(crate) async fn due(pool: &PgPool, limit: usize) -> Result<Vec<OrderId>, StoreError> {
+pub(crate) async fn due(
+    pool: &PgPool,
+    frontier: &Frontier,
+    limit: usize,
+) -> Result<Vec<OrderId>, StoreError> {
+    let start = frontier.start();
     // The locks end with this statement: they only tell what another transaction has.
-    let due = sqlx::query_scalar::<_, OrderId>(concat!(
-        "SELECT order_id
-         FROM (SELECT order_id, due_at FROM payments
-               WHERE due_at <= now() AND next_step = ANY($2) AND status = ANY($3)
-               ORDER BY due_at LIMIT 4 * $1) AS due
-         WHERE ",
+    let due = sqlx::query_as::<_, DueSteps>(concat!(
+        "SELECT coalesce(array_agg(order_id ORDER BY due_at), '{}') AS orders, max(due_at) AS last, now() AS looked_at
+         FROM (SELECT order_id, due_at
+               FROM (SELECT order_id, due_at FROM payments
+                     WHERE due_at >= $1 AND due_at <= now() AND next_step = ANY($3) AND status = ANY($4)
+                     ORDER BY due_at LIMIT 4 * $2) AS due
+               WHERE ",
         try_lock_order!(),
-        " ORDER BY due_at LIMIT $1"
+        " ORDER BY due_at LIMIT $2) AS free"
     ));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(due.bind(limit).bind(known_steps()).bind(PaymentStatus::VARIANTS).fetch_all(pool).await?)
+    let due = due.bind(start).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let due = due.bind(known_steps()).bind(PaymentStatus::VARIANTS).fetch_one(pool).await?;
+    let all = due.orders.len() < limit;
+    frontier.looked(start, due.last.filter(|_| !all).unwrap_or(due.looked_at));
+    Ok(due.orders)
+}
+
+/// When the step that has been due for the longest time became due.
+pub(crate) async fn first_due(pool: &PgPool) -> Result<Option<OffsetDateTime>, StoreError> {
+    let first = sqlx::query_scalar::<_, OffsetDateTime>(
+        "SELECT due_at FROM payments
+         WHERE due_at <= now() AND next_step = ANY($1) AND status = ANY($2)
+         ORDER BY due_at LIMIT 1",
+    );
+    Ok(first.bind(known_steps()).bind(PaymentStatus::VARIANTS).fetch_optional(pool).await?)
 }
 
 /// How many payments have a status or a step that only a newer version knows.

@@ -1,6 +1,7 @@
 //! The scenarios: one module a kind of fault, and the list of all of them.
 
 mod backlog;
+mod backup;
 mod cluster;
 mod crash_points;
 mod hostile_clients;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Scenario> {
         replicas::scenarios(),
         shutdown::scenarios(),
         backlog::scenarios(),
+        backup::scenarios(),
         hostile_clients::scenarios(),
         reads::scenarios(),
         waiting_clients::scenarios(),

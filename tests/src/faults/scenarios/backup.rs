@@ -1,0 +1,145 @@
+//! A backup runs: a snapshot is held on each database, as `pg_dump` does. Nothing that is deleted or superseded meanwhile can be
+//! removed, and nothing may become slower for that.
+
+use std::time::Duration;
+
+use contracts::topology::Service;
+use procfs::process::{Process, all_processes};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{only_short, scenario};
+use crate::faults::launch::Plan;
+use crate::faults::load::{Load, LoadPlan};
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::Rig;
+use crate::faults::run::Scenario;
+
+/// How much worse the last window may be than the first.
+const MOST: f64 = 1.5;
+
+/// The load and its measurement.
+#[derive(Clone, Copy)]
+struct Backup {
+    held_for: Duration,
+    /// How long the first and the last part of that are, which are compared.
+    window: Duration,
+    load: LoadPlan,
+    /// Whether the comparison is judged: it needs a load and a time that are large enough.
+    is_judged: bool,
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let long = Backup {
+        held_for: Duration::from_mins(10),
+        window: Duration::from_mins(1),
+        // Orders and pauses of a quarter of a second on average: about 250 orders a second.
+        load: LoadPlan { customers: 68, pause_ms: 500, ..LoadPlan::default() },
+        is_judged: true,
+    };
+    let short = Backup {
+        held_for: Duration::from_secs(20),
+        window: Duration::from_secs(5),
+        load: LoadPlan { customers: 16, pause_ms: 250, ..LoadPlan::default() },
+        is_judged: false,
+    };
+    vec![
+        scenario("PostgreSQL: a snapshot held for 10 min at 250 orders/s", move |rig| {
+            Box::pin(backup(rig, long))
+        }),
+        only_short(scenario("PostgreSQL: a snapshot held for 20 s", move |rig| Box::pin(backup(rig, short)))),
+    ]
+}
+
+/// What a window came to.
+#[derive(Clone, Copy)]
+struct Measured {
+    orders: u64,
+    seconds: f64,
+    /// CPU time of the database server for each order, in milliseconds.
+    cpu_ms: f64,
+    /// 99th percentile of the time from an order's placing to its payment, in milliseconds.
+    p99_ms: f64,
+}
+
+#[derive(FromRow)]
+struct Settled {
+    p99_ms: f64,
+}
+
+async fn backup(rig: &mut Rig<'_>, Backup { held_for, window, load, is_judged }: Backup) -> Outcome {
+    // Without a line in the log for each message.
+    rig.start(&Plan { environment: vec![("RUST_LOG", "warn".to_owned())], ..Plan::default() }).await;
+    let load = rig.load_of(load);
+    // Connections, caches and plans are made.
+    load.wait_for_orders(200).await;
+    let mut snapshots = Vec::new();
+    for service in Service::WITH_DATABASE {
+        let mut database = rig.database(service).await.expect("the database answers");
+        // A snapshot is taken by the first query.
+        let held =
+            sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT count(*) FROM outbox");
+        held.execute(&mut database).await.expect("a snapshot can be held");
+        snapshots.push(database);
+    }
+    let end = Instant::now() + held_for;
+    let mut orders = rig.database(Service::Order).await.expect("the database answers");
+    let first = measure(rig, &mut orders, &load, window).await;
+    sleep_until(end - window).await;
+    let last = measure(rig, &mut orders, &load, window).await;
+    drop(snapshots);
+    let (slower, costlier) = (last.p99_ms / first.p99_ms, last.cpu_ms / first.cpu_ms);
+    let rate = |measured: Measured| float(measured.orders) / measured.seconds;
+    let mut outcome = rig.judge_recovery(load).await.note(format!(
+        "first and last {} s: {:.0} and {:.0} orders/s; settle p99 {:.0} and {:.0} ms (× {slower:.2}); the database's CPU {:.2} and \
+         {:.2} ms an order (× {costlier:.2})",
+        window.as_secs(),
+        rate(first),
+        rate(last),
+        first.p99_ms,
+        last.p99_ms,
+        first.cpu_ms,
+        last.cpu_ms,
+    ));
+    if is_judged {
+        outcome = outcome
+            .expect(slower <= MOST, "orders settle later while a snapshot is held")
+            .expect(costlier <= MOST, "an order costs more while a snapshot is held");
+    }
+    outcome
+}
+
+async fn measure(rig: &mut Rig<'_>, orders: &mut PgConnection, load: &Load, window: Duration) -> Measured {
+    let (accepted, cpu, started) = (load.accepted(), database_cpu(rig), Instant::now());
+    sleep(window).await;
+    let (accepted, seconds) = (load.accepted() - accepted, started.elapsed().as_secs_f64());
+    let cpu_ms = (database_cpu(rig) - cpu) * 1000.0 / float(accepted);
+    // Of those that the provider approves at once, as long as nothing of them can still be under way.
+    let settled = sqlx::query_as::<_, Settled>(AssertSqlSafe(format!(
+        "SELECT coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM updated_at - created_at)) * 1000, 0)::float8
+                    AS p99_ms
+         FROM orders
+         WHERE status = 'PAID' AND total % 1 = 0.01 AND created_at >= now() - interval '{seconds} s'"
+    )));
+    let Settled { p99_ms } = settled.fetch_one(orders).await.expect("the database answers");
+    Measured { orders: accepted, seconds, cpu_ms, p99_ms }
+}
+
+/// The CPU time that the database server has used so far, ended processes included, in seconds.
+fn database_cpu(rig: &mut Rig<'_>) -> f64 {
+    let server = rig.servers.postgres().id().and_then(|id| i32::try_from(id).ok()).expect("it runs");
+    let own = Process::new(server).and_then(|process| process.stat()).expect("it can be seen");
+    let ended = own.cutime.unsigned_abs() + own.cstime.unsigned_abs();
+    let processes = all_processes().expect("processes can be seen");
+    let running: u64 = processes
+        .filter_map(|process| process.ok()?.stat().ok())
+        .filter(|stat| stat.pid == server || stat.ppid == server)
+        .map(|stat| stat.utime + stat.stime)
+        .sum();
+    float(ended + running) / float(procfs::ticks_per_second())
+}
+
+/// None of the numbers here is larger.
+fn float(number: u64) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
