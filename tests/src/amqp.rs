@@ -19,7 +19,8 @@ pub struct Amqp {
 }
 
 impl Amqp {
-    pub(crate) async fn connect(url: &str) -> Self {
+    /// Connects to the virtual host at this URL.
+    pub async fn connect(url: &str) -> Self {
         let connection =
             Connection::connect(url, ConnectionProperties::default()).await.expect("the broker answers");
         let channel = connection.create_channel().await.expect("a channel can be opened");

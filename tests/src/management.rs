@@ -15,7 +15,9 @@ pub struct Management {
 }
 
 impl Management {
-    pub(crate) const fn new(endpoint: Endpoint, vhost: String) -> Self {
+    /// The one of this server.
+    #[must_use]
+    pub const fn new(endpoint: Endpoint, vhost: String) -> Self {
         Self { endpoint, vhost }
     }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use strum::VariantArray;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose};
@@ -131,8 +130,7 @@ where
             return Ok(());
         }
 
-        let queues: Vec<Queue> =
-            Queue::VARIANTS.iter().copied().filter(|queue| queue.consumer() == self.service).collect();
+        let queues: Vec<Queue> = self.service.queues().collect();
         database::check_lock_room(&pool, queues.len() + OTHER_SOURCES, &lock_room).await?;
 
         database::monitor(pool.clone(), health, connections);

@@ -1,9 +1,9 @@
-//! A queue with its arguments and bindings.
+//! A queue with its arguments and bindings: as paysaga declares it, or as the NestJS services do that it replaces.
 
 use contracts::topology::{Exchange, Queue};
-use lapin::Connection;
 use lapin::options::{QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection};
 
 use super::topology::{TopologyError, refusal};
 
@@ -14,6 +14,15 @@ const DELIVERY_LIMIT: u32 = 20;
 /// The limit of dead-letter queues. RabbitMQ 4 would drop a message past its default one, and there is no value for
 /// "none" that both generations accept.
 const NO_DELIVERY_LIMIT: u32 = 1_000_000_000;
+
+/// How a queue keeps its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueType {
+    /// On a majority of the nodes, and dead-letters at least once: paysaga's own.
+    Quorum,
+    /// On one node, and may lose a message that it dead-letters: that of the NestJS services.
+    Classic,
+}
 
 /// A queue, its arguments and its bindings.
 pub(super) struct Declaration {
@@ -26,28 +35,33 @@ pub(super) struct Declaration {
 
 impl Declaration {
     /// The dead-letter queue of a queue, and the queue itself.
-    pub(super) fn of(queue: Queue) -> [Self; 2] {
+    pub(super) fn of(queue: Queue, queue_type: QueueType) -> [Self; 2] {
         let dead_letter_queue = queue.dead_letter_queue();
-        let dead_letters =
-            [("x-queue-type", text("quorum")), ("x-delivery-limit", number(NO_DELIVERY_LIMIT))];
-        let work = [
-            ("x-queue-type", text("quorum")),
-            ("x-delivery-limit", number(DELIVERY_LIMIT)),
+        let mut work = vec![
             ("x-dead-letter-exchange", text(Exchange::DeadLetters.name())),
             ("x-dead-letter-routing-key", text(dead_letter_queue)),
-            // The default strategy republishes without confirms and can lose the message; this one needs
-            // reject-publish, or it silently falls back (rabbitmq.com/docs/quorum-queues#dead-lettering).
-            ("x-dead-letter-strategy", text("at-least-once")),
-            ("x-overflow", text("reject-publish")),
         ];
+        let mut dead_letters = Vec::new();
+        if queue_type == QueueType::Quorum {
+            work.extend([
+                ("x-queue-type", text("quorum")),
+                ("x-delivery-limit", number(DELIVERY_LIMIT)),
+                // The default strategy republishes without confirms and can lose the message; this one needs
+                // reject-publish, or it silently falls back (rabbitmq.com/docs/quorum-queues#dead-lettering).
+                ("x-dead-letter-strategy", text("at-least-once")),
+                ("x-overflow", text("reject-publish")),
+            ]);
+            dead_letters
+                .extend([("x-queue-type", text("quorum")), ("x-delivery-limit", number(NO_DELIVERY_LIMIT))]);
+        }
         let routes = queue.routes().map(|route| (route.exchange, route.routing_key)).collect();
         [
             Self {
                 name: dead_letter_queue,
-                arguments: table(&dead_letters),
+                arguments: table(dead_letters),
                 bindings: vec![(Exchange::DeadLetters, dead_letter_queue)],
             },
-            Self { name: queue.name(), arguments: table(&work), bindings: routes },
+            Self { name: queue.name(), arguments: table(work), bindings: routes },
         ]
     }
 
@@ -80,21 +94,35 @@ impl Declaration {
     /// Binds the queue.
     pub(super) async fn bind(&self, connection: &Connection) -> Result<(), TopologyError> {
         let channel = connection.create_channel().await?;
-        for (exchange, routing_key) in &self.bindings {
-            let (queue, exchange) = (self.name.into(), exchange.name().into());
-            let (key, options) = ((*routing_key).into(), QueueBindOptions::default());
-            let bound = channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await;
-            bound.map_err(|error| refusal(self.name, error))?;
-        }
+        self.route_to(&channel, self.name).await.map_err(|error| refusal(self.name, error))?;
         channel.close(200, "done".into()).await?;
+        Ok(())
+    }
+
+    /// Routes the queue's messages to the queue `name`.
+    pub(super) async fn route_to(&self, channel: &Channel, name: &str) -> lapin::Result<()> {
+        for (exchange, routing_key) in &self.bindings {
+            let (exchange, routing_key) = (exchange.name().into(), (*routing_key).into());
+            let options = QueueBindOptions::default();
+            channel.queue_bind(name.into(), exchange, routing_key, options, FieldTable::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Routes the queue's messages to the queue `name` no longer.
+    pub(super) async fn unroute_from(&self, channel: &Channel, name: &str) -> lapin::Result<()> {
+        for (exchange, routing_key) in &self.bindings {
+            let (exchange, routing_key) = (exchange.name().into(), (*routing_key).into());
+            channel.queue_unbind(name.into(), exchange, routing_key, FieldTable::default()).await?;
+        }
         Ok(())
     }
 }
 
-fn table(arguments: &[(&'static str, AMQPValue)]) -> FieldTable {
+fn table(arguments: Vec<(&'static str, AMQPValue)>) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, value) in arguments {
-        table.insert((*name).into(), value.clone());
+        table.insert(name.into(), value);
     }
     table
 }

@@ -11,6 +11,7 @@
 
 mod config;
 mod connection;
+mod conversion;
 mod declaration;
 mod inspect;
 mod lane;
@@ -23,6 +24,8 @@ mod url;
 
 pub use config::{BrokerConfig, BrokerVariables};
 pub use connection::{Broker, Purpose, Unavailable};
+pub use conversion::{ConversionError, Converted, convert_queues};
+pub use declaration::QueueType;
 pub use inspect::{QueueDepth, queue_depths};
 pub use message::Message;
 pub use publisher::{PublishError, PublishResult, Publisher};

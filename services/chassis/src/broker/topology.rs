@@ -17,7 +17,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::config::TopologyMode;
-use super::declaration::Declaration;
+use super::declaration::{Declaration, QueueType};
 
 /// Why the topology is not as the contract wants it.
 #[derive(Debug, Error)]
@@ -25,8 +25,7 @@ pub(super) enum TopologyError {
     /// A queue of ours exists with other arguments; most often a classic queue that a NestJS service left behind.
     #[error(
         "queue {0} exists already with other arguments than paysaga's (quorum, dead-lettering at least once). \
-         BROKER_TOPOLOGY=own takes it as it is. To have it declared anew, stop its publishers, let its consumer drain it \
-         and delete it (rabbitmqctl delete_queue {0})"
+         BROKER_TOPOLOGY=own takes it as it is; `paysaga convert-queues` makes it a quorum queue and loses nothing"
     )]
     Inequivalent(&'static str),
     /// The user may not declare.
@@ -58,7 +57,7 @@ pub(super) async fn establish(
         if !own && !published_to {
             continue;
         }
-        for declaration in Declaration::of(queue) {
+        for declaration in Declaration::of(queue, QueueType::Quorum) {
             let established = if declare {
                 declaration.make(connection).await
             } else {
@@ -88,7 +87,7 @@ fn warn_once(queue: &'static str) {
 }
 
 /// Makes or checks the exchanges.
-async fn establish_exchanges(connection: &Connection, declare: bool) -> Result<(), TopologyError> {
+pub(super) async fn establish_exchanges(connection: &Connection, declare: bool) -> Result<(), TopologyError> {
     let options = ExchangeDeclareOptions { durable: true, passive: !declare, ..Default::default() };
     for exchange in Exchange::VARIANTS {
         // A refused declaration closes its channel, so each gets one of its own.

@@ -11,14 +11,21 @@ use local_stack::stack::plan::InfrastructureUrls;
 /// A broker and databases.
 #[derive(Args)]
 pub(super) struct InfrastructureOptions {
+    #[command(flatten)]
+    broker: BrokerOptions,
+    #[command(flatten)]
+    databases: DatabaseOptions,
+}
+
+/// The broker.
+#[derive(Args)]
+pub(super) struct BrokerOptions {
     /// RabbitMQ: amqp://…, or one for each node with commas between them (other users see command lines; prefer the variable or the file)
     #[arg(long, value_name = "URL", env = "RABBITMQ_URL", hide_env_values = true)]
     rabbitmq_url: Option<String>,
     /// The same, from a file
     #[arg(long, value_name = "PATH", env = "RABBITMQ_URL_FILE", conflicts_with = "rabbitmq_url")]
     rabbitmq_url_file: Option<PathBuf>,
-    #[command(flatten)]
-    databases: DatabaseOptions,
 }
 
 /// The databases.
@@ -47,10 +54,17 @@ impl InfrastructureOptions {
     /// Reads the files.
     pub(super) fn read(&self) -> anyhow::Result<InfrastructureUrls> {
         Ok(InfrastructureUrls {
-            rabbitmq_url: value(self.rabbitmq_url.as_deref(), self.rabbitmq_url_file.as_deref())?,
+            rabbitmq_url: self.broker.url()?,
             order_database_url: self.databases.url(Service::Order)?,
             payment_database_url: self.databases.url(Service::Payment)?,
         })
+    }
+}
+
+impl BrokerOptions {
+    /// The URL of the broker, if it was given.
+    pub(super) fn url(&self) -> anyhow::Result<Option<String>> {
+        value(self.rabbitmq_url.as_deref(), self.rabbitmq_url_file.as_deref())
     }
 }
 
@@ -79,6 +93,12 @@ fn value(direct: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<Str
         (None, None) => return Ok(None),
     };
     Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
+}
+
+impl std::fmt::Debug for BrokerOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("BrokerOptions(…)")
+    }
 }
 
 impl std::fmt::Debug for DatabaseOptions {

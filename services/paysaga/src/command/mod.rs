@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod convert_queues;
 mod demo;
 mod failed;
 mod infrastructure_urls;
@@ -36,6 +37,8 @@ enum Command {
     Prune(prune::Prune),
     /// Money that is owed to customers: list it, decide about refunds that the provider refused
     Refunds(refunds::Refunds),
+    /// Make the classic queues of the NestJS services quorum queues, or quorum queues classic, and lose nothing
+    ConvertQueues(convert_queues::ConvertQueues),
 }
 
 impl Cli {
@@ -49,6 +52,7 @@ impl Cli {
             Command::Failed(failed) => failed.run().await,
             Command::Prune(prune) => prune.run().await,
             Command::Refunds(refunds) => refunds.run().await,
+            Command::ConvertQueues(convert_queues) => convert_queues.run().await,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Each of our services beside the two others as NestJS runs them, on one broker.
 
+mod load;
+mod migration;
+
 use contracts::OrderStatus;
 use contracts::topology::Service;
 use futures_util::{StreamExt, stream};
@@ -7,13 +10,17 @@ use sqlx::PgPool;
 use tempfile::TempDir;
 use tests::api::Api;
 use tests::eventually;
-use tests::infrastructure::{new_database, new_name, new_virtual_host};
+use tests::infrastructure::{new_database, new_name, new_virtual_host, servers};
+use tests::management::Management;
 use tests::nestjs::{Books, NestJs};
 use tests::programs::{Environment, environment};
 use tests::service::ServiceProcess;
 
 /// Orders of each mix.
 const ORDERS: usize = 200;
+
+/// What a service has not published yet.
+const OUTBOX: &str = "SELECT count(*) FROM outbox";
 
 #[tokio::test]
 async fn our_gateway_and_order_settle_every_order_beside_their_payment() {
@@ -82,6 +89,7 @@ async fn our_order_and_payment_settle_every_order_beside_their_gateway() {
 struct Broker {
     url: String,
     name: String,
+    management: Management,
     logs: TempDir,
 }
 
@@ -90,7 +98,8 @@ impl Broker {
         rustls::crypto::ring::default_provider().install_default().ok();
         let name = new_name();
         let url = new_virtual_host(&name).await;
-        Self { url, name, logs: TempDir::with_prefix("paysaga-logs-").expect("there is room") }
+        let management = Management::new(servers().await.rabbitmq.clone(), name.clone());
+        Self { url, name, management, logs: TempDir::with_prefix("paysaga-logs-").expect("there is room") }
     }
 
     async fn start(&self, service: Service) -> (ServiceProcess, PgPool) {
@@ -148,11 +157,15 @@ async fn count_becomes(database: &PgPool, query: &'static str, status: &str, exp
 }
 
 async fn outbox_is_empty(database: &PgPool) {
-    eventually("the outbox is empty", async || {
-        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox").fetch_one(database).await;
+    becomes_zero(database, OUTBOX).await;
+}
+
+async fn becomes_zero(database: &PgPool, query: &'static str) {
+    eventually(query, async || {
+        let count = sqlx::query_scalar::<_, i64>(query).fetch_one(database).await;
         match count.map_err(|error| error.to_string())? {
             0 => Ok(()),
-            count => Err(format!("it holds {count}")),
+            count => Err(format!("it is {count}")),
         }
     })
     .await;
