@@ -13,6 +13,7 @@ pub mod event;
 pub mod failed_message;
 pub mod health;
 pub mod id;
+pub mod load;
 pub mod money;
 pub mod order;
 pub mod page;

@@ -21,6 +21,9 @@ pub struct Problem {
     /// Finds the request in the logs and the traces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// After how many seconds it is worth trying again; the header `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<u16>,
 }
 
 /// One wrong member of a request's body, path, query or headers.
@@ -48,6 +51,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             correlation_id: None,
+            retry_after: None,
         }
     }
 

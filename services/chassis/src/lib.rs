@@ -8,6 +8,7 @@
 //! broker           the connection, the topology, publishing with confirms
 //! consumer         messages in, a batch at a time
 //! aggregate        triggers to an order: load, transition, save, in one way for all of them
+//! load             how much work waits, and how fast it goes
 //! outbox           state and messages in one commit, messages out
 //! failed_messages  what could not be handled: stored, replayed, discarded
 //! database         pools, migrations, what an error means
@@ -26,6 +27,7 @@ pub mod failed_messages;
 pub mod failpoint;
 pub mod health;
 pub mod http;
+pub mod load;
 pub mod open_files;
 mod outbox;
 mod panics;

@@ -13,12 +13,13 @@ use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 use crate::aggregate::{Aggregate, Applier};
-use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose};
+use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose, QueueInspector};
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, consumer};
 use crate::database::{self, DatabaseConfig, DatabaseVariables};
 use crate::failed_messages::FailedMessages;
 use crate::http::{HttpConfig, HttpVariables, Routes, Server};
+use crate::load::{Places, Probe, Stage};
 use crate::outbox::Outbox;
 use crate::program::{Lifecycle, StartError};
 use crate::retention::{self, Policy, Records, RetentionVariables};
@@ -37,7 +38,9 @@ pub struct Participant<A, R, T> {
     pub aggregate: A,
     /// What it answers over HTTP, from its database.
     pub routes: R,
-    /// Starts the tasks that only this service has.
+    /// Where work waits in the tasks that only this service has.
+    pub stages: Vec<Stage>,
+    /// Starts those tasks.
     pub tasks: T,
 }
 
@@ -118,8 +121,10 @@ where
         let outbox_pool = config.database.relaxed_pool(name, Outbox::CONNECTIONS).map_err(invalid)?;
         let Lifecycle { health, intake, delivery, connections, shutdown, migrate_only, .. } = &lifecycle;
 
+        let probe = Probe::new(health.clone());
         if !migrate_only {
             let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
+            let routes = routes.merge(probe.routes());
             Server::bind(config.http)?.serve(routes, health.clone(), intake);
         }
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
@@ -139,12 +144,21 @@ where
             |purpose| Broker::start(self.service, purpose, config.broker.clone(), health, connections);
         let publisher = Publisher::start(connect(Purpose::Publishing), confirm_timeout, connections);
         let broker = connect(Purpose::Consuming);
-        let outbox = Outbox::start(outbox_pool, publisher, health, delivery);
-        let applier = Applier::new(self.aggregate, pool, outbox);
+        let outbox = Outbox::start(outbox_pool, publisher, confirm_timeout, health, delivery);
+        let applier = Applier::new(self.aggregate, pool, outbox.clone());
         applier.measure_newer(intake);
-        for &queue in &queues {
-            consumer(queue, config.consumer, broker.clone(), applier.clone()).start(health, intake);
+        let stages: Vec<_> = queues.iter().map(|queue| (*queue, Stage::default())).collect();
+        for (queue, stage) in stages.clone() {
+            let (broker, applier) = (broker.clone(), applier.clone());
+            consumer(queue, config.consumer, broker, applier, stage).start(health, intake);
         }
+        probe.watch(Places {
+            queues: stages,
+            stages: self.stages,
+            outbox,
+            inspector: QueueInspector::new(broker.clone()),
+            last: None,
+        });
         FailedMessages { queues, applier: applier.clone(), broker }.start(health, intake);
         // One connection: pruning never takes another one from the saga.
         let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;

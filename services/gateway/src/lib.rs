@@ -1,7 +1,7 @@
 //! The gateway: the only door to paysaga.
 //!
 //! ```text
-//! POST, PATCH → access → commands → publisher (confirmed) → 202
+//! POST, PATCH → access → commands → admission → publisher (confirmed) → 202
 //! GET         → access → queries  → upstream (order, payment over HTTP) → 200
 //! ```
 //!
@@ -9,6 +9,7 @@
 
 mod access;
 mod admin;
+mod admission;
 mod api_keys;
 mod bulkhead;
 mod commands;
@@ -31,16 +32,18 @@ use contracts::topology::Service;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::publish_failures::PublishFailureLog;
 use crate::upstream::Upstream;
 
 /// What the handlers of the gateway's routes share.
 struct Gateway {
+    admission: Admission,
     publisher: Publisher,
     publish_failures: PublishFailureLog,
-    order: Upstream,
-    payment: Upstream,
+    order: Arc<Upstream>,
+    payment: Arc<Upstream>,
     /// Cancelled when the gateway is told to stop.
     stopping: CancellationToken,
 }
@@ -56,19 +59,15 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let upstream_error =
         |error: reqwest::Error| StartError::Config(format!("no HTTPS to the other services: {error:?}"));
     let timeout = config.request_timeout;
-    let order = Upstream::new("order", config.order_url, timeout).map_err(upstream_error)?;
-    let payment = Upstream::new("payment", config.payment_url, timeout).map_err(upstream_error)?;
+    let order = Arc::new(Upstream::new("order", config.order_url, timeout).map_err(upstream_error)?);
+    let payment = Arc::new(Upstream::new("payment", config.payment_url, timeout).map_err(upstream_error)?);
 
     let broker =
         Broker::start(Service::Gateway, Purpose::Publishing, config.broker.clone(), &health, &connections);
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
-    let gateway = Arc::new(Gateway {
-        publisher,
-        publish_failures: PublishFailureLog::default(),
-        order,
-        payment,
-        stopping,
-    });
+    let admission = Admission::start(Arc::clone(&order), Arc::clone(&payment), &intake);
+    let publish_failures = PublishFailureLog::default();
+    let gateway = Arc::new(Gateway { admission, publisher, publish_failures, order, payment, stopping });
     let access = Access::new(config.access, config.operators);
     access.reload_on_hangup(&intake);
     server

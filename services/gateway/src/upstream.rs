@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chassis::http::CorrelationId;
 use chassis::telemetry::TraceContext;
 use contracts::Problem;
+use contracts::load::Load;
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use tracing::{Instrument, Span, debug, field, info_span};
@@ -21,6 +22,9 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_factor(2.5)
     .with_jitter()
     .with_max_times(2);
+
+/// How long a service may take to say how much waits. A later answer is out of date.
+const LOAD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a service gave no usable response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,17 @@ pub(crate) struct UpstreamResponse {
     pub(crate) body: Bytes,
 }
 
+/// What a service says about how much waits in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum LoadAnswer {
+    /// So much.
+    Known(Load),
+    /// It does not know, since it can't do its work, or it does not run.
+    Unknown,
+    /// Nothing in time, which is no wonder when it has much to do.
+    Late,
+}
+
 /// One of the services.
 pub(crate) struct Upstream {
     service: &'static str,
@@ -140,6 +155,18 @@ impl Upstream {
             .sleep(tokio::time::sleep)
             .when(|error| matches!(error, UpstreamError::Unavailable(_)))
             .await
+    }
+
+    /// Asks how much waits in the service. It is asked too often to be seen in traces.
+    pub(crate) async fn load(&self) -> LoadAnswer {
+        let address = format!("{}/load", self.url.as_str().trim_end_matches('/'));
+        let request = self.client.get(address).timeout(LOAD_TIMEOUT);
+        let answer = async { request.send().await?.error_for_status()?.bytes().await };
+        match answer.await {
+            Ok(body) => serde_json::from_slice(&body).map_or(LoadAnswer::Unknown, LoadAnswer::Known),
+            Err(error) if error.is_timeout() => LoadAnswer::Late,
+            Err(_) => LoadAnswer::Unknown,
+        }
     }
 
     async fn attempt(

@@ -49,6 +49,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         migrations: &MIGRATIONS,
         aggregate: Orders { settlements: Arc::clone(&settlements) },
         routes: |pool: PgPool| http::routes(pool, waiters),
+        stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {
             let intake = &running.lifecycle.intake;
             intake.spawn_essential("settlements", settlements.run(looking, intake.stopping()));

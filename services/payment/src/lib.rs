@@ -20,6 +20,7 @@ mod store;
 
 use std::sync::Arc;
 
+use chassis::load::Stage;
 use chassis::participant::Participant;
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
@@ -45,7 +46,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         .small_pool("provider simulator", SIMULATOR_CONNECTIONS)
         .map_err(|error| StartError::Config(error.to_string()))?;
     let provider = Simulator::new(simulator, books, lifecycle.connections.clone());
-    let steps_due = Arc::new(Notify::new());
+    let (steps_due, waiting_steps) = (Arc::new(Notify::new()), Stage::default());
     let (decisions, decided) = Decisions::channel();
     let payment = Participant {
         service: Service::Payment,
@@ -55,9 +56,10 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             steps_due: Arc::clone(&steps_due),
         },
         routes: |pool: PgPool| http::routes(pool.clone()).merge(refunds::routes(pool, decisions)),
+        stages: vec![waiting_steps.clone()],
         tasks: |running| {
             refunds::start(decided, &running);
-            collection::start(provider, &collection, steps_due, running);
+            collection::start(provider, &collection, steps_due, waiting_steps, running);
         },
     };
     payment.start(participant, lifecycle).await

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use contracts::topology::Queue;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties};
 use strum::VariantArray;
 
 use super::BrokerUrl;
+use super::inspector::state_of;
 use super::url::address;
 
 /// How long the broker may take to answer everything.
@@ -49,18 +48,11 @@ async fn look(node: &AMQPUri) -> lapin::Result<Vec<QueueDepth>> {
         for (name, is_dead_letters) in [(queue.name(), false), (queue.dead_letter_queue(), true)] {
             // A queue that does not exist closes the channel it is asked on.
             let channel = connection.create_channel().await?;
-            let messages = messages_in(&channel, name).await?;
+            let messages = state_of(&channel, name).await?.messages;
             depths.push(QueueDepth { name, is_dead_letters, messages });
             channel.close(200, "done".into()).await?;
         }
     }
     connection.close(200, "done".into()).await?;
     Ok(depths)
-}
-
-/// Messages that are ready to be delivered. Asks and changes nothing, so it needs no permission to configure.
-pub(super) async fn messages_in(channel: &Channel, queue: &str) -> lapin::Result<u32> {
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-    let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
-    Ok(declared.message_count())
 }

@@ -14,6 +14,7 @@ mod connection;
 mod conversion;
 mod declaration;
 mod inspect;
+mod inspector;
 mod lane;
 mod message;
 mod publisher;
@@ -31,5 +32,6 @@ pub use message::Message;
 pub use publisher::{PublishError, PublishResult, Publisher};
 pub use url::BrokerUrl;
 
+pub(crate) use inspector::QueueInspector;
 pub(crate) use message::trace_context;
 pub(crate) use throttle::Throttle;

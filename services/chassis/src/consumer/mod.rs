@@ -27,15 +27,17 @@ pub(crate) use subscription::{DeliveryHandler, Interrupted, Subscription};
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
+use crate::load::Stage;
 use events::EventHandler;
 
-/// The consumer of a queue: each event is a trigger to the service's aggregate.
+/// The consumer of a queue: each event is a trigger to the service's aggregate. What it has taken waits in `stage`.
 pub(crate) fn consumer<A: Aggregate>(
     queue: Queue,
     config: ConsumerConfig,
     broker: Broker,
     applier: Applier<A>,
+    stage: Stage,
 ) -> Subscription<impl DeliveryHandler> {
     let handler = EventHandler { queue, applier };
-    Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch }
+    Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch, stage }
 }

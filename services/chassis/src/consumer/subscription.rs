@@ -1,8 +1,9 @@
 //! A queue's subscription, renewed for as long as the service runs.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::{BasicGetMessage, Delivery};
@@ -16,6 +17,7 @@ use crate::aggregate::{MAX_BATCH, Stopping};
 use crate::backoff::Backoff;
 use crate::broker::Broker;
 use crate::health::Health;
+use crate::load::Stage;
 use crate::tasks::{TaskContext, Tasks};
 
 /// How long the broker may take for each answer until messages are delivered.
@@ -54,6 +56,8 @@ pub(crate) struct Subscription<H> {
     pub(crate) broker: Broker,
     /// Most messages held unacknowledged.
     pub(crate) prefetch: u16,
+    /// Where they wait, and how fast they are handled.
+    pub(crate) stage: Stage,
 }
 
 impl<H: DeliveryHandler> Subscription<H> {
@@ -66,6 +70,8 @@ impl<H: DeliveryHandler> Subscription<H> {
         let mut backoff = Backoff::for_infrastructure();
         loop {
             let Err(interrupted) = self.consume(&task, &mut backoff).await;
+            // What was held is back in the queue, or soon will be.
+            self.stage.holds(0);
             match interrupted {
                 Interrupted::Stopping(_) => return,
                 Interrupted::ChannelLost(lost) => task.health.down(lost.to_string()),
@@ -85,14 +91,18 @@ impl<H: DeliveryHandler> Subscription<H> {
         let mut deliveries = task.unless_stopping(self.subscribe(&channel)).await.ok_or(Stopping)??;
         task.health.up();
         backoff.reset();
+        let mut held = VecDeque::new();
         loop {
-            let Some(first) = task.unless_stopping(deliveries.next()).await else {
+            if task.unless_stopping(gather(&mut deliveries, &mut held)).await.transpose()?.is_none() {
                 cancel(&channel, deliveries.tag()).await.ok();
                 return Err(Stopping.into());
-            };
-            let first = first.ok_or(ChannelLost::Cancelled)?.map_err(ChannelLost::from)?;
-            let batch = gather(first, &mut deliveries);
+            }
+            self.stage.holds(held.len());
+            let batch: Vec<_> = held.drain(..held.len().min(MAX_BATCH)).collect();
+            let (count, began) = (batch.len(), Instant::now());
             self.handler.handle(&channel, batch, task).await?;
+            self.stage.handled(count, began.elapsed());
+            self.stage.holds(held.len());
         }
     }
 
@@ -156,13 +166,13 @@ fn earlier_deliveries(delivery: &Delivery) -> i64 {
     }
 }
 
-/// The first delivery and those that have arrived with it; waits for none.
-fn gather(first: Delivery, deliveries: &mut Consumer) -> Vec<Delivery> {
-    let mut batch = vec![first];
-    while batch.len() < MAX_BATCH
-        && let Some(Some(Ok(delivery))) = deliveries.next().now_or_never()
-    {
-        batch.push(delivery);
+/// Adds what has arrived to the deliveries that are held; waits for the first one if there are none.
+async fn gather(deliveries: &mut Consumer, held: &mut VecDeque<Delivery>) -> Result<(), ChannelLost> {
+    if held.is_empty() {
+        held.push_back(deliveries.next().await.ok_or(ChannelLost::Cancelled)??);
     }
-    batch
+    while let Some(Some(Ok(delivery))) = deliveries.next().now_or_never() {
+        held.push_back(delivery);
+    }
+    Ok(())
 }

@@ -30,6 +30,7 @@ use crate::broker::Broker;
 use crate::consumer::Subscription;
 use crate::database::StoreError;
 use crate::health::Health;
+use crate::load::Stage;
 use crate::tasks::Tasks;
 use collector::Collector;
 use dead_letter::DeadLetter;
@@ -58,7 +59,9 @@ impl<A: Aggregate> FailedMessages<A> {
         for &queue in &queues {
             let handler = Collector { queue, pool: pool.clone() };
             let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
-            Subscription { queue, handler, broker, prefetch: PREFETCH }.start(health, tasks);
+            // No order waits for these.
+            let stage = Stage::default();
+            Subscription { queue, handler, broker, prefetch: PREFETCH, stage }.start(health, tasks);
         }
         Replayer { applier }.start(health, tasks);
         gauge::start(pool, queues, tasks);

@@ -139,8 +139,7 @@ fn server_span(
     template: Option<&'static str>,
     correlation_id: &CorrelationId,
 ) -> Span {
-    // Probes and scrapers ask every few seconds; their spans would bury the others.
-    if template.is_some_and(|template| template.starts_with("/health/") || template.ends_with("/metrics")) {
+    if template.is_some_and(is_polled) {
         return Span::none();
     }
     let name = template.map_or_else(|| method.to_owned(), |template| format!("{method} {template}"));
@@ -160,6 +159,11 @@ fn server_span(
     );
     TraceContext::from_headers(request.headers()).make_parent_of(&span);
     span
+}
+
+/// Probes, scrapers and gateways ask again and again; their spans would bury the others.
+fn is_polled(template: &str) -> bool {
+    template.starts_with("/health/") || template.ends_with("/metrics") || template == "/load"
 }
 
 /// The method's name, or `_OTHER` (OpenTelemetry HTTP conventions): a client must not be able to make up labels.

@@ -8,6 +8,9 @@ use warp::reply::Response;
 
 use crate::database::{FailureKind, StoreError};
 
+/// After how many seconds a request is worth sending again, where nothing better is known.
+const RETRY_AFTER: u16 = 1;
+
 /// A JSON response.
 #[must_use]
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
@@ -52,7 +55,8 @@ pub fn problem(problem: &Problem) -> Response {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let seconds = problem.retry_after.unwrap_or(RETRY_AFTER);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         _ => {}
     }

@@ -17,17 +17,17 @@ mod sweeper;
 
 use std::time::Duration;
 
-use async_channel::Sender;
 use sqlx::{PgConnection, PgPool};
-use tracing::debug;
 
 use crate::broker::{Message, Publisher};
 use crate::database::StoreError;
 use crate::health::Health;
 use crate::tasks::Tasks;
+use relay::Relay;
 
-/// Age at which a row counts as left behind. The fast path needs some milliseconds; under load, some hundred.
-const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(3);
+/// How long a row may lie, beyond the time that the broker has to confirm it, before it counts as left behind. The relay of
+/// its replica has it in hand until then; any replica publishes it afterwards.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(2);
 
 /// Most rows that are published, confirmed and deleted together.
 const BATCH: usize = 500;
@@ -35,8 +35,7 @@ const BATCH: usize = 500;
 /// Takes the messages of transactions. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outbox {
-    /// The messages of committed transactions, for the relay.
-    committed: Sender<Vec<Message>>,
+    relay: Relay,
 }
 
 impl Outbox {
@@ -44,12 +43,19 @@ impl Outbox {
     pub(crate) const CONNECTIONS: u32 = 4;
 
     /// Starts relay and sweeper. `pool` is for deleting what was published: its commits may be forgotten in a crash of the
-    /// database, since publishing a message again does no harm.
-    pub(crate) fn start(pool: PgPool, publisher: Publisher, health: &Health, tasks: &Tasks) -> Self {
-        let committed = relay::start(&pool, &publisher, health, tasks);
+    /// database, since publishing a message again does no harm. `confirm_timeout` is how long the broker may take.
+    pub(crate) fn start(
+        pool: PgPool,
+        publisher: Publisher,
+        confirm_timeout: Duration,
+        health: &Health,
+        tasks: &Tasks,
+    ) -> Self {
+        let relay = Relay::start(&pool, &publisher, health, tasks);
         gauge::start(pool.clone(), tasks);
-        sweeper::start(pool, publisher, health, tasks);
-        Self { committed }
+        let left_behind_after = confirm_timeout + LEFT_BEHIND_AFTER;
+        sweeper::start(pool, publisher, relay.held().clone(), left_behind_after, health, tasks);
+        Self { relay }
     }
 
     /// Writes messages down, in the transaction that they belong to.
@@ -64,8 +70,11 @@ impl Outbox {
     /// Publishes the messages of a committed transaction. They are in the table already, so nothing is lost if the relay
     /// has too much to do.
     pub(crate) fn publish(&self, messages: Vec<Message>) {
-        if !messages.is_empty() && self.committed.try_send(messages).is_err() {
-            debug!("the outbox relay is busy; the sweeper publishes these messages");
-        }
+        self.relay.publish(messages);
+    }
+
+    /// Messages that are committed and being published. What was left behind is not counted.
+    pub(crate) fn publishing(&self) -> usize {
+        self.relay.held().count()
     }
 }

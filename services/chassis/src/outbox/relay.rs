@@ -1,5 +1,8 @@
 //! The fast path: from a committed transaction straight to the broker.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use async_channel::{Receiver, Sender};
 use contracts::EventId;
 use sqlx::PgPool;
@@ -12,28 +15,98 @@ use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
 
-/// Transactions whose messages may wait for the relay; those of further ones are left to the sweeper.
-const QUEUE: usize = 4096;
+/// Most messages that the relay holds, from their commit until they are deleted; further ones are left to the sweeper.
+/// Some megabytes, and more than the saga lets in within a second.
+const CAPACITY: usize = 4096;
 
 const WORKERS: usize = 2;
 
-/// Starts the workers. When the tasks stop, they publish what they were given and end.
-pub(super) fn start(
-    pool: &PgPool,
-    publisher: &Publisher,
-    health: &Health,
-    tasks: &Tasks,
-) -> Sender<Vec<Message>> {
-    let (sender, receiver) = async_channel::bounded(QUEUE);
-    for number in 0..WORKERS {
-        let worker = Worker { committed: receiver.clone(), pool: pool.clone(), publisher: publisher.clone() };
-        tasks.spawn_monitored(&format!("outbox relay {number}"), health, |task| worker.run(task));
+/// Takes the messages of committed transactions. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub(super) struct Relay {
+    committed: Sender<Vec<Message>>,
+    held: Held,
+}
+
+/// The messages that the relay has in its hands. Their rows are not the sweeper's to publish.
+#[derive(Clone, Default)]
+pub(super) struct Held(Arc<Mutex<HashSet<EventId>>>);
+
+impl Relay {
+    /// Starts the workers. When the tasks stop, they publish what they were given and end.
+    pub(super) fn start(pool: &PgPool, publisher: &Publisher, health: &Health, tasks: &Tasks) -> Self {
+        let held = Held::default();
+        // Each transaction has one message at least, so the channel is never full while there is capacity.
+        let (committed, receiver) = async_channel::bounded(CAPACITY);
+        for number in 0..WORKERS {
+            let worker = Worker {
+                committed: receiver.clone(),
+                held: held.clone(),
+                pool: pool.clone(),
+                publisher: publisher.clone(),
+            };
+            tasks.spawn_monitored(&format!("outbox relay {number}"), health, |task| worker.run(task));
+        }
+        Self { committed, held }
     }
-    sender
+
+    /// Gives the relay the messages of a transaction, unless it holds too many.
+    pub(super) fn publish(&self, messages: Vec<Message>) {
+        if messages.is_empty() {
+            return;
+        }
+        if !self.held.insert(&messages) {
+            debug!("the outbox relay holds too much; the sweeper publishes these messages");
+            return;
+        }
+        if let Err(refused) = self.committed.try_send(messages) {
+            debug!("the outbox relay has ended; the sweeper publishes these messages");
+            self.held.remove(refused.into_inner().iter().map(|message| message.event_id));
+        }
+    }
+
+    /// What it holds.
+    pub(super) const fn held(&self) -> &Held {
+        &self.held
+    }
+}
+
+impl Held {
+    /// The messages by their ids.
+    pub(super) fn ids(&self) -> Vec<EventId> {
+        self.set().iter().copied().collect()
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.set().len()
+    }
+
+    /// Adds messages, all of them or none.
+    fn insert(&self, messages: &[Message]) -> bool {
+        let mut set = self.set();
+        let fits = set.len() + messages.len() <= CAPACITY;
+        if fits {
+            set.extend(messages.iter().map(|message| message.event_id));
+        }
+        fits
+    }
+
+    fn remove(&self, events: impl IntoIterator<Item = EventId>) {
+        let mut set = self.set();
+        for event in events {
+            set.remove(&event);
+        }
+    }
+
+    fn set(&self) -> MutexGuard<'_, HashSet<EventId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Worker {
     committed: Receiver<Vec<Message>>,
+    held: Held,
     pool: PgPool,
     publisher: Publisher,
 }
@@ -60,7 +133,9 @@ impl Worker {
             {
                 batch.extend(more);
             }
+            let events: Vec<EventId> = batch.iter().map(|message| message.event_id).collect();
             self.publish(batch, &task).await;
+            self.held.remove(events);
         }
     }
 

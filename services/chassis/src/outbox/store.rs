@@ -31,6 +31,8 @@ pub(super) struct Claim<'a> {
     pub(super) age: Duration,
     /// Only events of other types.
     pub(super) without: &'a [EventType],
+    /// Other rows than these.
+    pub(super) held: &'a [EventId],
     /// So many at most.
     pub(super) limit: usize,
 }
@@ -44,13 +46,15 @@ pub(super) async fn claim(
         "SELECT event_id, event_type, order_id, correlation_id, trace_context, body
          FROM outbox
          WHERE event_id > $1 AND created_at < now() - $2::interval AND event_type <> ALL($3)
+           AND event_id <> ALL($4)
          ORDER BY event_id
-         LIMIT $4
+         LIMIT $5
          FOR UPDATE SKIP LOCKED",
     )
     .bind(claim.after)
     .bind(claim.age)
     .bind(claim.without)
+    .bind(claim.held)
     .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;

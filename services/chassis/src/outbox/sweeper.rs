@@ -9,9 +9,10 @@ use strum::VariantArray;
 use thiserror::Error;
 use tracing::{info, warn};
 
+use super::BATCH;
 use super::frontier::Frontier;
+use super::relay::Held;
 use super::store::{self, Claim};
-use super::{BATCH, LEFT_BEHIND_AFTER};
 use crate::broker::{Message, PublishError, Publisher, Throttle};
 use crate::database::{StoreError, in_time};
 use crate::health::Health;
@@ -54,16 +55,28 @@ struct Swept {
     left: Option<SweepError>,
 }
 
-pub(super) fn start(pool: PgPool, publisher: Publisher, health: &Health, tasks: &Tasks) {
+pub(super) fn start(
+    pool: PgPool,
+    publisher: Publisher,
+    held: Held,
+    left_behind_after: Duration,
+    health: &Health,
+    tasks: &Tasks,
+) {
     let throttle = publisher.throttle();
     tasks.spawn_monitored("outbox sweeper", health, |task| {
-        Sweeper { pool, publisher, throttle, frontier: Frontier::new(), task }.sweep()
+        let frontier = Frontier::new();
+        Sweeper { pool, publisher, held, left_behind_after, throttle, frontier, task }.sweep()
     });
 }
 
 struct Sweeper {
     pool: PgPool,
     publisher: Publisher,
+    /// What the relay of this replica has in hand, however long the broker or the database keeps it waiting.
+    held: Held,
+    /// The age at which the relay of another replica has it in hand no longer.
+    left_behind_after: Duration,
     throttle: Throttle,
     /// Where passes begin.
     frontier: Frontier,
@@ -111,7 +124,13 @@ impl Sweeper {
         let mut transaction = in_time(async { Ok(self.pool.begin().await?) }).await?;
         let without: Vec<_> =
             pass.long.iter().flat_map(|queue| queue.routes()).map(|route| route.event_type).collect();
-        let claim = Claim { after: pass.cursor, age: LEFT_BEHIND_AFTER, without: &without, limit: BATCH };
+        let claim = Claim {
+            after: pass.cursor,
+            age: self.left_behind_after,
+            without: &without,
+            held: &self.held.ids(),
+            limit: BATCH,
+        };
         let started = Instant::now();
         let mut messages = in_time(store::claim(&mut transaction, claim)).await?;
         self.frontier.looked(started.elapsed());

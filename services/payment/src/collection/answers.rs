@@ -1,16 +1,20 @@
 //! Applies the provider's answers to their payments, a batch at a time.
 
+use std::time::Instant;
+
 use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping, Triggered};
 use chassis::tasks::TaskContext;
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use super::Answer;
+use super::load::StepLoad;
 use crate::domain::Trigger;
 use crate::handlers::Payments;
 
 pub(super) struct AnswerWorker {
     pub(super) applier: Applier<Payments>,
+    pub(super) load: StepLoad,
 }
 
 impl AnswerWorker {
@@ -19,10 +23,13 @@ impl AnswerWorker {
     pub(super) async fn run(self, mut receiver: mpsc::Receiver<Answer>, task: TaskContext) {
         task.health.up();
         let mut answers = Vec::with_capacity(MAX_BATCH);
+        let mut last = Instant::now();
         while receiver.recv_many(&mut answers, MAX_BATCH).await > 0 {
             if self.apply(&answers, &task).await.is_err() {
                 return;
             }
+            self.load.answered(answers.len(), last.elapsed());
+            last = Instant::now();
             answers.clear();
         }
         // Only so that ending is not taken for a failure: there are no more calls because the service stops.

@@ -12,14 +12,16 @@
 mod answers;
 mod breaker;
 mod config;
+mod load;
 mod provider_client;
 mod steps;
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::aggregate::Cause;
 use chassis::database::{Frontier, in_time};
+use chassis::load::Stage;
 use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
@@ -33,6 +35,7 @@ use crate::provider::PaymentProvider;
 use crate::store::payments;
 use answers::AnswerWorker;
 use breaker::Breaker;
+use load::StepLoad;
 use provider_client::ProviderClient;
 use steps::StepTaker;
 
@@ -56,10 +59,12 @@ struct Answer {
 }
 
 /// Starts taking steps, calling the provider and applying its answers. `steps_due` wakes it; it looks by itself as well.
+/// Steps that are due and can't be taken yet wait in `stage`.
 pub(crate) fn start(
     provider: impl PaymentProvider,
     config: &CollectionConfig,
     steps_due: Arc<Notify>,
+    stage: Stage,
     running: RunningService<Payments>,
 ) {
     let RunningService { applier, lifecycle } = running;
@@ -71,6 +76,7 @@ pub(crate) fn start(
         charge_deadline: config.charge_deadline(),
         breaker: Breaker::new(),
     });
+    let load = StepLoad::new(stage);
     let frontier = Frontier::default();
     let (list, taker_waits) = (pool.clone(), Arc::clone(&steps_due));
     frontier.watch(
@@ -84,7 +90,8 @@ pub(crate) fn start(
     );
     let taker = StepTaker {
         applier: applier.clone(),
-        client,
+        client: Arc::clone(&client),
+        load: load.clone(),
         slots: Arc::new(Semaphore::new(config.concurrency)),
         lease: config.lease(),
         answers: sender,
@@ -93,8 +100,13 @@ pub(crate) fn start(
         work: lifecycle.work.clone(),
     };
     lifecycle.intake.spawn_monitored("payment steps", &lifecycle.health, |task| taker.run(task));
-    let worker = AnswerWorker { applier };
+    let worker = AnswerWorker { applier, load: load.clone() };
     lifecycle.work.spawn_monitored("payment results", &lifecycle.health, |task| worker.run(answers, task));
+    let database = pool.clone();
+    lifecycle.intake.spawn_every(load::INTERVAL, "waiting steps", move || {
+        let (load, client, pool) = (load.clone(), Arc::clone(&client), database.clone());
+        async move { load.measure(&pool, client.breaker.allowance(1, Instant::now()) > 0).await }
+    });
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
         let pool = pool.clone();
         async move {

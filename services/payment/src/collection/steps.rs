@@ -11,6 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::error;
 
 use super::Answer;
+use super::load::StepLoad;
 use super::provider_client::ProviderClient;
 use crate::domain::{ProviderCall, Trigger};
 use crate::handlers::Payments;
@@ -37,6 +38,7 @@ enum Found {
 pub(super) struct StepTaker<P> {
     pub(super) applier: Applier<Payments>,
     pub(super) client: Arc<ProviderClient<P>>,
+    pub(super) load: StepLoad,
     /// One permit a call to the provider.
     pub(super) slots: Arc<Semaphore>,
     pub(super) lease: Duration,
@@ -89,6 +91,7 @@ impl<P: PaymentProvider> StepTaker<P> {
         }
         let find = || payments::due(self.applier.pool(), &self.frontier, limit);
         let outcomes = self.applier.apply_due(&Trigger::StepDue { lease: self.lease }, find, task).await?;
+        self.load.found(outcomes.len() >= limit);
         let mut found = Found::Nothing;
         for (order_id, outcome) in outcomes {
             match outcome {

@@ -272,6 +272,15 @@ pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.bind(PaymentStatus::VARIANTS).bind(known_steps()).fetch_one(pool).await?.unsigned_abs())
 }
 
+/// How many payments have a step that is due; counts up to `limit`.
+pub(crate) async fn count_due(pool: &PgPool, limit: usize) -> Result<usize, StoreError> {
+    let count = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM (SELECT FROM payments WHERE due_at <= now() LIMIT $1) AS due",
+    );
+    let count = count.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_one(pool).await?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 /// How many payments wait for an answer that the provider did not give.
 pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(

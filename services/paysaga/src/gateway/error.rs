@@ -95,7 +95,8 @@ impl GatewayError {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { status, title, detail, errors, correlation_id } = &self.0;
+        // The time after which to try again is in a header, not in the body.
+        let Problem { status, title, detail, errors, correlation_id, retry_after: _ } = &self.0;
         write!(formatter, "{status} {title}: {detail}")?;
         for error in errors {
             let member = if error.member.is_empty() { "the body" } else { &error.member };

@@ -10,6 +10,7 @@ mod messages;
 mod network;
 mod newer_version;
 mod one_queue;
+mod overload;
 mod poison;
 mod postgres;
 mod rabbitmq;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Scenario> {
         hostile_clients::scenarios(),
         reads::scenarios(),
         waiting_clients::scenarios(),
+        overload::scenarios(),
         cluster::scenarios(),
     ]
     .concat()

@@ -1,0 +1,184 @@
+//! How many commands are let in, given what waits already.
+
+use std::time::{Duration, Instant};
+
+use contracts::load::Load;
+
+/// How long an accepted command may wait until the saga has time for it. An order has some more stages to pass than the
+/// one where it waits, and is to be settled within two seconds.
+const MOST_WAIT: Duration = Duration::from_millis(500);
+
+/// What may wait while there has been no overload. A few hundred commands at once are none, and a saga that has had little
+/// to do does not know yet how fast it is.
+const BURST: f64 = 300.0;
+
+/// What may wait in any case, however slow the saga is.
+const LEAST: f64 = 40.0;
+
+/// How many reports after an overload the whole burst is granted again.
+const RECOVERY: f64 = 100.0;
+
+/// The part of the free room that one report grants. Several gateways see the same room at the same time, and none knows
+/// of the others: if each took all of it they would overshoot together.
+const SHARE: f64 = 0.5;
+
+/// How old a report may be. Without one it is not known what waits, and everything is let in: the broker has limits of
+/// its own.
+const VALID: Duration = Duration::from_secs(1);
+
+/// The longest time between two commands, whatever waits: a report that is wrong must not close the gateway.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time that a client is told to wait.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// Lets commands in while they will be settled soon.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    /// Commands that may still be let in.
+    credit: f64,
+    /// What may wait although it takes longer than it should.
+    burst: f64,
+    /// When the last report came, and how long what waits beyond the bound will take.
+    last_report: Option<(Instant, Duration)>,
+    last_admitted: Option<Instant>,
+}
+
+/// The saga has too much to do. When a command is worth sending again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overloaded(pub(super) Duration);
+
+impl Default for Limiter {
+    fn default() -> Self {
+        Self { credit: 0.0, burst: BURST, last_report: None, last_admitted: None }
+    }
+}
+
+impl Limiter {
+    /// Grants some of the room that the saga has.
+    pub(super) fn report(&mut self, load: Load, now: Instant) {
+        #[expect(clippy::cast_precision_loss, reason = "it is compared with a bound that is far smaller")]
+        let waiting = load.waiting as f64;
+        let pace = load.per_second.unwrap_or_default();
+        let soon = pace * MOST_WAIT.as_secs_f64();
+        // Where many wait, the pace is that of a busy saga, and can be relied on.
+        self.burst = if waiting > soon.max(LEAST) {
+            LEAST
+        } else {
+            (self.burst + (BURST - LEAST) / RECOVERY).min(BURST)
+        };
+        let bound = soon.max(self.burst);
+        let room = (bound - waiting).max(0.0);
+        self.credit = (self.credit + room * SHARE).min(room);
+        let excess = (waiting - bound).max(0.0);
+        let excess = if pace > 0.0 { (excess / pace).min(LONGEST_RETRY.as_secs_f64()) } else { 0.0 };
+        self.last_report = Some((now, Duration::from_secs_f64(excess)));
+    }
+
+    /// From now on it is not known what waits.
+    pub(super) fn forget(&mut self) {
+        self.last_report = None;
+    }
+
+    /// Whether one more command is let in.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Overloaded> {
+        let overdue = |last: &Instant| now.duration_since(*last) >= LONGEST_PAUSE;
+        match self.last_report {
+            Some((at, excess)) if now.duration_since(at) < VALID => {
+                if self.credit >= 1.0 {
+                    self.credit -= 1.0;
+                } else if !self.last_admitted.as_ref().is_none_or(overdue) {
+                    return Err(Overloaded(excess));
+                }
+            }
+            _ => {}
+        }
+        self.last_admitted = Some(now);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(100);
+
+    fn load(waiting: u64, per_second: f64) -> Load {
+        Load { waiting, per_second: Some(per_second) }
+    }
+
+    /// How many of `commands` are let in at once.
+    fn admitted(limiter: &mut Limiter, commands: usize, now: Instant) -> usize {
+        (0..commands).filter(|_| limiter.admit(now).is_ok()).count()
+    }
+
+    #[test]
+    fn without_a_report_everything_is_let_in() {
+        let (mut limiter, now) = (Limiter::default(), Instant::now());
+        assert_eq!(admitted(&mut limiter, 10_000, now), 10_000);
+        limiter.report(load(100_000, 100.0), now);
+        assert_eq!(admitted(&mut limiter, 100, now), 0);
+        assert_eq!(admitted(&mut limiter, 100, now + VALID), 100, "a report does not hold indefinitely");
+        limiter.report(load(100_000, 100.0), now + VALID);
+        limiter.forget();
+        assert_eq!(admitted(&mut limiter, 100, now + VALID), 100);
+    }
+
+    #[test]
+    fn what_can_not_be_settled_soon_is_refused_with_the_time_that_it_would_take() {
+        let (mut limiter, now) = (Limiter::default(), Instant::now());
+        limiter.admit(now).unwrap();
+        limiter.report(load(4500, 1000.0), now);
+        assert_eq!(limiter.admit(now), Err(Overloaded(Duration::from_secs(4))));
+    }
+
+    #[test]
+    fn a_gateway_is_never_closed_indefinitely() {
+        let (mut limiter, mut now) = (Limiter::default(), Instant::now());
+        let mut let_in = 0;
+        for _ in 0..100 {
+            limiter.report(load(1_000_000, 0.0), now);
+            let_in += admitted(&mut limiter, 100, now);
+            now += TICK;
+        }
+        assert!((9..=11).contains(&let_in), "{let_in}");
+    }
+
+    /// What waits after a while of any load, and how much was let in meanwhile: gateways that get `offered` commands a
+    /// second each, a saga that settles `pace` a second.
+    fn simulate(gateways: usize, offered: usize, pace: f64) -> (f64, f64) {
+        let mut limiters: Vec<Limiter> = (0..gateways).map(|_| Limiter::default()).collect();
+        let (mut now, mut waiting, mut most, mut let_in) = (Instant::now(), 0.0_f64, 0.0_f64, 0);
+        for _ in 0..100 {
+            for limiter in &mut limiters {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a small number"
+                )]
+                limiter.report(load(waiting as u64, pace), now);
+            }
+            let commands: usize =
+                limiters.iter_mut().map(|limiter| admitted(limiter, offered / 10, now)).sum();
+            let_in += commands;
+            waiting += f64::from(u32::try_from(commands).unwrap());
+            most = most.max(waiting);
+            waiting = (waiting - pace * TICK.as_secs_f64()).max(0.0);
+            now += TICK;
+        }
+        (most / pace, f64::from(u32::try_from(let_in).unwrap()) / 10.0)
+    }
+
+    #[test]
+    fn under_any_load_the_saga_is_busy_and_nothing_waits_long() {
+        for (gateways, pace) in [(1, 200.0), (2, 500.0), (1, 1_000.0), (4, 1_000.0), (4, 4_000.0)] {
+            for offered in [2_000, 10_000] {
+                let (longest_wait, let_in) = simulate(gateways, offered, pace);
+                let offered = f64::from(u32::try_from(gateways * offered).unwrap());
+                assert!(let_in > 0.95 * pace.min(offered), "{gateways} {offered} {pace}: {let_in}");
+                assert!(longest_wait < 1.9, "{gateways} {offered} {pace}: {longest_wait}");
+            }
+        }
+    }
+}

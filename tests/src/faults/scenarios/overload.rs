@@ -1,0 +1,198 @@
+//! More orders than the saga can settle. What is accepted settles soon all the same, and the rest is refused at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contracts::order::CreateOrderAccepted;
+use contracts::topology::Service;
+use contracts::{OrderId, Timestamp};
+use futures_util::future::join_all;
+use reqwest::{StatusCode, header};
+use sqlx::{FromRow, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use super::{place, scenario};
+use crate::api::{Api, order};
+use crate::faults::launch::Plan;
+use crate::faults::load::{CustomerRecords, Placed};
+use crate::faults::oracle::Outcome;
+use crate::faults::rig::Rig;
+use crate::faults::run::Scenario;
+
+/// Orders that wait while the order service is down, to see how fast the stack is without new load.
+const BACKLOG: u32 = 6000;
+
+/// Connections that send one order after the other, whatever is answered.
+const CONNECTIONS: usize = 64;
+
+const DURATION: Duration = Duration::from_secs(20);
+
+/// Until the saga has as much to do as it is given.
+const WARM_UP: Duration = Duration::from_secs(4);
+
+/// Within which 99 % of the accepted orders must be settled.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
+
+/// What must be settled in a second under overload, in parts of what is without new load.
+const LEAST_THROUGHPUT: f64 = 0.85;
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![scenario("64 connections send orders as fast as they can", |rig| Box::pin(overload(rig)))]
+}
+
+async fn overload(rig: &mut Rig<'_>) -> Outcome {
+    // A provider that answers at once, so that nothing but the stack itself limits it.
+    let environment = vec![
+        ("RUST_LOG", "warn".to_owned()),
+        ("PROVIDER_LATENCY_MS", "0".to_owned()),
+        ("PROVIDER_APPROVAL_RATE", "1".to_owned()),
+    ];
+    rig.start(&Plan { environment, ..Plan::default() }).await;
+    let api = rig.api();
+    let warm = place(&api, 500).await;
+    let mut records = CustomerRecords { placed: warm, ..CustomerRecords::default() };
+    rig.fault_is_over();
+    rig.wait_until_at_rest(&records, 0).await;
+
+    let status = rig.first_of(Service::Order).stop().await;
+    assert!(status.success(), "the order service ended with {status}");
+    // The gateway finds out that it can't be asked how much waits.
+    sleep(Duration::from_secs(1)).await;
+    let waiting = place(&api, BACKLOG).await;
+    rig.first_of(Service::Order).start_again().await;
+    records.placed.extend(waiting.iter().cloned());
+    rig.fault_is_over();
+    rig.wait_until_at_rest(&records, 0).await;
+    let mut database = rig.database(Service::Order).await.expect("the database answers");
+    let ids: Vec<OrderId> = waiting.iter().map(|placed| placed.id).collect();
+    let drained = drained_per_second(&mut database, &ids).await;
+
+    let began = Timestamp::now();
+    let until = Instant::now() + DURATION;
+    let mut sent = Sent::default();
+    for of_one in join_all((0..CONNECTIONS).map(|_| send(&api, until))).await {
+        sent.merge(of_one);
+    }
+    sent.refusals.sort_unstable();
+    records.placed.extend(sent.accepted.iter().map(|(id, _)| Placed::new(*id)));
+    rig.fault_is_over();
+    let outcome = rig.judge(records).await;
+    let settled = settled_per_second(&mut database, began).await;
+    let latencies = settle_times(&mut database, &sent.accepted).await;
+    let (p50, p99) = (percentile(&latencies, 50), percentile(&latencies, 99));
+    let refused_p99 = percentile(&sent.refusals, 99);
+    let ratio = settled / drained;
+    outcome
+        .note(format!(
+            "{} accepted, {} refused; settled {settled:.0} a second, without new load {drained:.0} ({:.0} %); settled after \
+             {:.2} s (p50), {:.2} s (p99); refused after {:.0} ms (p99), Retry-After {:?}",
+            sent.accepted.len(),
+            sent.refusals.len(),
+            ratio * 100.0,
+            p50.as_secs_f64(),
+            p99.as_secs_f64(),
+            refused_p99.as_secs_f64() * 1000.0,
+            sent.retry_after,
+        ))
+        .expect(sent.others.is_empty(), format!("unexpected answers: {:?}", sent.others))
+        .expect(!sent.refusals.is_empty(), "nothing was refused")
+        .expect(p99 < SETTLED_WITHIN, format!("99 % settled after {p99:?}"))
+        .expect(ratio > LEAST_THROUGHPUT, format!("throughput is {:.0} %", ratio * 100.0))
+}
+
+/// What the gateway answered.
+#[derive(Default)]
+struct Sent {
+    /// When each order was accepted.
+    accepted: Vec<(OrderId, Timestamp)>,
+    /// How long each refusal took.
+    refusals: Vec<Duration>,
+    /// How often each time was named.
+    retry_after: BTreeMap<String, u64>,
+    /// Answers that there should not be.
+    others: BTreeMap<String, u64>,
+}
+
+impl Sent {
+    fn merge(&mut self, other: Self) {
+        self.accepted.extend(other.accepted);
+        self.refusals.extend(other.refusals);
+        for (total, of_other) in
+            [(&mut self.retry_after, other.retry_after), (&mut self.others, other.others)]
+        {
+            for (answer, count) in of_other {
+                *total.entry(answer).or_default() += count;
+            }
+        }
+    }
+}
+
+/// Sends one order after the other.
+async fn send(api: &Api, until: Instant) -> Sent {
+    let mut sent = Sent::default();
+    while Instant::now() < until {
+        let asked = Instant::now();
+        match api.post_order(order("10.01")).send().await {
+            Ok(answer) if answer.status() == StatusCode::ACCEPTED => {
+                let accepted: CreateOrderAccepted = answer.json().await.expect("the contract's shape");
+                sent.accepted.push((accepted.order_id, Timestamp::now()));
+            }
+            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                sent.refusals.push(asked.elapsed());
+                let retry_after = answer.headers().get(header::RETRY_AFTER);
+                let retry_after = retry_after.and_then(|value| value.to_str().ok()).unwrap_or("none");
+                *sent.retry_after.entry(retry_after.to_owned()).or_default() += 1;
+            }
+            Ok(answer) => *sent.others.entry(answer.status().to_string()).or_default() += 1,
+            Err(error) => *sent.others.entry(error.to_string()).or_default() += 1,
+        }
+    }
+    sent
+}
+
+/// How fast orders that waited were settled.
+async fn drained_per_second(database: &mut PgConnection, orders: &[OrderId]) -> f64 {
+    let rate = sqlx::query_scalar::<_, f64>(
+        "SELECT (count(*) / extract(epoch FROM max(updated_at) - min(created_at)))::float8 FROM orders WHERE id = ANY($1)",
+    );
+    rate.bind(orders).fetch_one(database).await.expect("the database answers")
+}
+
+/// How fast orders were settled while more were sent, from some time after `began` on.
+async fn settled_per_second(database: &mut PgConnection, began: Timestamp) -> f64 {
+    let (from, to) = (began + WARM_UP, began + DURATION);
+    let count = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM orders
+         WHERE status <> 'PENDING_PAYMENT' AND updated_at BETWEEN $1 AND $2",
+    );
+    let count = count.bind(from).bind(to).fetch_one(database).await;
+    let count = u32::try_from(count.expect("the database answers")).expect("a small number");
+    f64::from(count) / DURATION.saturating_sub(WARM_UP).as_secs_f64()
+}
+
+#[derive(FromRow)]
+struct SettledRow {
+    id: OrderId,
+    updated_at: Timestamp,
+}
+
+/// How long each order took from its acceptance to its last change, in rising order. The services' clock is ours.
+async fn settle_times(database: &mut PgConnection, accepted: &[(OrderId, Timestamp)]) -> Vec<Duration> {
+    let ids: Vec<OrderId> = accepted.iter().map(|(id, _)| *id).collect();
+    let rows = sqlx::query_as::<_, SettledRow>("SELECT id, updated_at FROM orders WHERE id = ANY($1)");
+    let rows = rows.bind(ids).fetch_all(database).await.expect("the database answers");
+    let settled: BTreeMap<OrderId, Timestamp> =
+        rows.into_iter().map(|row| (row.id, row.updated_at)).collect();
+    let mut times: Vec<Duration> = accepted
+        .iter()
+        .filter_map(|(id, at)| Some(settled.get(id)?.as_datetime() - at.as_datetime()))
+        .map(|took| Duration::from_secs_f64(took.as_seconds_f64().max(0.0)))
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+/// The `percent`th percentile of times in rising order.
+fn percentile(times: &[Duration], percent: usize) -> Duration {
+    times.get(times.len() * percent / 100).copied().unwrap_or_default()
+}
