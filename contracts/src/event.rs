@@ -37,6 +37,9 @@ pub struct OrderCreated {
     pub user_id: UserId,
     /// What is to be charged.
     pub total: Money,
+    /// After this time no charge may be begun. A NestJS order service sends none; then there is no such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// An order was cancelled; its money must be given back or never be taken.

@@ -15,7 +15,7 @@ use sqlx::migrate::Migrator;
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose, QueueInspector};
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
-use crate::consumer::{ConsumerConfig, ConsumerVariables, consumer};
+use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
 use crate::database::{self, DatabaseConfig, DatabaseVariables};
 use crate::failed_messages::FailedMessages;
 use crate::http::{HttpConfig, HttpVariables, Routes, Server};
@@ -50,6 +50,19 @@ pub struct RunningService<A: Aggregate> {
     pub applier: Applier<A>,
     /// Whether it is healthy, and when it stops.
     pub lifecycle: Lifecycle,
+    broker: Broker,
+    progress: Vec<(Queue, Progress)>,
+}
+
+impl<A: Aggregate> RunningService<A> {
+    /// Finds out up to when everything that was sent to a queue has been handled. Of a queue that the service does not
+    /// consume, nothing ever is.
+    #[must_use]
+    pub fn hearing(&self, queue: Queue) -> Hearing {
+        let consumed = self.progress.iter().find(|(consumed, _)| *consumed == queue);
+        let progress = consumed.map(|(_, progress)| progress.clone()).unwrap_or_default();
+        Hearing::new(queue, QueueInspector::new(self.broker.clone()), progress)
+    }
 }
 
 /// The configuration that every participant needs.
@@ -148,9 +161,10 @@ where
         let applier = Applier::new(self.aggregate, pool, outbox.clone());
         applier.measure_newer(intake);
         let stages: Vec<_> = queues.iter().map(|queue| (*queue, Stage::default())).collect();
-        for (queue, stage) in stages.clone() {
+        let progress: Vec<_> = queues.iter().map(|queue| (*queue, Progress::default())).collect();
+        for ((queue, stage), (_, progress)) in stages.clone().into_iter().zip(progress.clone()) {
             let (broker, applier) = (broker.clone(), applier.clone());
-            consumer(queue, config.consumer, broker, applier, stage).start(health, intake);
+            consumer(queue, config.consumer, broker, applier, stage, progress).start(health, intake);
         }
         probe.watch(Places {
             queues: stages,
@@ -159,11 +173,11 @@ where
             inspector: QueueInspector::new(broker.clone()),
             last: None,
         });
-        FailedMessages { queues, applier: applier.clone(), broker }.start(health, intake);
+        FailedMessages { queues, applier: applier.clone(), broker: broker.clone() }.start(health, intake);
         // One connection: pruning never takes another one from the saga.
         let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;
         retention::start(retention_pool, config.retention, intake);
-        (self.tasks)(RunningService { applier, lifecycle });
+        (self.tasks)(RunningService { applier, lifecycle, broker, progress });
         Ok(())
     }
 }

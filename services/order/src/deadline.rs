@@ -1,22 +1,30 @@
 //! The saga's deadline: an order whose payment has no result in time is cancelled.
+//!
+//! Only time in which a result could have been heard counts. A payment is not late because this service was away, or
+//! because the broker was.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chassis::aggregate::{Applier, MAX_BATCH, Outcome};
+use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping};
+use chassis::consumer::Hearing;
 use chassis::database::{Frontier, in_time};
 use chassis::participant::RunningService;
 use chassis::tasks::TaskContext;
 use chassis::telemetry::METER;
+use contracts::topology::Queue;
 use opentelemetry::metrics::Gauge;
 use tracing::error;
 
 use crate::domain::Trigger;
 use crate::handlers::Orders;
-use crate::store::orders;
+use crate::store::{listening, orders};
 
-/// How often overdue orders are looked for.
+/// How often overdue orders are looked for, and recorded that results can be heard.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long nothing may be heard before that counts as an absence: longer than a busy consumer needs for a batch.
+const GAP: Duration = Duration::from_secs(5);
 
 /// How often overdue orders are counted.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
@@ -30,7 +38,8 @@ static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
 
 /// Cancels overdue orders until the service stops.
 pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
-    let RunningService { applier, lifecycle } = running;
+    let hearing = running.hearing(Queue::OrderPaymentResult);
+    let RunningService { applier, lifecycle, .. } = running;
     let pool = applier.pool().clone();
     let (frontier, list) = (Frontier::default(), pool.clone());
     frontier.watch(
@@ -43,9 +52,8 @@ pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
         // The next look is soon enough.
         || {},
     );
-    lifecycle
-        .intake
-        .spawn_monitored("deadlines", &lifecycle.health, move |task| run(timeout, frontier, applier, task));
+    let deadlines = Deadlines { timeout, frontier, applier, hearing };
+    lifecycle.intake.spawn_monitored("deadlines", &lifecycle.health, |task| deadlines.run(task));
     lifecycle.intake.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
         let pool = pool.clone();
         async move {
@@ -57,20 +65,42 @@ pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
     });
 }
 
-async fn run(timeout: Duration, frontier: Frontier, applier: Applier<Orders>, task: TaskContext) {
-    task.health.up();
-    let find = || orders::overdue(applier.pool(), &frontier, timeout, MAX_BATCH);
-    while let Ok(outcomes) = applier.apply_due(&Trigger::DeadlinePassed, find, &task).await {
+struct Deadlines {
+    timeout: Duration,
+    frontier: Frontier,
+    applier: Applier<Orders>,
+    hearing: Hearing,
+}
+
+impl Deadlines {
+    async fn run(mut self, task: TaskContext) {
+        task.health.up();
+        while let Ok(more) = self.look(&task).await {
+            let wait = if more { Duration::ZERO } else { INTERVAL };
+            if task.unless_stopping(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Cancels overdue orders. Returns whether there may be more.
+    async fn look(&mut self, task: &TaskContext) -> Result<bool, Stopping> {
+        if let Some(heard) = self.hearing.heard().await {
+            let ago = Duration::from_millis(heard.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
+            if let Err(error) = in_time(listening::heard(self.applier.pool(), ago, GAP)).await {
+                // What is not recorded does not count, and then nothing is late either.
+                task.health.down(format!("it can't be recorded that results are heard: {error}"));
+                return Ok(false);
+            }
+        }
+        let find = || orders::overdue(self.applier.pool(), &self.frontier, self.timeout, MAX_BATCH);
+        let outcomes = self.applier.apply_due(&Trigger::DeadlinePassed, find, task).await?;
         for (order_id, outcome) in &outcomes {
             if let Some(Outcome::Rejected(rejection)) = outcome {
                 error!(order.id = %order_id, %rejection, "an overdue order can't be cancelled");
             }
         }
         let progress = outcomes.iter().any(|(_, outcome)| matches!(outcome, Some(Outcome::Applied(_))));
-        let more = progress && outcomes.len() == MAX_BATCH;
-        let wait = if more { Duration::ZERO } else { INTERVAL };
-        if task.unless_stopping(tokio::time::sleep(wait)).await.is_none() {
-            return;
-        }
+        Ok(progress && outcomes.len() == MAX_BATCH)
     }
 }

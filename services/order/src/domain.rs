@@ -11,6 +11,7 @@
 //! nowhere else.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context, State};
 use contracts::event::{OrderCancelled, OrderCreated};
@@ -44,6 +45,8 @@ pub enum Trigger {
         user_id: UserId,
         /// What is to be paid.
         total: Money,
+        /// How long the payment may take.
+        pay_within: Duration,
     },
     /// The customer cancels it.
     Cancel,
@@ -82,11 +85,11 @@ pub fn transition(
     use OrderStatus::{Cancelled, Failed, Paid, PendingPayment};
 
     let order = match (state, trigger) {
-        (OrderState::Unknown, Trigger::Place { user_id, total }) => {
-            return Ok(placed(context, *user_id, *total));
+        (OrderState::Unknown, Trigger::Place { user_id, total, pay_within }) => {
+            return Ok(placed(context, *user_id, *total, *pay_within));
         }
         // The payment service never learned of the order, so it needs no event.
-        (OrderState::CancelledEarly, Trigger::Place { user_id, total }) => {
+        (OrderState::CancelledEarly, Trigger::Place { user_id, total, .. }) => {
             return Ok(placed_after_cancellation(context, *user_id, *total));
         }
         (OrderState::Unknown, Trigger::Cancel) => {
@@ -111,8 +114,9 @@ pub fn transition(
     })
 }
 
-fn placed(context: &Context<'_>, user_id: UserId, total: Money) -> Transition {
-    let event = OrderCreated { order_id: context.order_id, user_id, total };
+fn placed(context: &Context<'_>, user_id: UserId, total: Money, pay_within: Duration) -> Transition {
+    let expires_at = Some(context.now + pay_within);
+    let event = OrderCreated { order_id: context.order_id, user_id, total, expires_at };
     let order = Order {
         user_id,
         total,
@@ -162,7 +166,11 @@ mod tests {
     }
 
     fn place() -> Trigger {
-        Trigger::Place { user_id: Uuid::nil().into(), total: "9.99".parse().unwrap() }
+        Trigger::Place {
+            user_id: Uuid::nil().into(),
+            total: "9.99".parse().unwrap(),
+            pay_within: Duration::from_mins(15),
+        }
     }
 
     /// Applies triggers one after the other; returns the end and everything emitted.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Updated};
 use chassis::database::StoreError;
@@ -17,6 +18,8 @@ use crate::store::{orders, timeline};
 pub(crate) struct Orders {
     /// Those who wait for one to settle.
     pub(crate) settlements: Arc<Settlements>,
+    /// How long an order may wait for the result of its payment.
+    pub(crate) saga_timeout: Duration,
 }
 
 impl Aggregate for Orders {
@@ -27,10 +30,11 @@ impl Aggregate for Orders {
     type Call = Infallible;
     type Violation = Violation;
 
-    fn trigger(event: &Event) -> Option<Trigger> {
+    fn trigger(&self, event: &Event) -> Option<Trigger> {
         Some(match event {
             Event::CreateOrderRequested(event) => {
-                Trigger::Place { user_id: event.user_id, total: event.total }
+                let pay_within = self.saga_timeout;
+                Trigger::Place { user_id: event.user_id, total: event.total, pay_within }
             }
             Event::OrderCancelRequested(_) => Trigger::Cancel,
             Event::PaymentApproved(_) => Trigger::PaymentApproved,

@@ -47,7 +47,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let order = Participant {
         service: Service::Order,
         migrations: &MIGRATIONS,
-        aggregate: Orders { settlements: Arc::clone(&settlements) },
+        aggregate: Orders { saga_timeout: config.saga_timeout, settlements: Arc::clone(&settlements) },
         routes: |pool: PgPool| http::routes(pool, waiters),
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {

@@ -28,9 +28,11 @@ impl Aggregate for Payments {
     type Call = ProviderCall;
     type Violation = NoRefusedRefund;
 
-    fn trigger(event: &Event) -> Option<Trigger> {
+    fn trigger(&self, event: &Event) -> Option<Trigger> {
         match event {
-            Event::OrderCreated(event) => Some(Trigger::OrderCreated { amount: event.total }),
+            Event::OrderCreated(event) => {
+                Some(Trigger::OrderCreated { amount: event.total, expires_at: event.expires_at })
+            }
             Event::OrderCancelled(_) => Some(Trigger::OrderCancelled),
             Event::CreateOrderRequested(_)
             | Event::OrderCancelRequested(_)

@@ -41,6 +41,10 @@ pub enum PlantedBug {
     NoRefusalFence,
     /// An operator may give money back by other means while the provider may still do so.
     SettledWhileOpen,
+    /// The order's deadline passes although a result that came in time is still to be read.
+    DeadlineWithoutHearing,
+    /// A charge is begun although its time is over.
+    ExpiryIgnored,
 }
 
 impl PlantedBug {
@@ -148,4 +152,14 @@ fn a_refusal_that_overwrites_a_refund_is_found() {
 #[test]
 fn an_open_refund_that_is_settled_is_found() {
     assert!(is_found(PlantedBug::SettledWhileOpen).contains("no-gift"));
+}
+
+#[test]
+fn a_deadline_without_hearing_is_found() {
+    assert!(is_found(PlantedBug::DeadlineWithoutHearing).contains("late-is-late"));
+}
+
+#[test]
+fn an_ignored_expiry_is_found() {
+    assert!(is_found(PlantedBug::ExpiryIgnored).contains("no-late-charge"));
 }

@@ -3,7 +3,7 @@
 use contracts::{OrderStatus, PaymentStatus};
 use payment::domain::{Due, Step};
 
-use crate::world::{Action, Answer, Call, World};
+use crate::world::{Action, Answer, Call, StepName, World};
 
 /// What must hold in every state.
 pub fn always(world: &World) -> Result<(), String> {
@@ -25,6 +25,7 @@ pub fn always(world: &World) -> Result<(), String> {
 /// What must hold from one state to the next.
 pub fn step(before: &World, action: Action, after: &World) -> Result<(), String> {
     steps_wait(before, action, after)?;
+    in_time(before, action, after)?;
     if let Some(status) = before.order_status().filter(|status| status.is_final())
         && after.order_status() != Some(status)
     {
@@ -37,6 +38,20 @@ pub fn step(before: &World, action: Action, after: &World) -> Result<(), String>
             "final-is-final: the payment went from {status} to {:?}",
             after.payment_status()
         ));
+    }
+    Ok(())
+}
+
+/// What came in time is not late, and what is late is not begun.
+fn in_time(before: &World, action: Action, after: &World) -> Result<(), String> {
+    if action == Action::PassDeadline && before.unheard {
+        return Err("late-is-late: an order was cancelled although a result had come in time".to_owned());
+    }
+    let charges = |world: &World| {
+        world.calls.iter().filter(|call| matches!(call, Call::Sent { step: StepName::Charge, .. })).count()
+    };
+    if before.expired && charges(after) > charges(before) {
+        return Err("no-late-charge: a charge was begun after its time".to_owned());
     }
     Ok(())
 }

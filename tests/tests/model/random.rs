@@ -38,7 +38,8 @@ proptest! {
 
     #[test]
     fn without_a_cancellation_the_provider_alone_decides(choices in choices()) {
-        let undisturbed = |action| !matches!(action, Action::AskToCancel | Action::PassDeadline);
+        let undisturbed =
+            |action| !matches!(action, Action::AskToCancel | Action::PassDeadline | Action::Expire);
         let world = walk(&choices, undisturbed).map_err(TestCaseError::fail)?;
         let end = world.completed(None);
         let expected = match end.provider.charge {

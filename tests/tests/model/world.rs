@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Context};
 use contracts::{Event, EventType, OrderStatus, PaymentStatus, Timestamp};
 use order::domain as orders;
-use payment::domain::{self as payments, Due, LastCharge, NextStep, Refund, Step};
+use payment::domain::{self as payments, Due, Expiry, LastCharge, NextStep, Refund, Step};
 use uuid::Uuid;
 
 use crate::faults::PlantedBug;
@@ -37,6 +37,10 @@ pub struct World {
     pub cancel_asked: bool,
     /// How often an operator gave the money back by other means.
     pub transfers: u8,
+    /// The payment service's clock: whether it is too late to begin a charge.
+    pub expired: bool,
+    /// The order service's clock: whether the deadline was reached with a result on the broker that was still to be read.
+    pub unheard: bool,
 }
 
 /// A message. One saga emits each at most once, so its name is enough. The two events that are only recorded in the
@@ -51,6 +55,9 @@ pub enum Message {
     PaymentDeclined,
     PaymentFailed,
 }
+
+/// What the order service waits for.
+const RESULTS: [Message; 3] = [Message::PaymentApproved, Message::PaymentDeclined, Message::PaymentFailed];
 
 /// A call to the provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +111,13 @@ pub struct Provider {
 pub enum Action {
     /// The customer asks for a cancellation.
     AskToCancel,
-    /// The order's deadline passes.
+    /// The time of the order's deadline comes while a result is on the broker. If none is, that time makes no difference:
+    /// what comes later is late.
+    ReachDeadline,
+    /// The order service finds that no result came in time.
     PassDeadline,
+    /// The time comes after which no charge may be begun. The two services' clocks differ, so either may be first.
+    Expire,
     /// An event goes from an outbox to the broker. `again`: the process crashes before it deletes the row.
     Publish { message: Message, again: bool },
     /// An event is sent, and the broker loses it before it confirms.
@@ -146,6 +158,8 @@ impl World {
             provider: Provider::default(),
             cancel_asked: false,
             transfers: 0,
+            expired: false,
+            unheard: false,
         }
     }
 
@@ -172,7 +186,15 @@ impl World {
             actions.push(Action::AskToCancel);
         }
         if self.order_status() == Some(OrderStatus::PendingPayment) {
-            actions.push(Action::PassDeadline);
+            if !self.unheard || bug == Some(PlantedBug::DeadlineWithoutHearing) {
+                actions.push(Action::PassDeadline);
+            }
+            if !self.unheard && RESULTS.iter().any(|result| self.broker.contains(result)) {
+                actions.push(Action::ReachDeadline);
+            }
+        }
+        if !self.expired && self.payment_status().is_none_or(|status| status == PaymentStatus::Processing) {
+            actions.push(Action::Expire);
         }
         for &message in &self.outboxes {
             actions.extend([false, true].map(|again| Action::Publish { message, again }));
@@ -229,6 +251,15 @@ impl World {
             Action::AskToCancel => {
                 world.cancel_asked = true;
                 world.broker.insert(Message::Cancel);
+            }
+            Action::ReachDeadline => world.unheard = true,
+            Action::Expire => {
+                world.expired = true;
+                if let (false, payments::PaymentState::Known(payment)) =
+                    (bug == Some(PlantedBug::ExpiryIgnored), &mut world.payment)
+                {
+                    payment.expiry = Expiry::Passed;
+                }
             }
             Action::PassDeadline => {
                 // An order that is overdue is known, and then nothing is a violation.
@@ -293,6 +324,9 @@ impl World {
         payment.refund_records.clear();
         if payment.last_charge == LastCharge::SentNow {
             payment.last_charge = LastCharge::InTransit;
+        }
+        if let Expiry::At(_) = payment.expiry {
+            payment.expiry = Expiry::Ahead;
         }
         if let Some(next) = &mut payment.next {
             next.due = if next.due.is_reached() { Due::Reached } else { Due::Ahead };
@@ -360,6 +394,9 @@ impl World {
     fn deliver(&mut self, message: Message, bug: Option<PlantedBug>) {
         use orders::Trigger as Order;
         use payments::Trigger as Payment;
+        if RESULTS.contains(&message) {
+            self.unheard = false;
+        }
         let applied = match message {
             Message::Place => self.trigger_order(&place(), bug),
             Message::Cancel => self.trigger_order(&Order::Cancel, bug),
@@ -367,7 +404,8 @@ impl World {
             Message::PaymentDeclined => self.trigger_order(&Order::PaymentDeclined, bug),
             Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
             Message::OrderCreated => {
-                self.trigger_payment(&Payment::OrderCreated { amount: amount() }, bug);
+                let expires_at = Some(if self.expired { now() } else { now() + LEASE });
+                self.trigger_payment(&Payment::OrderCreated { amount: amount(), expires_at }, bug);
                 Ok(())
             }
             Message::OrderCancelled => {
@@ -562,6 +600,10 @@ impl World {
                 match world.next_step() {
                     Some(NextStep { due: Due::Ahead, .. }) => Action::StepBecomesDue,
                     Some(_) => Action::TakeStep,
+                    // No charge was begun in time, and the order's deadline does the rest.
+                    None if world.expired && world.order_status() == Some(OrderStatus::PendingPayment) => {
+                        Action::PassDeadline
+                    }
                     None => return world,
                 }
             };
@@ -572,7 +614,7 @@ impl World {
 }
 
 fn place() -> orders::Trigger {
-    orders::Trigger::Place { user_id: Uuid::nil().into(), total: amount() }
+    orders::Trigger::Place { user_id: Uuid::nil().into(), total: amount(), pay_within: LEASE }
 }
 
 fn decision() -> payments::Decision {

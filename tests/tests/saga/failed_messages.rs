@@ -112,6 +112,7 @@ async fn many_are_counted_listed_and_replayed_by_filter_and_at_a_rate() {
         order_id: OrderId::new(),
         user_id: USER.parse().expect("a UUID"),
         total: "10.01".parse().expect("money"),
+        expires_at: None,
     };
     let foreign = Envelope::now(created, None).encode().expect("an event can be written").body;
     let properties = BasicProperties::default().with_type("OrderCreated".into());

@@ -144,7 +144,7 @@ async fn every_message_has_the_properties_and_the_envelope_of_the_contract() {
     for (event_type, members) in [
         ("CreateOrderRequested", &["orderId", "total", "userId"][..]),
         ("OrderCancelRequested", &["orderId"]),
-        ("OrderCreated", &["orderId", "total", "userId"]),
+        ("OrderCreated", &["expiresAt", "orderId", "total", "userId"]),
         ("OrderCancelled", &["cancelledAt", "orderId", "reason"]),
         ("PaymentApproved", &["orderId", "transactionId"]),
         ("PaymentDeclined", &["orderId", "reason"]),

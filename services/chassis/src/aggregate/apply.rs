@@ -61,6 +61,11 @@ impl<A: Aggregate> Applier<A> {
         Self { aggregate: Arc::new(aggregate), pool, outbox }
     }
 
+    /// The service's aggregate.
+    pub(crate) fn aggregate(&self) -> &A {
+        &self.aggregate
+    }
+
     /// The service's database, for reading.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {

@@ -50,7 +50,7 @@ pub trait Aggregate: Send + Sync + 'static {
     type Violation: Display;
 
     /// The trigger that an event is; `None` if the service does not consume events of its type.
-    fn trigger(event: &Event) -> Option<Self::Trigger>;
+    fn trigger(&self, event: &Event) -> Option<Self::Trigger>;
 
     /// What an order arises from.
     fn cause(entity: &Self::Entity) -> &Cause;

@@ -46,7 +46,8 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
         let mut batch = Vec::with_capacity(deliveries.len());
         let mut triggers = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let Received { span, triggered } = read::<A>(&Origin::of(self.queue, &delivery), &delivery.data);
+            let Received { span, triggered } =
+                read(self.applier.aggregate(), &Origin::of(self.queue, &delivery), &delivery.data);
             match triggered {
                 Ok(triggered) => {
                     batch.push((delivery, span));

@@ -13,6 +13,7 @@
 mod acknowledgement;
 mod config;
 mod events;
+mod hearing;
 mod received;
 pub(crate) mod rejections;
 mod subscription;
@@ -20,8 +21,10 @@ mod subscription;
 use contracts::topology::Queue;
 
 pub use config::{ConsumerConfig, ConsumerVariables};
+pub use hearing::Hearing;
 
 pub(crate) use acknowledgement::acknowledge;
+pub(crate) use hearing::Progress;
 pub(crate) use received::{Origin, Received, read};
 pub(crate) use subscription::{DeliveryHandler, Interrupted, Subscription};
 
@@ -30,14 +33,16 @@ use crate::broker::Broker;
 use crate::load::Stage;
 use events::EventHandler;
 
-/// The consumer of a queue: each event is a trigger to the service's aggregate. What it has taken waits in `stage`.
+/// The consumer of a queue: each event is a trigger to the service's aggregate. What it has taken waits in `stage`, and
+/// `progress` tells how far it has come.
 pub(crate) fn consumer<A: Aggregate>(
     queue: Queue,
     config: ConsumerConfig,
     broker: Broker,
     applier: Applier<A>,
     stage: Stage,
+    progress: Progress,
 ) -> Subscription<impl DeliveryHandler> {
     let handler = EventHandler { queue, applier };
-    Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch, stage }
+    Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch, stage, progress }
 }

@@ -68,7 +68,7 @@ pub(crate) struct Received<Trigger> {
 }
 
 /// Reads a message.
-pub(crate) fn read<A: Aggregate>(origin: &Origin, body: &[u8]) -> Received<A::Trigger> {
+pub(crate) fn read<A: Aggregate>(aggregate: &A, origin: &Origin, body: &[u8]) -> Received<A::Trigger> {
     let span = process_span(origin);
     let read = || {
         let envelope = decode(origin.queue, body)?;
@@ -81,7 +81,7 @@ pub(crate) fn read<A: Aggregate>(origin: &Origin, body: &[u8]) -> Received<A::Tr
         let not_consumed = || Unreadable::NotConsumed(envelope.event.event_type());
         Ok(Triggered {
             order_id: envelope.order_id(),
-            trigger: A::trigger(&envelope.event).ok_or_else(not_consumed)?,
+            trigger: aggregate.trigger(&envelope.event).ok_or_else(not_consumed)?,
             cause: Some(Cause { correlation_id: Some(correlation_id), trace: TraceContext::of(&span) }),
             event: Some(envelope),
         })

@@ -13,6 +13,7 @@ use lapin::{Channel, Consumer};
 use thiserror::Error;
 
 use super::acknowledgement::{ChannelLost, cancel};
+use super::hearing::Progress;
 use crate::aggregate::{MAX_BATCH, Stopping};
 use crate::backoff::Backoff;
 use crate::broker::Broker;
@@ -58,6 +59,8 @@ pub(crate) struct Subscription<H> {
     pub(crate) prefetch: u16,
     /// Where they wait, and how fast they are handled.
     pub(crate) stage: Stage,
+    /// How far it has come.
+    pub(crate) progress: Progress,
 }
 
 impl<H: DeliveryHandler> Subscription<H> {
@@ -72,6 +75,7 @@ impl<H: DeliveryHandler> Subscription<H> {
             let Err(interrupted) = self.consume(&task, &mut backoff).await;
             // What was held is back in the queue, or soon will be.
             self.stage.holds(0);
+            self.progress.away();
             match interrupted {
                 Interrupted::Stopping(_) => return,
                 Interrupted::ChannelLost(lost) => task.health.down(lost.to_string()),
@@ -93,17 +97,37 @@ impl<H: DeliveryHandler> Subscription<H> {
         backoff.reset();
         let mut held = VecDeque::new();
         loop {
-            if task.unless_stopping(gather(&mut deliveries, &mut held)).await.transpose()?.is_none() {
+            if task.unless_stopping(self.gather(&mut deliveries, &mut held)).await.transpose()?.is_none() {
                 cancel(&channel, deliveries.tag()).await.ok();
                 return Err(Stopping.into());
             }
             self.stage.holds(held.len());
             let batch: Vec<_> = held.drain(..held.len().min(MAX_BATCH)).collect();
-            let (count, began) = (batch.len(), Instant::now());
+            let (count, gathered) = (batch.len(), Instant::now());
             self.handler.handle(&channel, batch, task).await?;
-            self.stage.handled(count, began.elapsed());
+            self.stage.handled(count, gathered.elapsed());
             self.stage.holds(held.len());
+            if held.is_empty() {
+                self.progress.handled(gathered);
+            }
         }
+    }
+
+    /// Adds what has arrived to the deliveries that are held; waits for the next one if there are none.
+    async fn gather(
+        &self,
+        deliveries: &mut Consumer,
+        held: &mut VecDeque<Delivery>,
+    ) -> Result<(), ChannelLost> {
+        take_arrived(deliveries, held);
+        if held.is_empty() {
+            self.progress.idle();
+            let next = deliveries.next().await.ok_or(ChannelLost::Cancelled)??;
+            self.progress.busy(Instant::now());
+            held.push_back(next);
+            take_arrived(deliveries, held);
+        }
+        Ok(())
     }
 
     async fn open(&self) -> Result<Channel, ChannelLost> {
@@ -166,13 +190,8 @@ fn earlier_deliveries(delivery: &Delivery) -> i64 {
     }
 }
 
-/// Adds what has arrived to the deliveries that are held; waits for the first one if there are none.
-async fn gather(deliveries: &mut Consumer, held: &mut VecDeque<Delivery>) -> Result<(), ChannelLost> {
-    if held.is_empty() {
-        held.push_back(deliveries.next().await.ok_or(ChannelLost::Cancelled)??);
-    }
+fn take_arrived(deliveries: &mut Consumer, held: &mut VecDeque<Delivery>) {
     while let Some(Some(Ok(delivery))) = deliveries.next().now_or_never() {
         held.push_back(delivery);
     }
-    Ok(())
 }

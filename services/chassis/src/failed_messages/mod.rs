@@ -27,7 +27,7 @@ pub use http::routes;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
-use crate::consumer::Subscription;
+use crate::consumer::{Progress, Subscription};
 use crate::database::StoreError;
 use crate::health::Health;
 use crate::load::Stage;
@@ -60,8 +60,8 @@ impl<A: Aggregate> FailedMessages<A> {
             let handler = Collector { queue, pool: pool.clone() };
             let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
             // No order waits for these.
-            let stage = Stage::default();
-            Subscription { queue, handler, broker, prefetch: PREFETCH, stage }.start(health, tasks);
+            let (stage, progress) = (Stage::default(), Progress::default());
+            Subscription { queue, handler, broker, prefetch: PREFETCH, stage, progress }.start(health, tasks);
         }
         Replayer { applier }.start(health, tasks);
         gauge::start(pool, queues, tasks);

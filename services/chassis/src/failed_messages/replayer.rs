@@ -80,7 +80,7 @@ impl<A: Aggregate> Replayer<A> {
             trace: replay.trace_context.clone(),
             delivery_tag: None,
         };
-        let Received { span, triggered } = read::<A>(&origin, &replay.body);
+        let Received { span, triggered } = read(self.applier.aggregate(), &origin, &replay.body);
         let triggered = match triggered {
             Ok(triggered) => triggered,
             Err(unreadable) => return Ok(Replayed::Failed(unreadable.to_string())),

@@ -2,5 +2,6 @@
 //! starts from.
 
 pub(crate) mod idempotency_keys;
+pub(crate) mod listening;
 pub(crate) mod orders;
 pub(crate) mod timeline;

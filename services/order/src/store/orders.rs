@@ -124,11 +124,12 @@ struct Overdue {
     orders: Vec<OrderId>,
     /// When the last of them was placed; all that were placed before are among them.
     last: Option<OffsetDateTime>,
-    /// Orders that were placed before this time were looked for.
-    until: OffsetDateTime,
+    /// Orders that were placed before this time were looked for; none if results were not heard for long enough.
+    until: Option<OffsetDateTime>,
 }
 
-/// Orders that have waited for their payment for longer than `timeout`, up to `limit` of them, oldest first.
+/// Orders that have waited for their payment for longer than `timeout`, up to `limit` of them, oldest first. Only time in
+/// which its result could be heard counts.
 pub(crate) async fn overdue(
     pool: &PgPool,
     frontier: &Frontier,
@@ -138,16 +139,18 @@ pub(crate) async fn overdue(
     let start = frontier.start();
     let overdue = sqlx::query_as::<_, Overdue>(
         "SELECT coalesce(array_agg(id ORDER BY created_at), '{}') AS orders, max(created_at) AS last,
-                now() - $2::interval AS until
+                overdue_before($2::interval) AS until
          FROM (SELECT id, created_at FROM orders
-               WHERE status = 'PENDING_PAYMENT' AND created_at >= $1 AND created_at < now() - $2::interval
+               WHERE status = 'PENDING_PAYMENT' AND created_at >= $1 AND created_at < overdue_before($2::interval)
                ORDER BY created_at
                LIMIT $3) AS overdue",
     );
     let limited = i64::try_from(limit).unwrap_or(i64::MAX);
     let overdue = overdue.bind(start).bind(timeout).bind(limited).fetch_one(pool).await?;
     let all = overdue.orders.len() < limit;
-    frontier.looked(start, overdue.last.filter(|_| !all).unwrap_or(overdue.until));
+    if let Some(reached) = overdue.last.filter(|_| !all).or(overdue.until) {
+        frontier.looked(start, reached);
+    }
     Ok(overdue.orders)
 }
 
@@ -158,17 +161,17 @@ pub(crate) async fn first_overdue(
 ) -> Result<Option<OffsetDateTime>, StoreError> {
     let first = sqlx::query_scalar::<_, OffsetDateTime>(
         "SELECT created_at FROM orders
-         WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1::interval
+         WHERE status = 'PENDING_PAYMENT' AND created_at < overdue_before($1::interval)
          ORDER BY created_at
          LIMIT 1",
     );
     Ok(first.bind(timeout).fetch_optional(pool).await?)
 }
 
-/// How many orders have waited for their payment for longer than `timeout`.
+/// How many orders have waited for their payment for longer than `timeout`, of time in which its result could be heard.
 pub(crate) async fn count_overdue(pool: &PgPool, timeout: Duration) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(
-        "SELECT count(*) FROM orders WHERE status = 'PENDING_PAYMENT' AND created_at < now() - $1::interval",
+        "SELECT count(*) FROM orders WHERE status = 'PENDING_PAYMENT' AND created_at < overdue_before($1::interval)",
     );
     Ok(count.bind(timeout).fetch_one(pool).await?.unsigned_abs())
 }

@@ -67,7 +67,7 @@ pub(crate) fn start(
     stage: Stage,
     running: RunningService<Payments>,
 ) {
-    let RunningService { applier, lifecycle } = running;
+    let RunningService { applier, lifecycle, .. } = running;
     let pool = applier.pool().clone();
     let (sender, answers) = mpsc::channel(config.concurrency);
     let client = Arc::new(ProviderClient {

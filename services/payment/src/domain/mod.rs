@@ -22,6 +22,6 @@ mod transition;
 mod trigger;
 
 pub use retry_delay::retry_delay;
-pub use state::{Due, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step};
+pub use state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step};
 pub use transition::{NoRefusedRefund, ProviderCall, Transition, transition};
 pub use trigger::{Decision, Trigger};

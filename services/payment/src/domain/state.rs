@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, State};
 use contracts::refund::RefundAction;
-use contracts::{Money, PaymentStatus};
+use contracts::{Money, PaymentStatus, Timestamp};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What the payment service knows about the payment of an order.
@@ -24,6 +24,8 @@ pub struct Payment {
     pub attempts: u32,
     /// Whether a charge may still be on its way to the provider.
     pub last_charge: LastCharge,
+    /// Whether it is too late to begin a charge.
+    pub expiry: Expiry,
     /// Whether the order is cancelled.
     pub cancel_requested: bool,
     /// The provider's reference.
@@ -127,4 +129,15 @@ pub enum LastCharge {
     InTransit,
     /// Yes: a transition sends one now.
     SentNow,
+}
+
+/// Until when a charge may be begun, by the database's clock. Afterwards the order waits for its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expiry {
+    /// As set before; that time is still to come, or there is none.
+    Ahead,
+    /// As set before; that time has passed.
+    Passed,
+    /// Until then. A transition sets it.
+    At(Timestamp),
 }

@@ -9,7 +9,7 @@ use contracts::{Event, Money, OrderId, PaymentId, PaymentStatus, Timestamp};
 use thiserror::Error;
 
 use super::retry_delay::retry_delay;
-use super::state::{Due, LastCharge, NextStep, Payment, PaymentState, Refund, Step};
+use super::state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, Step};
 use super::trigger::Trigger;
 
 /// When the provider is asked once more about the charge of a cancelled order that it did not know. By then it is certain that
@@ -88,10 +88,14 @@ pub fn transition(
 /// What follows from a trigger when there is no payment yet.
 fn unopened(context: &Context<'_>, state: &PaymentState, trigger: &Trigger) -> Transition {
     match (state, trigger) {
-        (PaymentState::Unknown, Trigger::OrderCreated { amount }) => to(Payment::open(context, *amount)),
+        (PaymentState::Unknown, Trigger::OrderCreated { amount, expires_at }) => {
+            let payment = Payment::open(context, *amount, *expires_at);
+            let expired = expires_at.is_some_and(|expires_at| expires_at <= context.now);
+            if expired { payment.cancelled(context, None) } else { to(payment) }
+        }
         // The cancellation was here first: this order is never charged.
-        (PaymentState::CancelledEarly, Trigger::OrderCreated { amount }) => {
-            Payment::open(context, *amount).cancelled(context, None)
+        (PaymentState::CancelledEarly, Trigger::OrderCreated { amount, expires_at }) => {
+            Payment::open(context, *amount, *expires_at).cancelled(context, None)
         }
         (PaymentState::Unknown, Trigger::OrderCancelled) => Transition::to(PaymentState::CancelledEarly),
         _ => Transition::to(state.clone()),
@@ -104,13 +108,14 @@ pub(super) const fn to(payment: Payment) -> Transition {
 }
 
 impl Payment {
-    fn open(context: &Context<'_>, amount: Money) -> Self {
+    fn open(context: &Context<'_>, amount: Money, expires_at: Option<Timestamp>) -> Self {
         Self {
             amount,
             status: PaymentStatus::Processing,
             next: Some(NextStep { step: Step::Charge, due: Due::Now }),
             attempts: 0,
             last_charge: LastCharge::Arrived,
+            expiry: expires_at.map_or(Expiry::Ahead, Expiry::At),
             cancel_requested: false,
             transaction_id: None,
             last_error: None,
@@ -152,7 +157,7 @@ impl Payment {
                     .without_step()
                     .moved(PaymentStatus::Failed, event)
             }
-            Trigger::NotCharged { .. } if !self.cancel_requested => to(self.with_step(Step::Charge)),
+            Trigger::NotCharged { .. } if self.may_be_charged() => to(self.with_step(Step::Charge)),
             // Only if no charge can still arrive does "no charge" mean that there is none and will be none.
             Trigger::NotCharged { charge_in_transit: false, .. } => {
                 let last_look = NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK) };
@@ -201,6 +206,15 @@ impl Payment {
         let Some(NextStep { step, .. }) = self.next.filter(|next| next.due.is_reached()) else {
             return to(self);
         };
+        let step = match step {
+            // No charge was ever sent.
+            Step::Charge if !self.may_be_charged() && self.attempts == 0 => {
+                return self.cancelled(context, None);
+            }
+            // An earlier one was not found, but may have been on its way then.
+            Step::Charge if !self.may_be_charged() => Step::Lookup,
+            step => step,
+        };
         let attempts = self.attempts + 1;
         let call = ProviderCall {
             payment_id: PaymentId::of_order(context.order_id),
@@ -241,7 +255,12 @@ impl Payment {
         Self { next: None, ..self }
     }
 
-    /// Ends the payment of a cancelled order without money.
+    /// Whether a charge may still be begun.
+    fn may_be_charged(&self) -> bool {
+        !self.cancel_requested && self.expiry != Expiry::Passed
+    }
+
+    /// Ends the payment of an order that is cancelled, or will be since its time is over, without money.
     fn cancelled(self, context: &Context<'_>, transaction_id: Option<String>) -> Transition {
         let event = PaymentCancelled { order_id: context.order_id, transaction_id: transaction_id.clone() };
         Self { cancel_requested: true, transaction_id, ..self }
@@ -291,7 +310,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::domain) fn created() -> Trigger {
-        Trigger::OrderCreated { amount: "9.99".parse().unwrap() }
+        Trigger::OrderCreated { amount: "9.99".parse().unwrap(), expires_at: None }
     }
 
     pub(in crate::domain) fn approved() -> Trigger {
@@ -462,6 +481,28 @@ pub(super) mod tests {
             (0..3_u32).prop_map(refused),
             Just(unanswered()),
         ]
+    }
+
+    #[test]
+    fn an_order_that_expired_before_it_came_is_not_charged() {
+        let now = Timestamp::now();
+        let cause = Cause::default();
+        let context = Context { order_id: Uuid::nil().into(), cause: &cause, now };
+        let created = Trigger::OrderCreated { amount: "9.99".parse().unwrap(), expires_at: Some(now) };
+        let transition = transition(&context, &PaymentState::Unknown, &created).unwrap();
+        let payment = transition.next.known().unwrap();
+        assert_eq!((payment.status, payment.next), (PaymentStatus::Cancelled, None));
+    }
+
+    #[test]
+    fn a_charge_that_was_sent_in_time_is_looked_up_afterwards_and_not_sent_again() {
+        let taken = apply(&apply(&PaymentState::Unknown, &created()).next, &step_due()).next;
+        let PaymentState::Known(payment) = taken else { panic!("it is known") };
+        let expired = PaymentState::Known(Payment { expiry: Expiry::Passed, ..payment });
+        let lost = apply(&expired, &Trigger::NotCharged { attempt: 1, charge_in_transit: true }).next;
+        assert_eq!(lost.known().unwrap().step(), Some(Step::Lookup));
+        let never = apply(&expired, &Trigger::NotCharged { attempt: 1, charge_in_transit: false }).next;
+        assert_eq!(never.known().unwrap().status, PaymentStatus::Cancelled);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::Money;
+use contracts::{Money, Timestamp};
 use strum::IntoStaticStr;
 
 /// What can happen to a payment.
@@ -13,6 +13,8 @@ pub enum Trigger {
     OrderCreated {
         /// What is to be charged.
         amount: Money,
+        /// Until when the charge may be begun, if there is such a time.
+        expires_at: Option<Timestamp>,
     },
     /// The order was cancelled.
     OrderCancelled,

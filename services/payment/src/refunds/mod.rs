@@ -43,7 +43,7 @@ static OLDEST_AGE: LazyLock<Gauge<f64>> = LazyLock::new(|| {
 
 /// Starts applying operators' decisions, and counting what is owed.
 pub(crate) fn start(decisions: DecisionReceiver, running: &RunningService<Payments>) {
-    let RunningService { applier, lifecycle } = running;
+    let RunningService { applier, lifecycle, .. } = running;
     let worker = DecisionWorker { applier: applier.clone() };
     lifecycle.work.spawn_monitored("refund decisions", &lifecycle.health, |task| worker.run(decisions, task));
     let pool = applier.pool().clone();

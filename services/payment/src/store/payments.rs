@@ -6,7 +6,7 @@ use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Frontier, StoreError};
 use chassis::try_lock_order;
 use contracts::page::{Page, PageMeta, PageRequest};
-use contracts::{Money, OrderId, PaymentId, PaymentStatus, Word, payment};
+use contracts::{Money, OrderId, PaymentId, PaymentStatus, Timestamp, Word, payment};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::types::time::OffsetDateTime;
@@ -14,7 +14,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use strum::VariantArray;
 
 use super::payment_totals;
-use crate::domain::{Due, LastCharge, NextStep, Payment, Refund, Step};
+use crate::domain::{Due, Expiry, LastCharge, NextStep, Payment, Refund, Step};
 
 /// A payment as clients see it, whichever version wrote it.
 type ClientPayment = payment::Payment<Word>;
@@ -28,6 +28,7 @@ struct StateRow {
     is_due: Option<bool>,
     attempts: i32,
     charge_in_transit: bool,
+    is_expired: bool,
     cancel_requested: bool,
     transaction_id: Option<String>,
     last_error: Option<String>,
@@ -48,6 +49,7 @@ impl From<StateRow> for Stored<Payment> {
             next: step.map(|step| NextStep { step, due }),
             attempts: row.attempts.unsigned_abs(),
             last_charge: if row.charge_in_transit { LastCharge::InTransit } else { LastCharge::Arrived },
+            expiry: if row.is_expired { Expiry::Passed } else { Expiry::Ahead },
             cancel_requested: row.cancel_requested,
             transaction_id: row.transaction_id,
             last_error: row.last_error,
@@ -76,8 +78,9 @@ pub(crate) async fn load(
 ) -> Result<Vec<(OrderId, Stored<Payment>)>, StoreError> {
     let rows = sqlx::query_as::<_, StateRow>(
         "SELECT order_id, amount, status, next_step, due_at <= now() AS is_due, attempts,
-                coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit, cancel_requested,
-                transaction_id, last_error, refund_refusal, refund_reference, correlation_id, trace_context
+                coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit,
+                coalesce(expires_at <= now(), false) AS is_expired, cancel_requested, transaction_id, last_error,
+                refund_refusal, refund_reference, correlation_id, trace_context
          FROM payments WHERE order_id = ANY($1)",
     )
     .bind(orders)
@@ -99,6 +102,8 @@ struct Row<'a> {
     due_in_ms: Option<u128>,
     attempts: u32,
     charge_sent: bool,
+    /// Until when a charge may be begun; as before, if this is not given.
+    expires_at: Option<Timestamp>,
     cancel_requested: bool,
     transaction_id: Option<&'a str>,
     last_error: Option<&'a str>,
@@ -129,6 +134,10 @@ impl<'a> Row<'a> {
             }),
             attempts: payment.attempts,
             charge_sent: payment.last_charge == LastCharge::SentNow,
+            expires_at: match payment.expiry {
+                Expiry::Ahead | Expiry::Passed => None,
+                Expiry::At(expires_at) => Some(expires_at),
+            },
             cancel_requested: payment.cancel_requested,
             transaction_id: payment.transaction_id.as_deref(),
             last_error: payment.last_error.as_deref(),
@@ -148,15 +157,16 @@ pub(crate) async fn insert(
     let rows: Vec<Row<'_>> = opened.iter().map(|(order_id, payment)| Row::of(*order_id, payment)).collect();
     let inserted = sqlx::query(
         "INSERT INTO payments (id, order_id, amount, status, next_step, due_at, attempts, last_charge_at,
-                               cancel_requested, transaction_id, last_error, refund_owed_since, refund_refusal,
+                               expires_at, cancel_requested, transaction_id, last_error, refund_owed_since, refund_refusal,
                                refund_reference, correlation_id, trace_context)
          SELECT id, order_id, amount, status, next_step, now() + due_in_ms * interval '1 millisecond', attempts,
-                CASE WHEN charge_sent THEN now() END, cancel_requested, transaction_id, last_error,
+                CASE WHEN charge_sent THEN now() END, expires_at, cancel_requested, transaction_id,
+                last_error,
                 CASE WHEN owes_refund THEN now() END, refund_refusal, refund_reference, correlation_id, trace_context
          FROM jsonb_to_recordset($1)
               AS new (id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
-                      attempts integer, charge_sent boolean, cancel_requested boolean, transaction_id text,
-                      last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
+                      attempts integer, charge_sent boolean, expires_at timestamptz, cancel_requested boolean,
+                      transaction_id text, last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
                       correlation_id text, trace_context jsonb)
          ON CONFLICT DO NOTHING",
     )
@@ -204,8 +214,8 @@ pub(crate) async fn update(
          FROM jsonb_to_recordset($1)
               AS change (status_before text, attempts_before integer,
                          id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
-                         attempts integer, charge_sent boolean, cancel_requested boolean, transaction_id text,
-                         last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
+                         attempts integer, charge_sent boolean, expires_at timestamptz, cancel_requested boolean,
+                         transaction_id text, last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
                          correlation_id text, trace_context jsonb)
          WHERE payments.order_id = change.order_id
            AND payments.status = change.status_before AND payments.attempts = change.attempts_before",

@@ -1,5 +1,6 @@
 //! The scenarios: one module a kind of fault, and the list of all of them.
 
+mod absence;
 mod backlog;
 mod backup;
 mod cluster;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Scenario> {
         reads::scenarios(),
         waiting_clients::scenarios(),
         overload::scenarios(),
+        absence::scenarios(),
         cluster::scenarios(),
     ]
     .concat()
