@@ -118,6 +118,14 @@ impl Queue {
         !matches!(self, Self::OrderPaymentTimeline)
     }
 
+    /// The queues that a service's own events are routed to.
+    pub fn published_to_by(service: Service) -> impl Iterator<Item = Self> {
+        let is_published_to = move |queue: &Self| {
+            ROUTES.iter().any(|route| route.queue == *queue && route.publisher == service)
+        };
+        Self::VARIANTS.iter().copied().filter(is_published_to)
+    }
+
     /// The events that are routed to it.
     pub fn routes(self) -> impl Iterator<Item = &'static Route> {
         ROUTES.iter().filter(move |route| route.queue == self)

@@ -157,7 +157,7 @@ where
             |purpose| Broker::start(self.service, purpose, config.broker.clone(), health, connections);
         let publisher = Publisher::start(connect(Purpose::Publishing), confirm_timeout, connections);
         let broker = connect(Purpose::Consuming);
-        let outbox = Outbox::start(outbox_pool, publisher, confirm_timeout, health, delivery);
+        let outbox = Outbox::start(self.service, outbox_pool, publisher, confirm_timeout, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox.clone());
         applier.measure_newer(intake);
         let stages: Vec<_> = queues.iter().map(|queue| (*queue, Stage::default())).collect();

@@ -17,6 +17,7 @@ mod sweeper;
 
 use std::time::Duration;
 
+use contracts::topology::Service;
 use sqlx::{PgConnection, PgPool};
 
 use crate::broker::{Message, Publisher};
@@ -45,13 +46,14 @@ impl Outbox {
     /// Starts relay and sweeper. `pool` is for deleting what was published: its commits may be forgotten in a crash of the
     /// database, since publishing a message again does no harm. `confirm_timeout` is how long the broker may take.
     pub(crate) fn start(
+        service: Service,
         pool: PgPool,
         publisher: Publisher,
         confirm_timeout: Duration,
         health: &Health,
         tasks: &Tasks,
     ) -> Self {
-        let relay = Relay::start(&pool, &publisher, health, tasks);
+        let relay = Relay::start(service, &pool, &publisher, health, tasks);
         gauge::start(pool.clone(), tasks);
         let left_behind_after = confirm_timeout + LEFT_BEHIND_AFTER;
         sweeper::start(pool, publisher, relay.held().clone(), left_behind_after, health, tasks);

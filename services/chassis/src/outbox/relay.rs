@@ -1,10 +1,12 @@
-//! The fast path: from a committed transaction straight to the broker.
+//! The fast path: from a committed transaction straight to the broker. Each queue has workers of its own, so that one that
+//! takes no messages keeps none of the others waiting.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
 use contracts::EventId;
+use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
 use tracing::{debug, error};
 
@@ -15,53 +17,72 @@ use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
 
-/// Most messages that the relay holds, from their commit until they are deleted; further ones are left to the sweeper.
-/// Some megabytes, and more than the saga lets in within a second.
+/// Most messages for a queue that the relay holds, from their commit until they are deleted; further ones are left to the
+/// sweeper. Some megabytes, and more than the saga lets in within a second.
 const CAPACITY: usize = 4096;
 
+/// Workers of a queue: one publishes while the other deletes.
 const WORKERS: usize = 2;
 
 /// Takes the messages of committed transactions. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub(super) struct Relay {
-    committed: Sender<Vec<Message>>,
+    committed: HashMap<Queue, Sender<Vec<Message>>>,
     held: Held,
 }
 
-/// The messages that the relay has in its hands. Their rows are not the sweeper's to publish.
+/// The messages that the relay has in its hands, by queue. Their rows are not the sweeper's to publish.
 #[derive(Clone, Default)]
-pub(super) struct Held(Arc<Mutex<HashSet<EventId>>>);
+pub(super) struct Held(Arc<Mutex<HashMap<Queue, HashSet<EventId>>>>);
 
 impl Relay {
-    /// Starts the workers. When the tasks stop, they publish what they were given and end.
-    pub(super) fn start(pool: &PgPool, publisher: &Publisher, health: &Health, tasks: &Tasks) -> Self {
+    /// Starts the workers of the queues that a service publishes to. When the tasks stop, they publish what they were given
+    /// and end.
+    pub(super) fn start(
+        service: Service,
+        pool: &PgPool,
+        publisher: &Publisher,
+        health: &Health,
+        tasks: &Tasks,
+    ) -> Self {
         let held = Held::default();
-        // Each transaction has one message at least, so the channel is never full while there is capacity.
-        let (committed, receiver) = async_channel::bounded(CAPACITY);
-        for number in 0..WORKERS {
-            let worker = Worker {
-                committed: receiver.clone(),
-                held: held.clone(),
-                pool: pool.clone(),
-                publisher: publisher.clone(),
-            };
-            tasks.spawn_monitored(&format!("outbox relay {number}"), health, |task| worker.run(task));
+        let mut committed = HashMap::new();
+        for queue in Queue::published_to_by(service) {
+            // Each transaction has one message at least, so the channel is never full while there is capacity.
+            let (sender, receiver) = async_channel::bounded(CAPACITY);
+            for number in 0..WORKERS {
+                let worker = Worker {
+                    queue,
+                    committed: receiver.clone(),
+                    held: held.clone(),
+                    pool: pool.clone(),
+                    publisher: publisher.clone(),
+                };
+                let name = format!("outbox relay {number} to {queue}");
+                tasks.spawn_monitored(&name, health, |task| worker.run(task));
+            }
+            committed.insert(queue, sender);
         }
         Self { committed, held }
     }
 
     /// Gives the relay the messages of a transaction, unless it holds too many.
     pub(super) fn publish(&self, messages: Vec<Message>) {
-        if messages.is_empty() {
-            return;
+        let mut by_queue: HashMap<Queue, Vec<Message>> = HashMap::new();
+        for message in messages {
+            by_queue.entry(message.route().queue).or_default().push(message);
         }
-        if !self.held.insert(&messages) {
-            debug!("the outbox relay holds too much; the sweeper publishes these messages");
-            return;
-        }
-        if let Err(refused) = self.committed.try_send(messages) {
-            debug!("the outbox relay has ended; the sweeper publishes these messages");
-            self.held.remove(refused.into_inner().iter().map(|message| message.event_id));
+        for (queue, messages) in by_queue {
+            if !self.held.insert(queue, &messages) {
+                debug!(%queue, "the outbox relay holds too much; the sweeper publishes these messages");
+                continue;
+            }
+            let events: Vec<EventId> = messages.iter().map(|message| message.event_id).collect();
+            let sent = self.committed.get(&queue).is_some_and(|queue| queue.try_send(messages).is_ok());
+            if !sent {
+                debug!(%queue, "the outbox relay has ended; the sweeper publishes these messages");
+                self.held.remove(queue, &events);
+            }
         }
     }
 
@@ -74,37 +95,40 @@ impl Relay {
 impl Held {
     /// The messages by their ids.
     pub(super) fn ids(&self) -> Vec<EventId> {
-        self.set().iter().copied().collect()
+        self.queues().values().flatten().copied().collect()
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.set().len()
+        self.queues().values().map(HashSet::len).sum()
     }
 
     /// Adds messages, all of them or none.
-    fn insert(&self, messages: &[Message]) -> bool {
-        let mut set = self.set();
-        let fits = set.len() + messages.len() <= CAPACITY;
+    fn insert(&self, queue: Queue, messages: &[Message]) -> bool {
+        let mut queues = self.queues();
+        let held = queues.entry(queue).or_default();
+        let fits = held.len() + messages.len() <= CAPACITY;
         if fits {
-            set.extend(messages.iter().map(|message| message.event_id));
+            held.extend(messages.iter().map(|message| message.event_id));
         }
         fits
     }
 
-    fn remove(&self, events: impl IntoIterator<Item = EventId>) {
-        let mut set = self.set();
-        for event in events {
-            set.remove(&event);
+    fn remove(&self, queue: Queue, events: &[EventId]) {
+        if let Some(held) = self.queues().get_mut(&queue) {
+            for event in events {
+                held.remove(event);
+            }
         }
     }
 
-    fn set(&self) -> MutexGuard<'_, HashSet<EventId>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<Queue, HashSet<EventId>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Worker {
+    queue: Queue,
     committed: Receiver<Vec<Message>>,
     held: Held,
     pool: PgPool,
@@ -135,7 +159,7 @@ impl Worker {
             }
             let events: Vec<EventId> = batch.iter().map(|message| message.event_id).collect();
             self.publish(batch, &task).await;
-            self.held.remove(events);
+            self.held.remove(self.queue, &events);
         }
     }
 

@@ -29,8 +29,8 @@ pub(super) struct Claim<'a> {
     pub(super) after: EventId,
     /// Only rows older than this.
     pub(super) age: Duration,
-    /// Only events of other types.
-    pub(super) without: &'a [EventType],
+    /// Only events of these types. Those that only a newer version knows are not among them.
+    pub(super) types: &'a [EventType],
     /// Other rows than these.
     pub(super) held: &'a [EventId],
     /// So many at most.
@@ -45,7 +45,7 @@ pub(super) async fn claim(
     let rows = sqlx::query_as::<_, Message>(
         "SELECT event_id, event_type, order_id, correlation_id, trace_context, body
          FROM outbox
-         WHERE event_id > $1 AND created_at < now() - $2::interval AND event_type <> ALL($3)
+         WHERE event_id > $1 AND created_at < now() - $2::interval AND event_type = ANY($3)
            AND event_id <> ALL($4)
          ORDER BY event_id
          LIMIT $5
@@ -53,7 +53,7 @@ pub(super) async fn claim(
     )
     .bind(claim.after)
     .bind(claim.age)
-    .bind(claim.without)
+    .bind(claim.types)
     .bind(claim.held)
     .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
     .fetch_all(connection)

@@ -1,9 +1,10 @@
 //! The slow path: publishes what the fast path left behind.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use contracts::EventId;
 use contracts::topology::Queue;
+use contracts::{EventId, EventType};
 use sqlx::PgPool;
 use strum::VariantArray;
 use thiserror::Error;
@@ -18,8 +19,11 @@ use crate::database::{StoreError, in_time};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
 
-/// How often an empty outbox, or one that can't be published, is looked at.
+/// How often an empty outbox is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a pass that left messages is followed by none.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a queue may be long before its messages are passed over, so that others get their turn. Its consumer is not
 /// running then, or very slow.
@@ -37,22 +41,16 @@ enum SweepError {
 struct Pass {
     /// The row before the next batch.
     cursor: EventId,
-    /// Queues that got no shorter; what belongs there waits for the next pass.
-    long: Vec<Queue>,
+    /// Queues that are long and get no shorter, or take nothing; what belongs there waits for the next pass.
+    closed: Vec<Queue>,
+    /// Why messages were left, if any were.
+    left: Option<SweepError>,
 }
 
 impl Pass {
     fn begin(cursor: EventId) -> Self {
-        Self { cursor, long: Vec::new() }
+        Self { cursor, closed: Vec::new(), left: None }
     }
-}
-
-/// What one batch came to.
-struct Swept {
-    /// Whether there may be more rows behind it.
-    more: bool,
-    /// Why messages were left, if any were.
-    left: Option<SweepError>,
 }
 
 pub(super) fn start(
@@ -87,47 +85,48 @@ impl Sweeper {
     /// Walks through the table, pass after pass. Within a pass each row is tried once, so rows that can't be published
     /// (their queue is missing or full) never keep those behind them from their turn.
     async fn sweep(mut self) {
-        let mut pass = Pass::begin(self.frontier.begin(LEFT_BEHIND_AFTER));
+        let mut pass = Pass::begin(self.frontier.begin(self.left_behind_after));
         let mut reported = None;
         self.task.health.up();
         while !self.task.stopping.is_cancelled() {
-            let swept = match self.publisher.availability() {
+            let more = match self.publisher.availability() {
                 Ok(()) => match self.sweep_batch(&mut pass).await {
-                    Ok(swept) => {
+                    Ok(more) => {
                         self.task.health.up();
-                        swept
+                        more
                     }
                     Err(error) => {
                         self.task.health.down(format!("the outbox can't be read: {error}"));
-                        Swept { more: false, left: None }
+                        false
                     }
                 },
                 // The connection reports itself; there is nothing to read rows for.
-                Err(_) => Swept { more: false, left: None },
+                Err(_) => false,
             };
-            let left = swept.left.or_else(|| pass.long.first().map(|queue| SweepError::LongQueue(*queue)));
-            report(&mut reported, left.as_ref());
-            if !swept.more {
-                pass = Pass::begin(self.frontier.begin(LEFT_BEHIND_AFTER));
+            if !more {
+                report(&mut reported, pass.left.as_ref());
+                let pause = if pass.left.is_some() { PAUSE } else { INTERVAL };
+                pass = Pass::begin(self.frontier.begin(self.left_behind_after));
                 tokio::select! {
                     () = self.task.stopping.cancelled() => {}
-                    () = tokio::time::sleep(INTERVAL) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
         }
     }
 
-    async fn sweep_batch(&mut self, pass: &mut Pass) -> Result<Swept, StoreError> {
+    /// Publishes the next rows of a pass. Returns whether there may be more behind them.
+    async fn sweep_batch(&mut self, pass: &mut Pass) -> Result<bool, StoreError> {
         // The rows stay locked while they are published: another replica passes over them. The patience for long queues
         // and the publisher's timeout bound how long, and PostgreSQL's idle_in_transaction_session_timeout bounds it
         // again.
         let mut transaction = in_time(async { Ok(self.pool.begin().await?) }).await?;
-        let without: Vec<_> =
-            pass.long.iter().flat_map(|queue| queue.routes()).map(|route| route.event_type).collect();
+        let is_open = |event_type: &EventType| !pass.closed.contains(&event_type.route().queue);
+        let types: Vec<_> = EventType::VARIANTS.iter().copied().filter(is_open).collect();
         let claim = Claim {
             after: pass.cursor,
             age: self.left_behind_after,
-            without: &without,
+            types: &types,
             held: &self.held.ids(),
             limit: BATCH,
         };
@@ -139,11 +138,13 @@ impl Sweeper {
         }
         let more = messages.len() == BATCH;
         let Some(last) = messages.last() else {
-            return Ok(Swept { more, left: None });
+            return Ok(more);
         };
         pass.cursor = last.event_id;
         self.wait_for_short_queues(&messages, pass).await;
-        messages.retain(|message| !pass.long.contains(&message.route().queue));
+        messages.retain(|message| !pass.closed.contains(&message.route().queue));
+        let queues: HashMap<EventId, Queue> =
+            messages.iter().map(|message| (message.event_id, message.route().queue)).collect();
         let published = self.publisher.publish_all(messages).await;
         let (confirmed, left): (Vec<_>, Vec<_>) =
             published.into_iter().partition(|(_, result)| result.is_ok());
@@ -154,8 +155,14 @@ impl Sweeper {
         })
         .await?;
         let count = left.len();
-        let left = left.into_iter().find_map(|(_, result)| result.err());
-        Ok(Swept { more, left: left.map(|error| SweepError::Publish { count, error }) })
+        for (event, result) in left {
+            if let Some(queue) = queues.get(&event).filter(|queue| !pass.closed.contains(queue)) {
+                pass.closed.push(*queue);
+            }
+            let error = result.err();
+            pass.left = pass.left.take().or_else(|| Some(SweepError::Publish { count, error: error? }));
+        }
+        Ok(more)
     }
 
     /// What was left behind waits here rather than in front of what is new: a queue gives its messages out in their
@@ -171,7 +178,8 @@ impl Sweeper {
                 }
             };
             if needed && !short.await {
-                pass.long.push(queue);
+                pass.closed.push(queue);
+                pass.left.get_or_insert(SweepError::LongQueue(queue));
             }
         }
     }
