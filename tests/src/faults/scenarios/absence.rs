@@ -32,7 +32,7 @@ async fn away(rig: &mut Rig<'_>) -> Outcome {
         // Time to kill the order service before it hears of the first.
         ("PROVIDER_LATENCY_MS", "3000".to_owned()),
         ("PROVIDER_TIMEOUT", "8s".to_owned()),
-        ("PROVIDER_CONCURRENCY", "100".to_owned()),
+        ("PROVIDER_CONCURRENCY", "400".to_owned()),
     ];
     rig.start(&Plan { environment, ..Plan::default() }).await;
     let records = CustomerRecords { placed: place(&rig.api(), ORDERS).await, ..CustomerRecords::default() };
