@@ -1,15 +1,18 @@
 //! The gateway, as a client sees it.
 
+use std::time::Duration;
+
 use contracts::failed_message::{FailedMessage, FailedMessageDetails};
 use contracts::order::{CancelOrderAccepted, CreateOrderAccepted, Order, Timeline};
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
 use contracts::topology::Queue;
 use contracts::{EventType, OrderId, OrderStatus, PaymentStatus, Problem};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::eventually;
@@ -95,16 +98,31 @@ impl Api {
         request.send().await.expect("the gateway answers")
     }
 
-    /// Places an order of the usual customer, which must be accepted. `total` is a JSON number.
+    /// Places an order of the usual customer, which must be accepted; as a good client does, it is sent again after a refusal
+    /// that says when. `total` is a JSON number.
     pub async fn place(&self, total: &str) -> OrderId {
-        accepted(self.post(order(total)).await).await
+        accepted(self.patiently(|| self.post_order(order(total))).await).await
+    }
+
+    /// Sends a command until it is not refused for the time being.
+    async fn patiently(&self, command: impl Fn() -> RequestBuilder) -> Response {
+        loop {
+            let answer = command().send().await.expect("the gateway answers");
+            let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            match after.and_then(|seconds| seconds.parse().ok()) {
+                Some(seconds) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                    sleep(Duration::from_secs(seconds)).await;
+                }
+                _ => return answer,
+            }
+        }
     }
 
     /// Cancels an order, which must be accepted.
     pub async fn cancel(&self, id: OrderId) {
         let path = format!("/api/orders/{id}");
-        let request = self.request(Method::PATCH, &path).json(&json!({"status": "CANCELLED"}));
-        let response = request.send().await.expect("the gateway answers");
+        let request = || self.request(Method::PATCH, &path).json(&json!({"status": "CANCELLED"}));
+        let response = self.patiently(request).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{:?}", response.text().await);
         assert_eq!(response.json::<CancelOrderAccepted>().await.expect("the contract's shape").order_id, id);
     }
