@@ -22,7 +22,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     require_json(&request.headers)?;
     let (order, key) = read_order(&request).await?;
     let caller = access::caller(&request)?;
-    gateway.admission.admit()?;
+    gateway.admission.admit().await?;
     let (order_id, event_id) = match &key {
         Some(key) => {
             let order_id = OrderId::from_idempotency_key(IdempotencyKey { client: &caller.name, key });
@@ -57,7 +57,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
 pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let order_id = request.id("id")?;
     request.body.read().await?;
-    gateway.admission.admit()?;
+    gateway.admission.admit().await?;
     let event = OrderCancelRequested { order_id };
     publish(&gateway, EventId::new(), event, &request.correlation_id).await?;
     info!(order.id = %order_id, "cancellation accepted");

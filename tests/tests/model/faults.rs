@@ -48,6 +48,12 @@ pub enum PlantedBug {
 }
 
 impl PlantedBug {
+    /// Whether it is about the time that an order has. The search for another one leaves that time out, and is as many times
+    /// shorter.
+    pub const fn is_about_time(self) -> bool {
+        matches!(self, Self::DeadlineWithoutHearing | Self::ExpiryIgnored)
+    }
+
     /// Whether the last look at a cancelled payment would make up for it. It is left out then, and every provider keeps to the
     /// time after which a charge must not be carried out, so that nothing else is missed in its place.
     pub const fn last_look_hides_it(self) -> bool {

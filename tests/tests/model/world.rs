@@ -185,15 +185,19 @@ impl World {
         if !self.cancel_asked {
             actions.push(Action::AskToCancel);
         }
+        let has_clocks = bug.is_none_or(PlantedBug::is_about_time);
         if self.order_status() == Some(OrderStatus::PendingPayment) {
             if !self.unheard || bug == Some(PlantedBug::DeadlineWithoutHearing) {
                 actions.push(Action::PassDeadline);
             }
-            if !self.unheard && RESULTS.iter().any(|result| self.broker.contains(result)) {
+            if has_clocks && !self.unheard && RESULTS.iter().any(|result| self.broker.contains(result)) {
                 actions.push(Action::ReachDeadline);
             }
         }
-        if !self.expired && self.payment_status().is_none_or(|status| status == PaymentStatus::Processing) {
+        if has_clocks
+            && !self.expired
+            && self.payment_status().is_none_or(|status| status == PaymentStatus::Processing)
+        {
             actions.push(Action::Expire);
         }
         for &message in &self.outboxes {

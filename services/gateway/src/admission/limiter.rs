@@ -6,7 +6,7 @@ use contracts::load::Load;
 
 /// How long an accepted command may wait until the saga has time for it. An order has some more stages to pass than the
 /// one where it waits, and is to be settled within two seconds.
-const MOST_WAIT: Duration = Duration::from_millis(500);
+const MOST_WAIT: Duration = Duration::from_millis(800);
 
 /// What may wait while there has been no overload. A few hundred commands at once are none, and a saga that has had little
 /// to do does not know yet how fast it is.
@@ -129,7 +129,7 @@ mod tests {
     fn what_can_not_be_settled_soon_is_refused_with_the_time_that_it_would_take() {
         let (mut limiter, now) = (Limiter::default(), Instant::now());
         limiter.admit(now).unwrap();
-        limiter.report(load(4500, 1000.0), now);
+        limiter.report(load(4800, 1000.0), now);
         assert_eq!(limiter.admit(now), Err(Overloaded(Duration::from_secs(4))));
     }
 

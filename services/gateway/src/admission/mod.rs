@@ -29,6 +29,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// How long after the last command the saga is still asked.
 const ATTENTION: Duration = Duration::from_secs(1);
 
+/// Refusals in a second that are answered at once.
+const REFUSALS_PER_SECOND: u32 = 100;
+
+/// The longest time that a refusal is held back. Clients that send again without heeding `Retry-After` would otherwise take
+/// the machine's time from the orders that wait.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
+
 static WAITING: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
         .u64_gauge("paysaga.saga.waiting")
@@ -62,6 +69,8 @@ struct State {
     last_command: Option<Instant>,
     /// When a command was refused last, as long as the log says that commands are.
     last_refused: Option<Instant>,
+    /// When the next refusal is answered.
+    next_refusal: Option<Instant>,
 }
 
 impl Admission {
@@ -79,20 +88,13 @@ impl Admission {
     }
 
     /// Lets a command in, or refuses it.
-    pub(crate) fn admit(&self) -> Result<(), Problem> {
-        let now = Instant::now();
-        let mut state = self.state();
-        state.last_command = Some(now);
-        let admitted = state.limiter.admit(now);
-        if admitted.is_err() && state.last_refused.replace(now).is_none() {
-            warn!("commands are refused: more wait than will be settled soon");
-        }
-        drop(state);
+    pub(crate) async fn admit(&self) -> Result<(), Problem> {
+        let decided = self.state().decide(Instant::now());
         self.0.command.notify_one();
-        admitted.map_err(|overloaded| {
-            REFUSED.add(1, &[]);
-            refusal(overloaded)
-        })
+        let Err((overloaded, hold)) = decided else { return Ok(()) };
+        REFUSED.add(1, &[]);
+        tokio::time::sleep(hold).await;
+        Err(refusal(overloaded))
     }
 
     async fn watch(&self, order: &Upstream, payment: &Upstream) {
@@ -129,6 +131,22 @@ impl Admission {
     }
 }
 
+impl State {
+    /// Decides about a command; a refusal is to be answered after the time that comes with it.
+    fn decide(&mut self, now: Instant) -> Result<(), (Overloaded, Duration)> {
+        self.last_command = Some(now);
+        let Err(overloaded) = self.limiter.admit(now) else { return Ok(()) };
+        if self.last_refused.replace(now).is_none() {
+            warn!("commands are refused: more wait than will be settled soon");
+        }
+        // Unused turns of the last second count.
+        let earliest = now.checked_sub(LONGEST_HOLD).unwrap_or(now);
+        let turn = self.next_refusal.map_or(earliest, |turn| turn.clamp(earliest, now + LONGEST_HOLD));
+        self.next_refusal = Some(turn + Duration::from_secs(1) / REFUSALS_PER_SECOND);
+        Err((overloaded, turn.saturating_duration_since(now)))
+    }
+}
+
 /// What waits in both services, and how fast it goes where most of it waits.
 fn combined(order: Load, payment: Load) -> Load {
     let busier = if payment.waiting > order.waiting { payment } else { order };
@@ -143,4 +161,20 @@ fn refusal(Overloaded(wait): Overloaded) -> Problem {
     );
     let seconds = u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX);
     Problem { retry_after: Some(seconds), ..problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_answered_at_once_until_there_are_too_many() {
+        let (mut state, now) = (State::default(), Instant::now());
+        state.limiter.report(Load { waiting: 100_000, per_second: Some(100.0) }, now);
+        state.decide(now).unwrap();
+        let holds: Vec<_> = (0..1000).filter_map(|_| state.decide(now).err()).map(|(_, hold)| hold).collect();
+        assert!(holds[..100].iter().all(Duration::is_zero), "{:?}", &holds[..100]);
+        assert!(holds[150] > Duration::from_millis(400) && holds[150] < Duration::from_millis(600));
+        assert!(holds.iter().all(|hold| *hold <= LONGEST_HOLD + Duration::from_millis(10)));
+    }
 }
