@@ -90,6 +90,7 @@ mod tests {
             accepted: (0..orders).map(|_| OrderId::new()).collect(),
             amount: Some(serde_json::from_str(amount).unwrap()),
             latencies: Vec::new(),
+            refused: 0,
             errors: BTreeMap::new(),
             first_error: None,
         }

@@ -45,6 +45,8 @@ pub struct Throughput {
     pub sent: u64,
     /// Orders that the gateway accepted. All of them settled.
     pub accepted: u64,
+    /// Requests that were refused because too much was waiting, and sent again.
+    pub refused: u64,
     /// The other answers by status.
     pub errors: BTreeMap<String, u64>,
     /// One of those in full.
@@ -87,6 +89,7 @@ impl Throughput {
             concurrency,
             sent: accepted + sent.errors.values().sum::<u64>(),
             accepted,
+            refused: sent.refused,
             errors: sent.errors.clone(),
             first_error: sent.first_error.as_ref().map(ToString::to_string),
             accepted_per_second: per_second(accepted, sent.took),

@@ -15,8 +15,7 @@ pub fn render(report: &Report) -> String {
     let parts = [
         format!("{} single orders on the idle stack", single.orders),
         single_table(single).to_string(),
-        "  seen: from the request to the settled order in the answer. The gateway polls after 4 ms, then less and less often,\n  \
-         so up to a third of it is waiting for its next poll.\n  \
+        "  seen: from the request to the settled order in the answer.\n  \
          saga: from the transaction that wrote the order to the one that \
          settled it, to the millisecond.\n"
             .to_owned(),
@@ -55,6 +54,7 @@ fn throughput_table(report: &Report) -> Table {
     row("accept, median", &|throughput| show(throughput.accept.median), None);
     row("accept, p99", &|throughput| show(throughput.accept.p99), None);
     row("ended", &|throughput| list(&throughput.statuses), None);
+    row("refused, sent again", &|throughput| throughput.refused.to_string(), None);
     row("errors", &|throughput| list(&throughput.errors), None);
     table
 }
