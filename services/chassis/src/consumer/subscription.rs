@@ -119,13 +119,13 @@ impl<H: DeliveryHandler> Subscription<H> {
         deliveries: &mut Consumer,
         held: &mut VecDeque<Delivery>,
     ) -> Result<(), ChannelLost> {
-        take_arrived(deliveries, held);
+        take_arrived(deliveries, held)?;
         if held.is_empty() {
             self.progress.idle();
             let next = deliveries.next().await.ok_or(ChannelLost::Cancelled)??;
             self.progress.busy(Instant::now());
             held.push_back(next);
-            take_arrived(deliveries, held);
+            take_arrived(deliveries, held)?;
         }
         Ok(())
     }
@@ -190,8 +190,10 @@ fn earlier_deliveries(delivery: &Delivery) -> i64 {
     }
 }
 
-fn take_arrived(deliveries: &mut Consumer, held: &mut VecDeque<Delivery>) {
-    while let Some(Some(Ok(delivery))) = deliveries.next().now_or_never() {
-        held.push_back(delivery);
+/// Adds what has arrived; waits for none. The end of the channel is told once, so it must not be passed over here.
+fn take_arrived(deliveries: &mut Consumer, held: &mut VecDeque<Delivery>) -> Result<(), ChannelLost> {
+    while let Some(next) = deliveries.next().now_or_never() {
+        held.push_back(next.ok_or(ChannelLost::Cancelled)??);
     }
+    Ok(())
 }

@@ -15,6 +15,9 @@ const BURST: f64 = 300.0;
 /// What may wait in any case, however slow the saga is.
 const LEAST: f64 = 40.0;
 
+/// What one report of an overload leaves of the burst.
+const SHRINKAGE: f64 = 0.8;
+
 /// How many reports after an overload the whole burst is granted again.
 const RECOVERY: f64 = 100.0;
 
@@ -61,9 +64,10 @@ impl Limiter {
         let waiting = load.waiting as f64;
         let pace = load.per_second.unwrap_or_default();
         let soon = pace * MOST_WAIT.as_secs_f64();
-        // Where many wait, the pace is that of a busy saga, and can be relied on.
+        // Where many wait for a while, the pace is that of a busy saga, and can be relied on. Before, it may be that of one
+        // which had little to do.
         self.burst = if waiting > soon.max(LEAST) {
-            LEAST
+            (self.burst * SHRINKAGE).max(LEAST)
         } else {
             (self.burst + (BURST - LEAST) / RECOVERY).min(BURST)
         };

@@ -66,8 +66,7 @@ pub(super) async fn send(
         loop {
             let began = Instant::now();
             let answer = gateway.place(order, Placing::default()).await;
-            let is_refusal =
-                answer.as_ref().is_err_and(|error| error.status() == Some(SERVICE_UNAVAILABLE));
+            let is_refusal = answer.as_ref().is_err_and(|error| error.status() == Some(SERVICE_UNAVAILABLE));
             if !is_refusal || first.elapsed() > PATIENCE {
                 return (order, answer, began.elapsed(), refused);
             }
