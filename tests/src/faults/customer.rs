@@ -20,6 +20,12 @@ use crate::api::order;
 /// How long a request is sent again before that counts as a violation: longer than any fault.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
+/// What a gateway answers while too much waits. No service failed then.
+const OVERLOADED: &str = "More orders are waiting";
+
+/// How that is recorded.
+pub(super) const TOO_MUCH_WAITS: &str = "503, too much waits";
+
 /// A customer who places orders until the load is stopped.
 pub(super) struct Customer {
     pub(super) client: Client,
@@ -104,6 +110,9 @@ impl Customer {
         while Instant::now() < deadline {
             match self.send(&method, path, key, &body).await {
                 Ok((StatusCode::ACCEPTED, answer)) => return Some(answer),
+                Ok((StatusCode::SERVICE_UNAVAILABLE, answer)) if answer.contains(OVERLOADED) => {
+                    *self.records.refusals.entry(TOO_MUCH_WAITS.to_owned()).or_default() += 1;
+                }
                 Ok((status, _)) if matches!(status.as_u16(), 502..=504) => {
                     *self.records.refusals.entry(status.to_string()).or_default() += 1;
                 }

@@ -66,8 +66,11 @@ async fn every_metric_and_every_command_of_the_readme_exists() {
     for [metric, services, _] in table::<3>(README, "| metric | of |") {
         let metric = metric.trim_matches('`').to_owned();
         for name in services.split(", ") {
-            let service = if name == "order" { &stack.order } else { &stack.payment };
-            let url = format!("{}/metrics", service.url());
+            let url = match name {
+                "gateway" => format!("{}/api/metrics", stack.gateway.url()),
+                "order" => format!("{}/metrics", stack.order.url()),
+                _ => format!("{}/metrics", stack.payment.url()),
+            };
             eventually(&format!("{name} has {metric}"), async || {
                 let text = async { reqwest::get(&url).await?.text().await }.await;
                 let text = text.map_err(|error| error.to_string())?;

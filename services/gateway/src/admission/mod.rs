@@ -66,6 +66,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     limiter: Limiter,
+    /// What waited when it was asked last.
+    last_load: Load,
     last_command: Option<Instant>,
     /// When a command was refused last, as long as the log says that commands are.
     last_refused: Option<Instant>,
@@ -74,8 +76,10 @@ struct State {
 }
 
 impl Admission {
-    /// Asks the services how much waits until the tasks stop.
+    /// Asks the services how much waits until the tasks stop. Both metrics are there from the start.
     pub(crate) fn start(order: Arc<Upstream>, payment: Arc<Upstream>, tasks: &Tasks) -> Self {
+        WAITING.record(0, &[]);
+        REFUSED.add(0, &[]);
         let admission = Self::default();
         let (watcher, stopping) = (admission.clone(), tasks.stopping());
         tasks.spawn_essential("admission", async move {
@@ -120,6 +124,7 @@ impl Admission {
         let now = Instant::now();
         let mut state = self.state();
         state.limiter.report(load, now);
+        state.last_load = load;
         if state.last_refused.is_some_and(|last| now.duration_since(last) > ATTENTION) {
             state.last_refused = None;
             info!("commands are accepted again");
@@ -137,7 +142,8 @@ impl State {
         self.last_command = Some(now);
         let Err(overloaded) = self.limiter.admit(now) else { return Ok(()) };
         if self.last_refused.replace(now).is_none() {
-            warn!("commands are refused: more wait than will be settled soon");
+            let Load { waiting, per_second } = self.last_load;
+            warn!(waiting, per_second, "commands are refused: more wait than will be settled soon");
         }
         // Unused turns of the last second count.
         let earliest = now.checked_sub(LONGEST_HOLD).unwrap_or(now);
