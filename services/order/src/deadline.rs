@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping};
 use chassis::consumer::Hearing;
-use chassis::database::{Frontier, in_time};
+use chassis::database::{Frontier, in_time, measure};
 use chassis::participant::RunningService;
 use chassis::tasks::TaskContext;
 use chassis::telemetry::METER;
@@ -25,9 +25,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long nothing may be heard before that counts as an absence: longer than a busy consumer needs for a batch.
 const GAP: Duration = Duration::from_secs(5);
-
-/// How often overdue orders are counted.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -54,15 +51,8 @@ pub(crate) fn start(timeout: Duration, running: RunningService<Orders>) {
     );
     let deadlines = Deadlines { timeout, frontier, applier, hearing };
     lifecycle.intake.spawn_monitored("deadlines", &lifecycle.health, |task| deadlines.run(task));
-    lifecycle.intake.spawn_every(MEASURE_INTERVAL, "deadline gauge", move || {
-        let pool = pool.clone();
-        async move {
-            // Orders that can't be counted keep their last measure; the database's health reports why.
-            if let Ok(count) = in_time(orders::count_overdue(&pool, timeout)).await {
-                OVERDUE.record(count, &[]);
-            }
-        }
-    });
+    let read = move |pool| async move { orders::count_overdue(&pool, timeout).await };
+    measure("deadline gauge", &pool, &lifecycle.intake, read, |count| OVERDUE.record(count, &[]));
 }
 
 struct Deadlines {

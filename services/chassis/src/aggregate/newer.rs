@@ -1,17 +1,14 @@
 //! How many rows are of a newer version.
 
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Gauge;
 
 use super::{Aggregate, Applier};
-use crate::database::in_time;
+use crate::database::measure;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
-
-const INTERVAL: Duration = Duration::from_secs(10);
 
 static NEWER: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -23,15 +20,12 @@ static NEWER: LazyLock<Gauge<u64>> = LazyLock::new(|| {
 impl<A: Aggregate> Applier<A> {
     /// Starts counting rows of a newer version.
     pub(crate) fn measure_newer(&self, tasks: &Tasks) {
-        let applier = self.clone();
-        tasks.spawn_every(INTERVAL, "gauge of a newer version's rows", move || {
-            let applier = applier.clone();
-            async move {
-                // Rows that can't be counted keep their last measure; the database's health reports why.
-                if let Ok(count) = in_time(applier.aggregate.count_newer(applier.pool())).await {
-                    NEWER.record(count, &[KeyValue::new("table", A::TABLE)]);
-                }
-            }
-        });
+        let aggregate = Arc::clone(&self.aggregate);
+        let read = move |pool| {
+            let aggregate = Arc::clone(&aggregate);
+            async move { aggregate.count_newer(&pool).await }
+        };
+        let record = |count| NEWER.record(count, &[KeyValue::new("table", A::TABLE)]);
+        measure("gauge of a newer version's rows", self.pool(), tasks, read, record);
     }
 }

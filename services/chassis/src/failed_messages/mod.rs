@@ -64,6 +64,6 @@ impl<A: Aggregate> FailedMessages<A> {
             Subscription { queue, handler, broker, prefetch: PREFETCH, stage, progress }.start(health, tasks);
         }
         Replayer { applier }.start(health, tasks);
-        gauge::start(pool, queues, tasks);
+        gauge::start(&pool, queues, tasks);
     }
 }

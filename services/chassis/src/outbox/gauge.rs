@@ -1,17 +1,14 @@
 //! How much the outbox holds, and for how long.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use opentelemetry::metrics::Gauge;
 use sqlx::PgPool;
 
-use super::store;
-use crate::database::in_time;
+use super::store::{self, Backlog};
+use crate::database::measure;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
-
-const INTERVAL: Duration = Duration::from_secs(10);
 
 static DEPTH: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -28,14 +25,10 @@ static AGE: LazyLock<Gauge<f64>> = LazyLock::new(|| {
         .build()
 });
 
-pub(super) fn start(pool: PgPool, tasks: &Tasks) {
-    tasks.spawn_every(INTERVAL, "outbox gauge", move || measure(pool.clone()));
-}
-
-async fn measure(pool: PgPool) {
-    // An outbox that can't be read keeps its last measure; the database's health reports why.
-    if let Ok(backlog) = in_time(store::backlog(&pool)).await {
+pub(super) fn start(pool: &PgPool, tasks: &Tasks) {
+    let record = |backlog: Backlog| {
         DEPTH.record(backlog.depth.unsigned_abs(), &[]);
         AGE.record(backlog.age.max(0.0), &[]);
-    }
+    };
+    measure("outbox gauge", pool, tasks, |pool| async move { store::backlog(&pool).await }, record);
 }

@@ -54,7 +54,7 @@ impl Outbox {
         tasks: &Tasks,
     ) -> Self {
         let relay = Relay::start(service, &pool, &publisher, health, tasks);
-        gauge::start(pool.clone(), tasks);
+        gauge::start(&pool, tasks);
         let left_behind_after = confirm_timeout + LEFT_BEHIND_AFTER;
         sweeper::start(pool, publisher, relay.held().clone(), left_behind_after, health, tasks);
         Self { relay }

@@ -17,10 +17,10 @@ mod provider_client;
 mod steps;
 
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chassis::aggregate::Cause;
-use chassis::database::{Frontier, in_time};
+use chassis::database::{Frontier, measure};
 use chassis::load::Stage;
 use chassis::participant::RunningService;
 use chassis::telemetry::METER;
@@ -38,9 +38,6 @@ use breaker::Breaker;
 use load::StepLoad;
 use provider_client::ProviderClient;
 use steps::StepTaker;
-
-/// How often payments whose outcome is unknown are counted.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 static UNKNOWN: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -107,13 +104,6 @@ pub(crate) fn start(
         let (load, client, pool) = (load.clone(), Arc::clone(&client), database.clone());
         async move { load.measure(&pool, client.breaker.allowance(1, Instant::now()) > 0).await }
     });
-    lifecycle.intake.spawn_every(MEASURE_INTERVAL, "unknown payment gauge", move || {
-        let pool = pool.clone();
-        async move {
-            // Payments that can't be counted keep their last measure; the database's health reports why.
-            if let Ok(count) = in_time(payments::count_unknown(&pool)).await {
-                UNKNOWN.record(count, &[]);
-            }
-        }
-    });
+    let read = |pool| async move { payments::count_unknown(&pool).await };
+    measure("unknown payment gauge", &pool, &lifecycle.intake, read, |count| UNKNOWN.record(count, &[]));
 }

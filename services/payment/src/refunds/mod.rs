@@ -9,9 +9,8 @@ mod decisions;
 mod http;
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
-use chassis::database::in_time;
+use chassis::database::measure;
 use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
@@ -20,11 +19,8 @@ pub(crate) use decisions::{DecisionReceiver, Decisions};
 pub(crate) use http::routes;
 
 use crate::handlers::Payments;
-use crate::store::refunds;
+use crate::store::refunds::{self, OwedRefunds};
 use decisions::DecisionWorker;
-
-/// How often refunds that are owed are counted.
-const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 static REFUSED: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -46,15 +42,10 @@ pub(crate) fn start(decisions: DecisionReceiver, running: &RunningService<Paymen
     let RunningService { applier, lifecycle, .. } = running;
     let worker = DecisionWorker { applier: applier.clone() };
     lifecycle.work.spawn_monitored("refund decisions", &lifecycle.health, |task| worker.run(decisions, task));
-    let pool = applier.pool().clone();
-    lifecycle.intake.spawn_every(MEASURE_INTERVAL, "refund gauges", move || {
-        let pool = pool.clone();
-        async move {
-            // Refunds that can't be counted keep their last measure; the database's health reports why.
-            if let Ok(owed) = in_time(refunds::measure(&pool)).await {
-                REFUSED.record(owed.refused.unsigned_abs(), &[]);
-                OLDEST_AGE.record(owed.oldest_age.max(0.0), &[]);
-            }
-        }
-    });
+    let record = |owed: OwedRefunds| {
+        REFUSED.record(owed.refused.unsigned_abs(), &[]);
+        OLDEST_AGE.record(owed.oldest_age.max(0.0), &[]);
+    };
+    let read = |pool| async move { refunds::measure(&pool).await };
+    measure("refund gauges", applier.pool(), &lifecycle.intake, read, record);
 }
