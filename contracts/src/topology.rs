@@ -118,12 +118,10 @@ impl Queue {
         !matches!(self, Self::OrderPaymentTimeline)
     }
 
-    /// The queues that a service's own events are routed to.
-    pub fn published_to_by(service: Service) -> impl Iterator<Item = Self> {
-        let is_published_to = move |queue: &Self| {
-            ROUTES.iter().any(|route| route.queue == *queue && route.publisher == service)
-        };
-        Self::VARIANTS.iter().copied().filter(is_published_to)
+    /// Whether events of a service are routed to it.
+    #[must_use]
+    pub fn is_published_to_by(self, service: Service) -> bool {
+        self.routes().any(|route| route.publisher == service)
     }
 
     /// The events that are routed to it.

@@ -1,6 +1,8 @@
 //! An event as an AMQP message.
 
-use contracts::topology::Route;
+use std::collections::HashMap;
+
+use contracts::topology::{Queue, Route};
 use contracts::{Envelope, EventId, EventType, OrderId};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -44,6 +46,15 @@ impl Message {
             trace,
             body,
         }
+    }
+
+    /// Messages by the queue that they go to.
+    pub(crate) fn by_queue(messages: Vec<Self>) -> HashMap<Queue, Vec<Self>> {
+        let mut by_queue: HashMap<Queue, Vec<Self>> = HashMap::new();
+        for message in messages {
+            by_queue.entry(message.route().queue).or_default().push(message);
+        }
+        by_queue
     }
 
     /// Where it goes.

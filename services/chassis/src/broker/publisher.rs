@@ -1,15 +1,12 @@
 //! Publishing with confirms, on lanes of its own for each queue: one that refuses messages, or can't confirm them, keeps
 //! no others waiting.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
 use contracts::EventId;
 use contracts::topology::Queue;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{Stream, StreamExt};
 use strum::VariantArray;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -104,28 +101,12 @@ impl Publisher {
         self.send(message.route().queue, vec![message]).await?.pop().unwrap_or_else(|| Err(stopping()))
     }
 
-    /// Publishes many messages at once. The results are there when the last of them is, in any order.
-    pub async fn publish_all(&self, messages: Vec<Message>) -> Vec<(EventId, PublishResult)> {
-        self.publish_by_queue(messages).concat().await
-    }
-
-    /// Publishes many messages at once. The results of those for one queue come as soon as they are there, however long the
-    /// others take.
-    pub fn publish_by_queue(
+    /// Publishes messages that go to one queue, all at once. The results are in their order.
+    pub(crate) async fn publish_to(
         &self,
+        queue: Queue,
         messages: Vec<Message>,
-    ) -> impl Stream<Item = Vec<(EventId, PublishResult)>> {
-        let mut by_queue: HashMap<Queue, Vec<Message>> = HashMap::new();
-        for message in messages {
-            by_queue.entry(message.route().queue).or_default().push(message);
-        }
-        by_queue
-            .into_iter()
-            .map(|(queue, messages)| self.publish_to(queue, messages))
-            .collect::<FuturesUnordered<_>>()
-    }
-
-    async fn publish_to(&self, queue: Queue, messages: Vec<Message>) -> Vec<(EventId, PublishResult)> {
+    ) -> Vec<(EventId, PublishResult)> {
         let events: Vec<EventId> = messages.iter().map(|message| message.event_id).collect();
         match self.send(queue, messages).await {
             Ok(results) => events.into_iter().zip(results).collect(),

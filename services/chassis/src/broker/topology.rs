@@ -52,8 +52,8 @@ pub(super) async fn establish(
     establish_exchanges(connection, declare).await?;
     for &queue in Queue::VARIANTS {
         let own = queue.consumer() == service;
-        let published_to = queue.routes().any(|route| route.publisher == service)
-            && (mode != TopologyMode::Own || !queue.is_known_to_nestjs());
+        let published_to =
+            queue.is_published_to_by(service) && (mode != TopologyMode::Own || !queue.is_known_to_nestjs());
         if !own && !published_to {
             continue;
         }

@@ -8,6 +8,7 @@ use async_channel::{Receiver, Sender};
 use contracts::EventId;
 use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
+use strum::VariantArray;
 use tracing::{debug, error};
 
 use super::{BATCH, store};
@@ -47,7 +48,7 @@ impl Relay {
     ) -> Self {
         let held = Held::default();
         let mut committed = HashMap::new();
-        for queue in Queue::published_to_by(service) {
+        for queue in Queue::VARIANTS.iter().copied().filter(|queue| queue.is_published_to_by(service)) {
             // Each transaction has one message at least, so the channel is never full while there is capacity.
             let (sender, receiver) = async_channel::bounded(CAPACITY);
             for number in 0..WORKERS {
@@ -68,11 +69,7 @@ impl Relay {
 
     /// Gives the relay the messages of a transaction, unless it holds too many.
     pub(super) fn publish(&self, messages: Vec<Message>) {
-        let mut by_queue: HashMap<Queue, Vec<Message>> = HashMap::new();
-        for message in messages {
-            by_queue.entry(message.route().queue).or_default().push(message);
-        }
-        for (queue, messages) in by_queue {
+        for (queue, messages) in Message::by_queue(messages) {
             if !self.held.insert(queue, &messages) {
                 debug!(%queue, "the outbox relay holds too much; the sweeper publishes these messages");
                 continue;
@@ -164,7 +161,7 @@ impl Worker {
     }
 
     async fn publish(&self, batch: Vec<Message>, task: &TaskContext) {
-        let published = self.publisher.publish_all(batch).await;
+        let published = self.publisher.publish_to(self.queue, batch).await;
         let confirmed: Vec<EventId> =
             published.iter().filter(|(_, result)| result.is_ok()).map(|(event, _)| *event).collect();
         if confirmed.len() < published.len() {

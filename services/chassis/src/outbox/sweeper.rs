@@ -1,10 +1,10 @@
 //! The slow path: publishes what the fast path left behind.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use contracts::topology::Queue;
 use contracts::{EventId, EventType};
+use futures_util::future::join_all;
 use sqlx::PgPool;
 use strum::VariantArray;
 use thiserror::Error;
@@ -143,24 +143,31 @@ impl Sweeper {
         pass.cursor = last.event_id;
         self.wait_for_short_queues(&messages, pass).await;
         messages.retain(|message| !pass.closed.contains(&message.route().queue));
-        let queues: HashMap<EventId, Queue> =
-            messages.iter().map(|message| (message.event_id, message.route().queue)).collect();
-        let published = self.publisher.publish_all(messages).await;
-        let (confirmed, left): (Vec<_>, Vec<_>) =
-            published.into_iter().partition(|(_, result)| result.is_ok());
-        let confirmed: Vec<_> = confirmed.into_iter().map(|(event, _)| event).collect();
+        let publisher = &self.publisher;
+        let sending = Message::by_queue(messages)
+            .into_iter()
+            .map(|(queue, messages)| async move { (queue, publisher.publish_to(queue, messages).await) });
+        let (mut confirmed, mut left) = (Vec::new(), Vec::new());
+        for (queue, published) in join_all(sending).await {
+            let before = left.len();
+            for (event, result) in published {
+                match result {
+                    Ok(()) => confirmed.push(event),
+                    Err(error) => left.push(error),
+                }
+            }
+            if left.len() > before {
+                pass.closed.push(queue);
+            }
+        }
         in_time(async {
             store::delete(&mut *transaction, &confirmed).await?;
             Ok(transaction.commit().await?)
         })
         .await?;
         let count = left.len();
-        for (event, result) in left {
-            if let Some(queue) = queues.get(&event).filter(|queue| !pass.closed.contains(queue)) {
-                pass.closed.push(*queue);
-            }
-            let error = result.err();
-            pass.left = pass.left.take().or_else(|| Some(SweepError::Publish { count, error: error? }));
+        if let Some(error) = left.into_iter().next() {
+            pass.left.get_or_insert(SweepError::Publish { count, error });
         }
         Ok(more)
     }
