@@ -29,7 +29,6 @@ use thiserror::Error;
 use super::BrokerUrl;
 use super::declaration::{Declaration, QueueType};
 use super::topology::{TopologyError, establish_exchanges, refusal};
-use super::url::address;
 
 /// How often an empty queue is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -96,19 +95,12 @@ pub async fn convert_queues(
 }
 
 async fn connect(url: &BrokerUrl) -> Result<Connection, ConversionError> {
-    let mut failures = Vec::new();
-    for node in url.nodes() {
-        match connect_to(node).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => failures.push(format!("{}: {error}", address(node))),
-        }
-    }
-    Err(ConversionError::Unreachable(failures.join("; ")))
+    url.first_of_nodes(connect_to).await.map_err(ConversionError::Unreachable)
 }
 
-async fn connect_to(node: &AMQPUri) -> lapin::Result<Connection> {
+async fn connect_to(node: AMQPUri) -> lapin::Result<Connection> {
     let properties = ConnectionProperties::default().with_connection_name("paysaga convert-queues".into());
-    Connection::connect_uri(node.clone(), properties).await
+    Connection::connect_uri(node, properties).await
 }
 
 async fn convert(

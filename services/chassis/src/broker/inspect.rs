@@ -9,7 +9,6 @@ use strum::VariantArray;
 
 use super::BrokerUrl;
 use super::inspector::state_of;
-use super::url::address;
 
 /// How long the broker may take to answer everything.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -28,21 +27,18 @@ pub struct QueueDepth {
 /// Counts the messages in every queue of paysaga's, dead letters included, through the first node that answers. The error names what is
 /// wrong with each.
 pub async fn queue_depths(url: &BrokerUrl) -> Result<Vec<QueueDepth>, String> {
-    let mut failures = Vec::new();
-    for node in url.nodes() {
-        let failure = match tokio::time::timeout(TIMEOUT, look(node)).await {
-            Ok(Ok(depths)) => return Ok(depths),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the broker does not answer".to_owned(),
-        };
-        failures.push(format!("{}: {failure}", address(node)));
-    }
-    Err(failures.join("; "))
+    let look_in_time = |node| async {
+        match tokio::time::timeout(TIMEOUT, look(node)).await {
+            Ok(looked) => looked.map_err(|error| error.to_string()),
+            Err(_) => Err("the broker does not answer".to_owned()),
+        }
+    };
+    url.first_of_nodes(look_in_time).await
 }
 
-async fn look(node: &AMQPUri) -> lapin::Result<Vec<QueueDepth>> {
+async fn look(node: AMQPUri) -> lapin::Result<Vec<QueueDepth>> {
     let properties = ConnectionProperties::default().with_connection_name("paysaga check".into());
-    let connection = Connection::connect_uri(node.clone(), properties).await?;
+    let connection = Connection::connect_uri(node, properties).await?;
     let mut depths = Vec::new();
     for &queue in Queue::VARIANTS {
         for (name, is_dead_letters) in [(queue.name(), false), (queue.dead_letter_queue(), true)] {

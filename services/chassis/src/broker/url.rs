@@ -1,5 +1,7 @@
 //! Where the broker is.
 
+use std::fmt::Display;
+use std::future::Future;
 use std::str::FromStr;
 
 use lapin::uri::AMQPUri;
@@ -18,6 +20,22 @@ impl BrokerUrl {
     /// The nodes, one at least, in the order in which they are to be tried.
     pub(super) fn nodes(&self) -> &[AMQPUri] {
         &self.nodes
+    }
+
+    /// What the first node gives that can be asked. The error names what is wrong with each.
+    pub(super) async fn first_of_nodes<T, E, F>(&self, ask: impl Fn(AMQPUri) -> F) -> Result<T, String>
+    where
+        E: Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut failures = Vec::new();
+        for node in &self.nodes {
+            match ask(node.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => failures.push(format!("{}: {error}", address(node))),
+            }
+        }
+        Err(failures.join("; "))
     }
 }
 
