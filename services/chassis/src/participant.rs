@@ -160,11 +160,13 @@ where
         let outbox = Outbox::start(self.service, outbox_pool, publisher, confirm_timeout, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox.clone());
         applier.measure_newer(intake);
-        let stages: Vec<_> = queues.iter().map(|queue| (*queue, Stage::default())).collect();
-        let progress: Vec<_> = queues.iter().map(|queue| (*queue, Progress::default())).collect();
-        for ((queue, stage), (_, progress)) in stages.clone().into_iter().zip(progress.clone()) {
+        let (mut stages, mut progress) = (Vec::new(), Vec::new());
+        for &queue in &queues {
+            let (stage, how_far) = (Stage::default(), Progress::default());
+            stages.push((queue, stage.clone()));
+            progress.push((queue, how_far.clone()));
             let (broker, applier) = (broker.clone(), applier.clone());
-            consumer(queue, config.consumer, broker, applier, stage, progress).start(health, intake);
+            consumer(queue, config.consumer, broker, applier, stage, how_far).start(health, intake);
         }
         probe.watch(Places {
             queues: stages,

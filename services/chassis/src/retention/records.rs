@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use contracts::topology::Service;
+use sqlx::postgres::PgArguments;
 use sqlx::types::time::OffsetDateTime;
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, Postgres, query::QueryAs};
 use strum::VariantArray;
 
 use crate::database::StoreError;
@@ -44,6 +45,9 @@ pub(super) struct Batch {
     pub(super) rows: i64,
 }
 
+/// A statement that looks at a batch. `$1`, `$2` and `$3` are its [`Range`], `$4` is whether to delete.
+type Statement = QueryAs<'static, Postgres, Batch, PgArguments>;
+
 impl Records {
     /// In words, for people.
     #[must_use]
@@ -73,23 +77,21 @@ impl Records {
         range: Range,
         delete: bool,
     ) -> Result<Batch, StoreError> {
-        match self {
-            Self::TimelineEntries => timeline_entries(connection, range, delete).await,
-            Self::FailedMessages => failed_messages(connection, range, delete).await,
-            Self::Rejections => rejections(connection, range, delete).await,
-            Self::SimulatedCharges => simulated_charges(connection, range, delete).await,
-        }
+        let statement = match self {
+            Self::TimelineEntries => timeline_entries(),
+            Self::FailedMessages => failed_messages(),
+            Self::Rejections => rejections(),
+            Self::SimulatedCharges => simulated_charges(),
+        };
+        let Range { keep, after, limit } = range;
+        Ok(statement.bind(keep).bind(after).bind(limit).bind(delete).fetch_one(connection).await?)
     }
 }
 
 /// Of an order that is pending, or changed since, everything stays. Of one that does not exist (a cancellation came before it)
 /// nothing is needed: the table `early_cancellations` remembers it.
-async fn timeline_entries(
-    connection: &mut PgConnection,
-    Range { keep, after, limit }: Range,
-    delete: bool,
-) -> Result<Batch, StoreError> {
-    let batch = sqlx::query_as::<_, Batch>(
+fn timeline_entries() -> Statement {
+    sqlx::query_as::<_, Batch>(
         "WITH old AS (
              SELECT order_id, event_id, recorded_at FROM order_events
              WHERE recorded_at > $2 AND recorded_at < now() - $1::interval
@@ -104,18 +106,13 @@ async fn timeline_entries(
              WHERE $4 AND order_events.order_id = unneeded.order_id AND order_events.event_id = unneeded.event_id
          )
          SELECT (SELECT max(recorded_at) FROM old) AS last, (SELECT count(*) FROM unneeded) AS rows",
-    );
-    Ok(batch.bind(keep).bind(after).bind(limit).bind(delete).fetch_one(connection).await?)
+    )
 }
 
 /// What waits for a decision, or is being replayed, stays however old it is. The age is that of the last decision.
-async fn failed_messages(
-    connection: &mut PgConnection,
-    Range { keep, after, limit }: Range,
-    delete: bool,
-) -> Result<Batch, StoreError> {
+fn failed_messages() -> Statement {
     // Locked before they are judged: a replay that an operator asks for meanwhile is not deleted.
-    let batch = sqlx::query_as::<_, Batch>(
+    sqlx::query_as::<_, Batch>(
         "WITH old AS (
              SELECT id, last_seen FROM failed_messages
              WHERE last_seen > $2 AND last_seen < now() - $1::interval
@@ -132,17 +129,12 @@ async fn failed_messages(
              DELETE FROM failed_messages USING unneeded WHERE $4 AND failed_messages.id = unneeded.id
          )
          SELECT (SELECT max(last_seen) FROM old) AS last, (SELECT count(*) FROM unneeded) AS rows",
-    );
-    Ok(batch.bind(keep).bind(after).bind(limit).bind(delete).fetch_one(connection).await?)
+    )
 }
 
 /// The table is nearly empty at all times, and has no index on the time.
-async fn rejections(
-    connection: &mut PgConnection,
-    Range { keep, after, limit }: Range,
-    delete: bool,
-) -> Result<Batch, StoreError> {
-    let batch = sqlx::query_as::<_, Batch>(
+fn rejections() -> Statement {
+    sqlx::query_as::<_, Batch>(
         "WITH old AS (
              SELECT failed_message_id, rejected_at FROM rejections
              WHERE rejected_at > $2 AND rejected_at < now() - $1::interval
@@ -152,18 +144,13 @@ async fn rejections(
              WHERE $4 AND rejections.failed_message_id = old.failed_message_id AND rejections.rejected_at = old.rejected_at
          )
          SELECT max(rejected_at) AS last, count(*) AS rows FROM old",
-    );
-    Ok(batch.bind(keep).bind(after).bind(limit).bind(delete).fetch_one(connection).await?)
+    )
 }
 
 /// An approved charge stays as long as it may have to be refunded, and a charge of a payment that has not come to its end may
 /// still be looked up. From when on charges are missing is written down for the auditor.
-async fn simulated_charges(
-    connection: &mut PgConnection,
-    Range { keep, after, limit }: Range,
-    delete: bool,
-) -> Result<Batch, StoreError> {
-    let batch = sqlx::query_as::<_, Batch>(
+fn simulated_charges() -> Statement {
+    sqlx::query_as::<_, Batch>(
         "WITH old AS (
              SELECT id, status, created_at, updated_at FROM payments
              WHERE created_at > $2 AND created_at < now() - $1::interval
@@ -181,6 +168,5 @@ async fn simulated_charges(
              WHERE $4 AND charges.payment_id = unneeded.payment_id
          )
          SELECT (SELECT max(created_at) FROM old) AS last, (SELECT count(*) FROM unneeded) AS rows",
-    );
-    Ok(batch.bind(keep).bind(after).bind(limit).bind(delete).fetch_one(connection).await?)
+    )
 }

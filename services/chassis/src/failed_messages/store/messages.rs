@@ -10,7 +10,7 @@ use contracts::{Timestamp, Word};
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
-use sqlx::{Arguments, FromRow, PgPool};
+use sqlx::{Arguments, FromRow, PgPool, Postgres, query::QueryScalar};
 use uuid::Uuid;
 
 use super::audit::{self, Action, SERVICE};
@@ -26,7 +26,7 @@ pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(),
     let noted = rejections::take(&mut transaction, letter.id).await?;
     // The same message rejected several times at once has noted its reason only once.
     let reason = noted.as_ref().or(letter.death.as_ref());
-    let reason = sqlx::query_scalar::<_, String>(
+    let inserted = sqlx::query_scalar::<_, String>(
         "INSERT INTO failed_messages AS known
              (id, queue, exchange, routing_key, message_id, event_type, correlation_id, trace_context, headers,
               body, reason)
@@ -35,20 +35,8 @@ pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(),
          SET status = 'FAILED', replay_at = NULL, attempts = known.attempts + 1,
              reason = coalesce($11, known.reason), last_seen = now()
          RETURNING reason",
-    )
-    .bind(letter.id)
-    .bind(letter.queue.name())
-    .bind(&letter.exchange)
-    .bind(&letter.routing_key)
-    .bind(&letter.message_id)
-    .bind(&letter.event_type)
-    .bind(&letter.correlation_id)
-    .bind(Json(&letter.trace))
-    .bind(&letter.headers)
-    .bind(letter.body)
-    .bind(reason)
-    .fetch_one(&mut *transaction)
-    .await?;
+    );
+    let reason = with_letter(inserted, letter).bind(reason).fetch_one(&mut *transaction).await?;
     let failed = Action { action: AuditAction::Failed, actor: SERVICE, note: Some(&reason) };
     audit::insert(&mut transaction, &[letter.id], failed).await?;
     transaction.commit().await?;
@@ -59,31 +47,38 @@ pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(),
 pub(crate) async fn hold(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
     const REASON: &str = "a newer version wrote the row of its order";
     let mut transaction = pool.begin().await?;
-    sqlx::query(
+    let held = sqlx::query_scalar::<_, String>(
         "INSERT INTO failed_messages
              (id, queue, exchange, routing_key, message_id, event_type, correlation_id, trace_context, headers,
               body, reason, attempts, status, replay_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 'REPLAYING', now() + interval '1 minute')
          ON CONFLICT (id) DO UPDATE
-         SET status = 'REPLAYING', replay_at = excluded.replay_at, reason = excluded.reason, last_seen = now()",
-    )
-    .bind(letter.id)
-    .bind(letter.queue.name())
-    .bind(&letter.exchange)
-    .bind(&letter.routing_key)
-    .bind(&letter.message_id)
-    .bind(&letter.event_type)
-    .bind(&letter.correlation_id)
-    .bind(Json(&letter.trace))
-    .bind(&letter.headers)
-    .bind(letter.body)
-    .bind(REASON)
-    .execute(&mut *transaction)
-    .await?;
+         SET status = 'REPLAYING', replay_at = excluded.replay_at, reason = excluded.reason, last_seen = now()
+         RETURNING reason",
+    );
+    with_letter(held, letter).bind(REASON).fetch_one(&mut *transaction).await?;
     let held = Action { action: AuditAction::ReplayRequested, actor: SERVICE, note: Some(REASON) };
     audit::insert(&mut transaction, &[letter.id], held).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Binds what is stored of a letter to `$1` and those after it; the reason is to follow.
+fn with_letter<'q>(
+    statement: QueryScalar<'q, Postgres, String, PgArguments>,
+    letter: &'q DeadLetter<'q>,
+) -> QueryScalar<'q, Postgres, String, PgArguments> {
+    statement
+        .bind(letter.id)
+        .bind(letter.queue.name())
+        .bind(&letter.exchange)
+        .bind(&letter.routing_key)
+        .bind(&letter.message_id)
+        .bind(&letter.event_type)
+        .bind(&letter.correlation_id)
+        .bind(Json(&letter.trace))
+        .bind(&letter.headers)
+        .bind(letter.body)
 }
 
 /// A message that is to be handled again now, and is this replica's to handle for a minute.
