@@ -13,8 +13,9 @@ use contracts::topology::Service;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::listing::{ListOptions, print_json};
 use super::running_stack::StackOptions;
-use crate::gateway::{Gateway, Paging};
+use crate::gateway::Gateway;
 use crate::progress::Progress;
 use crate::table;
 
@@ -68,15 +69,8 @@ struct List {
     /// Their status
     #[arg(long, value_enum, default_value_t = Status::Failed)]
     status: Status,
-    /// Most messages of each service, from 1 to 100
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
-    limit: u64,
-    /// Page, from 1
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    page: u64,
-    /// Print them as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: ListOptions,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -165,35 +159,22 @@ impl List {
     async fn run(self) -> anyhow::Result<()> {
         let gateway = self.stack.connect(&Progress::new())?;
         let filter = FailedMessageFilter { status: self.status.into(), ..self.which.filter() };
-        let paging = Paging { page: self.page, limit: self.limit };
         let (mut listed, mut total) = (Vec::new(), 0);
         for service in self.which.services() {
-            let page = gateway.failed_messages(service, &filter, paging).await?;
+            let page = gateway.failed_messages(service, &filter, self.how.paging()).await?;
             total += page.meta.total;
             listed.extend(page.data.into_iter().map(|message| Listed { service: service.name(), message }));
         }
         listed.sort_by_key(|listed| std::cmp::Reverse(listed.message.last_seen));
-        let mut output = stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut output, &listed)?;
-            writeln!(output)?;
-            return Ok(());
-        }
-        if !listed.is_empty() {
-            writeln!(output, "{}\n", render(&listed))?;
-        }
-        writeln!(output, "{} of {total} failed messages", listed.len())?;
-        Ok(())
+        let summary = format!("{} of {total} failed messages", listed.len());
+        self.how.print(&listed, render, &summary)
     }
 }
 
 impl Show {
     async fn run(self) -> anyhow::Result<()> {
         let (_, details) = find(&self.stack.connect(&Progress::new())?, self.id).await?;
-        let mut output = stdout().lock();
-        serde_json::to_writer_pretty(&mut output, &details)?;
-        writeln!(output)?;
-        Ok(())
+        print_json(&details)
     }
 }
 

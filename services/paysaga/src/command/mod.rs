@@ -6,6 +6,7 @@ mod convert_queues;
 mod demo;
 mod failed;
 mod infrastructure_urls;
+mod listing;
 mod prune;
 mod refunds;
 mod running_stack;

@@ -8,8 +8,8 @@ use contracts::PaymentId;
 use contracts::refund::{Refund, RefundStatus, SettleRequest};
 use uuid::Uuid;
 
+use super::listing::{ListOptions, print_json};
 use super::running_stack::StackOptions;
-use crate::gateway::Paging;
 use crate::progress::Progress;
 use crate::table;
 
@@ -40,15 +40,8 @@ struct List {
     /// Their status
     #[arg(long, value_enum, default_value_t = Status::Any)]
     status: Status,
-    /// Most refunds, from 1 to 100
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
-    limit: u64,
-    /// Page, from 1
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    page: u64,
-    /// Print them as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: ListOptions,
     #[command(flatten)]
     stack: StackOptions,
 }
@@ -110,19 +103,9 @@ impl Refunds {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let gateway = self.stack.connect(&Progress::new())?;
-        let paging = Paging { page: self.page, limit: self.limit };
-        let page = gateway.refunds(self.status.into(), paging).await?;
-        let mut output = stdout().lock();
-        if self.json {
-            serde_json::to_writer_pretty(&mut output, &page.data)?;
-            writeln!(output)?;
-            return Ok(());
-        }
-        if !page.data.is_empty() {
-            writeln!(output, "{}\n", render(&page.data))?;
-        }
-        writeln!(output, "{} of {} refunds that are owed", page.data.len(), page.meta.total)?;
-        Ok(())
+        let page = gateway.refunds(self.status.into(), self.how.paging()).await?;
+        let summary = format!("{} of {} refunds that are owed", page.data.len(), page.meta.total);
+        self.how.print(&page.data, render, &summary)
     }
 }
 
@@ -135,10 +118,7 @@ impl Show {
                 self.payment
             );
         };
-        let mut output = stdout().lock();
-        serde_json::to_writer_pretty(&mut output, &details)?;
-        writeln!(output)?;
-        Ok(())
+        print_json(&details)
     }
 }
 
