@@ -31,3 +31,4 @@ pub mod run;
 pub mod scenarios;
 pub mod servers;
 pub mod table;
+pub mod usage;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use contracts::OrderStatus;
 use contracts::topology::Service;
-use procfs::process::Process;
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
@@ -16,6 +15,7 @@ use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
+use crate::faults::usage;
 use crate::service::ServiceProcess;
 
 const ROWS: u32 = 1_000_000;
@@ -145,9 +145,5 @@ async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u
 
 /// The resident memory of the service that has most, in bytes.
 fn memory(rig: &Rig<'_>) -> u64 {
-    let resident = |id: u32| {
-        let kibibytes = Process::new(i32::try_from(id).ok()?).ok()?.status().ok()?.vmrss?;
-        Some(kibibytes << 10)
-    };
-    rig.services.iter().filter_map(|process| resident(process.id()?)).max().unwrap_or_default()
+    rig.services.iter().filter_map(|process| usage::memory(process.id()?)).max().unwrap_or_default()
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use contracts::topology::Service;
-use procfs::process::{Process, all_processes};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -14,6 +13,7 @@ use crate::faults::load::{Load, LoadPlan};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
+use crate::faults::usage::cpu_of_tree;
 
 /// How much worse the last window may be than the first.
 const MOST: f64 = 1.5;
@@ -127,16 +127,7 @@ async fn measure(rig: &mut Rig<'_>, orders: &mut PgConnection, load: &Load, wind
 
 /// The CPU time that the database server has used so far, ended processes included, in seconds.
 fn database_cpu(rig: &mut Rig<'_>) -> f64 {
-    let server = rig.servers.postgres().id().and_then(|id| i32::try_from(id).ok()).expect("it runs");
-    let own = Process::new(server).and_then(|process| process.stat()).expect("it can be seen");
-    let ended = own.cutime.unsigned_abs() + own.cstime.unsigned_abs();
-    let processes = all_processes().expect("processes can be seen");
-    let running: u64 = processes
-        .filter_map(|process| process.ok()?.stat().ok())
-        .filter(|stat| stat.pid == server || stat.ppid == server)
-        .map(|stat| stat.utime + stat.stime)
-        .sum();
-    float(ended + running) / float(procfs::ticks_per_second())
+    cpu_of_tree(rig.servers.postgres().id())
 }
 
 /// None of the numbers here is larger.

@@ -10,7 +10,6 @@ use contracts::order::CreateOrderAccepted;
 use contracts::topology::Service;
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
-use procfs::process::Process;
 use reqwest::{RequestBuilder, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -26,6 +25,7 @@ use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
+use crate::faults::usage;
 
 /// The key of every client here that has one, and its line in the file of keys (`printf key-of-shop | sha256sum`).
 const KEY: &str = "key-of-shop";
@@ -207,7 +207,8 @@ async fn hostile(rig: &mut Rig<'_>, clients: u64, time: Duration) -> Outcome {
     for _ in 0..ORDERS {
         customer.place().await;
     }
-    let before = memory(id);
+    let memory = || usage::memory(id).expect("the gateway runs");
+    let before = memory();
     let (mut notes, mut highest) = (Vec::new(), 0);
     for kind in Kind::ALL {
         customer.slowest = Duration::ZERO;
@@ -217,7 +218,7 @@ async fn hostile(rig: &mut Rig<'_>, clients: u64, time: Duration) -> Outcome {
         while started.elapsed() < time {
             customer.place().await;
             customer.look().await;
-            growth = growth.max(memory(id).saturating_sub(before));
+            growth = growth.max(memory().saturating_sub(before));
             requests += 2;
             sleep(Duration::from_millis(50)).await;
         }
@@ -316,11 +317,4 @@ impl Customer {
             }
         }
     }
-}
-
-/// The resident memory of a process, in bytes.
-fn memory(id: u32) -> u64 {
-    let process = i32::try_from(id).ok().and_then(|id| Process::new(id).ok());
-    let kibibytes = process.and_then(|process| process.status().ok()?.vmrss);
-    kibibytes.expect("the gateway runs") << 10
 }

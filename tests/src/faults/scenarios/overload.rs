@@ -7,6 +7,7 @@ use contracts::order::CreateOrderAccepted;
 use contracts::topology::Service;
 use contracts::{OrderId, Timestamp};
 use futures_util::future::join_all;
+use paysaga::bench::Latencies;
 use reqwest::{StatusCode, header};
 use sqlx::{FromRow, PgConnection};
 use tokio::time::{Instant, sleep};
@@ -73,29 +74,29 @@ async fn overload(rig: &mut Rig<'_>) -> Outcome {
     for of_one in join_all((0..CONNECTIONS).map(|_| send(&api, until))).await {
         sent.merge(of_one);
     }
-    sent.refusals.sort_unstable();
     records.placed.extend(sent.accepted.iter().map(|(id, _)| Placed::new(*id)));
     rig.fault_is_over();
     let outcome = rig.judge(records).await;
     let settled = settled_per_second(&mut database, began).await;
     let latencies = settle_times(&mut database, &sent.accepted).await;
-    let (p50, p99) = (percentile(&latencies, 50), percentile(&latencies, 99));
-    let refused_p99 = percentile(&sent.refusals, 99);
+    let refusals = sent.refusals.len();
+    let Latencies { median, p99, .. } = Latencies::of(latencies);
+    let refused = Latencies::of(sent.refusals);
     let ratio = settled / drained;
     outcome
         .note(format!(
             "{} accepted, {} refused; settled {settled:.0} a second, without new load {drained:.0} ({:.0} %); settled after \
              {:.2} s (p50), {:.2} s (p99); refused after {:.0} ms (p99), Retry-After {:?}",
             sent.accepted.len(),
-            sent.refusals.len(),
+            refusals,
             ratio * 100.0,
-            p50.as_secs_f64(),
+            median.as_secs_f64(),
             p99.as_secs_f64(),
-            refused_p99.as_secs_f64() * 1000.0,
+            refused.p99.as_secs_f64() * 1000.0,
             sent.retry_after,
         ))
         .expect(sent.others.is_empty(), format!("unexpected answers: {:?}", sent.others))
-        .expect(!sent.refusals.is_empty(), "nothing was refused")
+        .expect(refusals > 0, "nothing was refused")
         .expect(p99 < SETTLED_WITHIN, format!("99 % settled after {p99:?}"))
         .expect(ratio > LEAST_THROUGHPUT, format!("throughput is {:.0} %", ratio * 100.0))
 }
@@ -176,23 +177,16 @@ struct SettledRow {
     updated_at: Timestamp,
 }
 
-/// How long each order took from its acceptance to its last change, in rising order. The services' clock is ours.
+/// How long each order took from its acceptance to its last change. The services' clock is ours.
 async fn settle_times(database: &mut PgConnection, accepted: &[(OrderId, Timestamp)]) -> Vec<Duration> {
     let ids: Vec<OrderId> = accepted.iter().map(|(id, _)| *id).collect();
     let rows = sqlx::query_as::<_, SettledRow>("SELECT id, updated_at FROM orders WHERE id = ANY($1)");
     let rows = rows.bind(ids).fetch_all(database).await.expect("the database answers");
     let settled: BTreeMap<OrderId, Timestamp> =
         rows.into_iter().map(|row| (row.id, row.updated_at)).collect();
-    let mut times: Vec<Duration> = accepted
+    accepted
         .iter()
         .filter_map(|(id, at)| Some(settled.get(id)?.as_datetime() - at.as_datetime()))
         .map(|took| Duration::from_secs_f64(took.as_seconds_f64().max(0.0)))
-        .collect();
-    times.sort_unstable();
-    times
-}
-
-/// The `percent`th percentile of times in rising order.
-fn percentile(times: &[Duration], percent: usize) -> Duration {
-    times.get(times.len() * percent / 100).copied().unwrap_or_default()
+        .collect()
 }

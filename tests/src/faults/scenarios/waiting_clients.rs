@@ -1,13 +1,12 @@
 //! Clients that wait for their orders (`Prefer: wait`), and what that costs.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use contracts::order::Order;
 use contracts::{OrderStatus, Timestamp};
 use futures_util::future::join_all;
 use http::StatusCode;
-use procfs::process::all_processes;
+use paysaga::bench::Latencies;
 
 use super::scenario;
 use crate::api::{self, Api};
@@ -16,6 +15,7 @@ use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
+use crate::faults::usage::cpu_of_tree;
 
 /// Clients that wait at the same time.
 const CLIENTS: usize = 200;
@@ -63,19 +63,16 @@ async fn waiting(rig: &mut Rig<'_>) -> Outcome {
             Err(violation) => records.violations.push(violation),
         }
     }
-    delays.sort_unstable();
-    let at =
-        |share: usize| delays.get(delays.len() * share / 100).or(delays.last()).copied().unwrap_or_default();
-    let (half, most) = (at(50), at(100));
+    let delays = Latencies::of(delays);
     rig.fault_is_over();
     let outcome = rig.judge(records).await;
     outcome
         .note(format!(
             "answered {} ms (p50), {} ms (p99), {} ms (most) after the order had settled; gateway {:.2} s, order {:.2} s, payment {:.2} s, \
              PostgreSQL {:.2} s of a processor, RabbitMQ {:.2} s",
-            half.as_millis(),
-            at(99).as_millis(),
-            most.as_millis(),
+            delays.median.as_millis(),
+            delays.p99.as_millis(),
+            delays.max.as_millis(),
             spent.services[0],
             spent.services[1],
             spent.services[2],
@@ -83,7 +80,7 @@ async fn waiting(rig: &mut Rig<'_>) -> Outcome {
             spent.rabbitmq,
         ))
         .expect(spent.of_the_stack() < MOST_CPU, format!("waiting costs {:.2} s", spent.of_the_stack()))
-        .expect(most < MOST_DELAY, "a client was answered late")
+        .expect(delays.max < MOST_DELAY, "a client was answered late")
 }
 
 /// Places an order and waits until it is paid. Also how long after that the answer came.
@@ -116,9 +113,9 @@ impl Cpu {
         let rabbitmq = rig.servers.rabbitmq().id();
         let mut services = [0.0; 3];
         for process in &rig.services {
-            services[process.service() as usize] += of_tree(process.id());
+            services[process.service() as usize] += cpu_of_tree(process.id());
         }
-        Self { services, postgres: of_tree(postgres), rabbitmq: of_tree(rabbitmq) }
+        Self { services, postgres: cpu_of_tree(postgres), rabbitmq: cpu_of_tree(rabbitmq) }
     }
 
     fn since(&self, before: &Self) -> Self {
@@ -134,33 +131,4 @@ impl Cpu {
     fn of_the_stack(&self) -> f64 {
         self.services.iter().sum::<f64>() + self.postgres
     }
-}
-
-/// What a process and all that descend from it have spent, those that have ended included, in seconds.
-fn of_tree(root: Option<u32>) -> f64 {
-    let Some(root) = root.and_then(|root| i32::try_from(root).ok()) else { return 0.0 };
-    let stats: Vec<_> = all_processes()
-        .expect("processes can be listed")
-        .filter_map(|process| process.ok()?.stat().ok())
-        .collect();
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for stat in &stats {
-        children.entry(stat.ppid).or_default().push(stat.pid);
-    }
-    let (mut tree, mut next) = (HashSet::new(), vec![root]);
-    while let Some(process) = next.pop() {
-        tree.insert(process);
-        next.extend(children.get(&process).into_iter().flatten());
-    }
-    let ticks: i64 = stats
-        .iter()
-        .filter(|stat| tree.contains(&stat.pid))
-        .map(|stat| i64::try_from(stat.utime + stat.stime).unwrap_or_default() + stat.cutime + stat.cstime)
-        .sum();
-    // Ticks are few enough for a float to hold them exactly.
-    #[expect(clippy::cast_precision_loss, reason = "a process does not run for thousands of years")]
-    let ticks = ticks as f64;
-    #[expect(clippy::cast_precision_loss, reason = "a second has a hundred ticks")]
-    let each_second = procfs::ticks_per_second() as f64;
-    ticks / each_second
 }
