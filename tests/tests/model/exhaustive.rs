@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
+use crate::actions::Action;
 use crate::faults::PlantedBug;
 use crate::invariants;
-use crate::world::{Action, World};
+use crate::world::World;
 
 /// The result of a search.
 pub struct Found {

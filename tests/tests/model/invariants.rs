@@ -3,7 +3,9 @@
 use contracts::{OrderStatus, PaymentStatus};
 use payment::domain::{Due, Step};
 
-use crate::world::{Action, Answer, Call, StepName, World};
+use crate::actions::Action;
+use crate::provider::{Answer, Call, StepName};
+use crate::world::World;
 
 /// What must hold in every state.
 pub fn always(world: &World) -> Result<(), String> {

@@ -6,8 +6,10 @@
 //!
 //! The invariants are named in `docs/INVARIANTS.md`.
 
+mod actions;
 mod exhaustive;
 mod faults;
 mod invariants;
+mod provider;
 mod random;
 mod world;

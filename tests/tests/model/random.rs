@@ -3,8 +3,10 @@
 use contracts::{OrderStatus, PaymentStatus};
 use proptest::prelude::*;
 
+use crate::actions::Action;
 use crate::invariants;
-use crate::world::{Action, Outcome, World};
+use crate::provider::Outcome;
+use crate::world::World;
 
 /// Walks through a world by the given choices; `allow` leaves actions out.
 fn walk(choices: &[prop::sample::Index], allow: impl Fn(Action) -> bool) -> Result<World, String> {

@@ -1,4 +1,4 @@
-//! The state of everything that takes part in one saga, and what can happen to it.
+//! The state of everything that takes part in one saga, and what follows when something happens to it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,11 +9,9 @@ use order::domain as orders;
 use payment::domain::{self as payments, Due, Expiry, LastCharge, NextStep, Refund, Step};
 use uuid::Uuid;
 
+use crate::actions::Action;
 use crate::faults::PlantedBug;
-
-/// Calls to the provider that can be under way at once: those of two replicas, and in a release build (`cargo test
-/// --release`), which is fast enough, one more whose lease has lapsed.
-const MAX_CALLS: usize = if cfg!(debug_assertions) { 2 } else { 3 };
+use crate::provider::{Answer, Call, Outcome, Provider, StepName};
 
 /// The model has no clock, so any value will do.
 const LEASE: Duration = Duration::from_secs(1);
@@ -57,93 +55,8 @@ pub enum Message {
 }
 
 /// What the order service waits for.
-const RESULTS: [Message; 3] = [Message::PaymentApproved, Message::PaymentDeclined, Message::PaymentFailed];
-
-/// A call to the provider.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Call {
-    /// In transit to the provider. `charge_in_transit`: whether an earlier charge may have been in transit when it was sent.
-    /// `attempt`: the step's number.
-    Sent { step: StepName, charge_in_transit: bool, attempt: u32 },
-    /// The answer is in transit to the service.
-    Answered(Answer),
-}
-
-/// [`Step`] with an order, so that two worlds that differ in the order of their calls only are one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum StepName {
-    Charge,
-    Lookup,
-    Refund,
-}
-
-/// The provider's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Answer {
-    Charged(Outcome),
-    NotCharged { attempt: u32, charge_in_transit: bool },
-    Refunded,
-    RefundRefused { attempt: u32 },
-}
-
-/// What the provider decided about a charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
-    Approved,
-    Declined,
-    Failed,
-}
-
-/// The provider's records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Provider {
-    pub charge: Option<Outcome>,
-    /// How often money was taken.
-    pub charges: u8,
-    /// How often it was given back.
-    pub refunds: u8,
-    /// Whether it refuses to give it back. It does so until an operator has it asked once more.
-    pub refuses: bool,
-}
-
-/// What can happen next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// The customer asks for a cancellation.
-    AskToCancel,
-    /// The time of the order's deadline comes while a result is on the broker. If none is, that time makes no difference:
-    /// what comes later is late.
-    ReachDeadline,
-    /// The order service finds that no result came in time.
-    PassDeadline,
-    /// The time comes after which no charge may be begun. The two services' clocks differ, so either may be first.
-    Expire,
-    /// An event goes from an outbox to the broker. `again`: the process crashes before it deletes the row.
-    Publish { message: Message, again: bool },
-    /// An event is sent, and the broker loses it before it confirms.
-    LoseUnconfirmed(Message),
-    /// A message is processed. `again`: the process crashes before it acknowledges.
-    Deliver { message: Message, again: bool },
-    /// A replica finds the payment's next step, takes it if it is due, and calls the provider.
-    TakeStep,
-    /// The provider handles a call. Of a refund it approves or declines.
-    Handle { call: usize, outcome: Outcome },
-    /// Its answer is applied.
-    Answer(usize),
-    /// A call or its answer is lost, or the process that made it crashes.
-    LoseCall(usize),
-    /// The caller stops waiting for an answer.
-    TimeOut(usize),
-    /// The next step becomes due: a lease lapses, or the delay of a retry ends.
-    StepBecomesDue,
-    /// Enough time passes that no charge should still be in transit. With a provider that carries charges out later than it may,
-    /// one still is.
-    ChargeArrives,
-    /// An operator has the provider asked once more for a refund that it refused.
-    RetryRefund,
-    /// An operator gives the money of a refused refund back by other means.
-    SettleRefund,
-}
+pub const RESULTS: [Message; 3] =
+    [Message::PaymentApproved, Message::PaymentDeclined, Message::PaymentFailed];
 
 impl World {
     /// A customer has just placed an order, and the gateway answered 202.
@@ -177,75 +90,6 @@ impl World {
 
     pub fn next_step(&self) -> Option<NextStep> {
         self.payment().and_then(|payment| payment.next)
-    }
-
-    /// Everything that can happen now.
-    pub fn actions(&self, bug: Option<PlantedBug>) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if !self.cancel_asked {
-            actions.push(Action::AskToCancel);
-        }
-        let has_clocks = bug.is_none_or(PlantedBug::is_about_time);
-        if self.order_status() == Some(OrderStatus::PendingPayment) {
-            if !self.unheard || bug == Some(PlantedBug::DeadlineWithoutHearing) {
-                actions.push(Action::PassDeadline);
-            }
-            if has_clocks && !self.unheard && RESULTS.iter().any(|result| self.broker.contains(result)) {
-                actions.push(Action::ReachDeadline);
-            }
-        }
-        if has_clocks
-            && !self.expired
-            && self.payment_status().is_none_or(|status| status == PaymentStatus::Processing)
-        {
-            actions.push(Action::Expire);
-        }
-        for &message in &self.outboxes {
-            actions.extend([false, true].map(|again| Action::Publish { message, again }));
-            if bug == Some(PlantedBug::NoConfirm) {
-                actions.push(Action::LoseUnconfirmed(message));
-            }
-        }
-        for &message in &self.broker {
-            actions.extend([false, true].map(|again| Action::Deliver { message, again }));
-        }
-        if let Some(next) = self.next_step() {
-            if self.calls.len() < MAX_CALLS {
-                actions.push(Action::TakeStep);
-            }
-            // The last look comes later than any charge.
-            let is_last_look = self.payment_status() == Some(PaymentStatus::Cancelled);
-            if next.due == Due::Ahead && !(is_last_look && self.charge_is_in_transit()) {
-                actions.push(Action::StepBecomesDue);
-            }
-        }
-        let providers_are_punctual = bug.is_some_and(PlantedBug::last_look_hides_it);
-        if self.charge_may_be_in_transit() && !(providers_are_punctual && self.charge_is_in_transit()) {
-            actions.push(Action::ChargeArrives);
-        }
-        if self.refund_is_refused() {
-            actions.extend([Action::RetryRefund, Action::SettleRefund]);
-        } else if bug == Some(PlantedBug::SettledWhileOpen)
-            && self.next_step().is_some_and(|next| next.step == Step::Refund)
-        {
-            actions.push(Action::SettleRefund);
-        }
-        for (index, call) in self.calls.iter().enumerate() {
-            match call {
-                Call::Sent { step: StepName::Charge, .. } if self.provider.charge.is_none() => {
-                    let outcomes = [Outcome::Approved, Outcome::Declined, Outcome::Failed];
-                    actions.extend(outcomes.map(|outcome| Action::Handle { call: index, outcome }));
-                }
-                Call::Sent { step: StepName::Refund, .. } if self.provider.refunds == 0 => {
-                    let outcomes = [Outcome::Approved, Outcome::Declined];
-                    actions.extend(outcomes.map(|outcome| Action::Handle { call: index, outcome }));
-                }
-                Call::Sent { .. } => actions.push(Action::Handle { call: index, outcome: Outcome::Approved }),
-                Call::Answered(_) => actions.push(Action::Answer(index)),
-            }
-            actions.extend([Action::LoseCall(index), Action::TimeOut(index)]);
-        }
-        actions
     }
 
     /// The world after an action.
@@ -285,7 +129,9 @@ impl World {
                 world.deliver(message, bug);
             }
             Action::TakeStep => world.take_step(bug),
-            Action::Handle { call, outcome } => world.handle(call, outcome, bug),
+            Action::Handle { call, outcome } => {
+                world.calls[call] = world.provider.handle(world.calls[call].clone(), outcome, bug);
+            }
             Action::Answer(call) => {
                 if let Call::Answered(answer) = world.calls.remove(call) {
                     world.answer(answer, bug);
@@ -381,17 +227,17 @@ impl World {
     }
 
     /// Whether a refund waits for an operator's decision.
-    fn refund_is_refused(&self) -> bool {
+    pub fn refund_is_refused(&self) -> bool {
         self.payment().is_some_and(|payment| matches!(payment.refund, Refund::Refused { .. }))
     }
 
     /// Whether a charge is in transit to the provider.
-    fn charge_is_in_transit(&self) -> bool {
+    pub fn charge_is_in_transit(&self) -> bool {
         self.calls.iter().any(|call| matches!(call, Call::Sent { step: StepName::Charge, .. }))
     }
 
     /// Whether the payment service must assume that one is.
-    fn charge_may_be_in_transit(&self) -> bool {
+    pub fn charge_may_be_in_transit(&self) -> bool {
         self.payment().is_some_and(|payment| payment.last_charge != LastCharge::Arrived)
     }
 
@@ -507,37 +353,6 @@ impl World {
         };
         let payments::ProviderCall { attempt, charge_in_transit, .. } = call;
         self.calls.push(Call::Sent { step, charge_in_transit, attempt });
-    }
-
-    fn handle(&mut self, call: usize, outcome: Outcome, bug: Option<PlantedBug>) {
-        let Call::Sent { step, charge_in_transit, attempt } = self.calls[call] else { return };
-        let provider = &mut self.provider;
-        let answer = match step {
-            StepName::Charge => {
-                let is_new = provider.charge.is_none() || bug == Some(PlantedBug::KeyPerAttempt);
-                let outcome = *provider.charge.get_or_insert(outcome);
-                if is_new && outcome == Outcome::Approved {
-                    provider.charges += 1;
-                }
-                Answer::Charged(outcome)
-            }
-            StepName::Lookup => match provider.charge {
-                Some(outcome) => Answer::Charged(outcome),
-                None => Answer::NotCharged { attempt, charge_in_transit },
-            },
-            StepName::Refund if provider.refunds > 0 => Answer::Refunded,
-            StepName::Refund if provider.refuses || outcome != Outcome::Approved => {
-                provider.refuses = true;
-                Answer::RefundRefused { attempt }
-            }
-            StepName::Refund => {
-                if provider.charge == Some(Outcome::Approved) {
-                    provider.refunds = 1;
-                }
-                Answer::Refunded
-            }
-        };
-        self.calls[call] = Call::Answered(answer);
     }
 
     fn answer(&mut self, answer: Answer, bug: Option<PlantedBug>) {

@@ -17,11 +17,13 @@
 
 mod refund;
 mod retry_delay;
+mod schedule;
 mod state;
 mod transition;
 mod trigger;
 
 pub use retry_delay::retry_delay;
+pub use schedule::ProviderCall;
 pub use state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step};
-pub use transition::{NoRefusedRefund, ProviderCall, Transition, transition};
+pub use transition::{NoRefusedRefund, Transition, transition};
 pub use trigger::{Decision, Trigger};
