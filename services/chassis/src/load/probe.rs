@@ -88,17 +88,19 @@ impl Places {
             ready.push(state.messages as usize);
             replicas = replicas.max(state.consumers as usize);
         }
-        // The other replicas hold about as much as this one.
+        // The other replicas hold about as much as this one, and are about as fast.
         let of_queues = self.queues.iter().zip(ready);
-        let of_queues = of_queues.map(|((_, stage), ready)| (ready + stage.held() * replicas, stage));
-        let of_others = self.stages.iter().map(|stage| (stage.shared() + stage.held() * replicas, stage));
-        let stages: Vec<(usize, &Stage)> = of_queues.chain(of_others).collect();
-        let busiest = stages.iter().max_by_key(|(waiting, _)| *waiting);
-        let per_second = busiest.and_then(|(_, stage)| stage.per_second());
-        let waiting: usize = stages.iter().map(|(waiting, _)| waiting).sum();
-        let waiting = waiting + self.outbox.publishing() * replicas;
-        let replicas = f64::from(u32::try_from(replicas).unwrap_or(u32::MAX));
-        Some(Load { waiting: waiting as u64, per_second: per_second.map(|pace| pace * replicas) })
+        let of_queues =
+            of_queues.map(|((_, stage), ready)| (ready + stage.held() * replicas, stage.per_second()));
+        let of_stages = self.stages.iter();
+        let of_stages = of_stages.map(|stage| (stage.shared() + stage.held() * replicas, stage.per_second()));
+        let of_outbox = (self.outbox.publishing() * replicas, None);
+        let factor = f64::from(u32::try_from(replicas).unwrap_or(u32::MAX));
+        let places = of_queues.chain(of_stages).chain([of_outbox]);
+        Some(Load::in_sequence(places.map(|(waiting, pace)| Load {
+            waiting: waiting as u64,
+            per_second: pace.map(|pace| pace * factor),
+        })))
     }
 }
 

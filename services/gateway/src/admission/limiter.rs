@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use contracts::load::Load;
 
-/// How long an accepted command may wait until the saga has time for it. An order has some more stages to pass than the
-/// one where it waits, and is to be settled within two seconds.
-const MOST_WAIT: Duration = Duration::from_millis(800);
+/// How long an accepted command may wait, in all places together. An order is to be settled within two seconds.
+const MOST_WAIT: Duration = Duration::from_millis(1200);
 
 /// What may wait while there has been no overload. A few hundred commands at once are none, and a saga that has had little
 /// to do does not know yet how fast it is.

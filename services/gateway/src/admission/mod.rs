@@ -30,11 +30,11 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const ATTENTION: Duration = Duration::from_secs(1);
 
 /// Refusals in a second that are answered at once.
-const REFUSALS_PER_SECOND: u32 = 100;
+const REFUSALS_PER_SECOND: u32 = 500;
 
 /// The longest time that a refusal is held back. Clients that send again without heeding `Retry-After` would otherwise take
 /// the machine's time from the orders that wait.
-const LONGEST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_millis(250);
 
 static WAITING: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -109,7 +109,7 @@ impl Admission {
             }
             match tokio::join!(order.load(), payment.load()) {
                 (LoadAnswer::Known(order), LoadAnswer::Known(payment)) => {
-                    self.report(combined(order, payment));
+                    self.report(Load::in_sequence([order, payment]));
                 }
                 (LoadAnswer::Unknown, _) | (_, LoadAnswer::Unknown) => self.state().limiter.forget(),
                 // The last report holds for a while.
@@ -145,18 +145,12 @@ impl State {
             let Load { waiting, per_second } = self.last_load;
             warn!(waiting, per_second, "commands are refused: more wait than will be settled soon");
         }
-        // Unused turns of the last second count.
+        // Unused turns of the last moments count.
         let earliest = now.checked_sub(LONGEST_HOLD).unwrap_or(now);
         let turn = self.next_refusal.map_or(earliest, |turn| turn.clamp(earliest, now + LONGEST_HOLD));
         self.next_refusal = Some(turn + Duration::from_secs(1) / REFUSALS_PER_SECOND);
         Err((overloaded, turn.saturating_duration_since(now)))
     }
-}
-
-/// What waits in both services, and how fast it goes where most of it waits.
-fn combined(order: Load, payment: Load) -> Load {
-    let busier = if payment.waiting > order.waiting { payment } else { order };
-    Load { waiting: order.waiting + payment.waiting, per_second: busier.per_second }
 }
 
 fn refusal(Overloaded(wait): Overloaded) -> Problem {
@@ -179,8 +173,8 @@ mod tests {
         state.limiter.report(Load { waiting: 100_000, per_second: Some(100.0) }, now);
         state.decide(now).unwrap();
         let holds: Vec<_> = (0..1000).filter_map(|_| state.decide(now).err()).map(|(_, hold)| hold).collect();
-        assert!(holds[..100].iter().all(Duration::is_zero), "{:?}", &holds[..100]);
-        assert!(holds[150] > Duration::from_millis(400) && holds[150] < Duration::from_millis(600));
+        assert!(holds[..120].iter().all(Duration::is_zero), "{:?}", &holds[..120]);
+        assert!(holds[200] > Duration::from_millis(100) && holds[200] < Duration::from_millis(200));
         assert!(holds.iter().all(|hold| *hold <= LONGEST_HOLD + Duration::from_millis(10)));
     }
 }

@@ -23,13 +23,16 @@ impl AnswerWorker {
     pub(super) async fn run(self, mut receiver: mpsc::Receiver<Answer>, task: TaskContext) {
         task.health.up();
         let mut answers = Vec::with_capacity(MAX_BATCH);
-        let mut last = Instant::now();
+        let mut saturated_since: Option<Instant> = None;
         while receiver.recv_many(&mut answers, MAX_BATCH).await > 0 {
             if self.apply(&answers, &task).await.is_err() {
                 return;
             }
-            self.load.answered(answers.len(), last.elapsed());
-            last = Instant::now();
+            let saturated = self.load.is_saturated();
+            if saturated && let Some(since) = saturated_since {
+                self.load.answered(answers.len(), since.elapsed());
+            }
+            saturated_since = saturated.then(Instant::now);
             answers.clear();
         }
         // Only so that ending is not taken for a failure: there are no more calls because the service stops.

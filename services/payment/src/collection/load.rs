@@ -33,16 +33,19 @@ impl StepLoad {
         self.saturated.store(saturated, Ordering::Relaxed);
     }
 
-    /// Records that the provider answered so many calls within `took`.
+    /// Whether every slot is taken. Only then do the provider's answers tell how fast steps can be carried out.
+    pub(super) fn is_saturated(&self) -> bool {
+        self.saturated.load(Ordering::Relaxed)
+    }
+
+    /// Records that the provider answered so many calls within `took`, while every slot was taken.
     pub(super) fn answered(&self, count: usize, took: Duration) {
-        if self.saturated.load(Ordering::Relaxed) {
-            self.stage.handled(count, took);
-        }
+        self.stage.handled(count, took);
     }
 
     /// Counts what waits. Steps that are kept back because the provider does not answer wait for the provider.
     pub(super) async fn measure(&self, pool: &PgPool, provider_is_called: bool) {
-        if !(provider_is_called && self.saturated.load(Ordering::Relaxed)) {
+        if !(provider_is_called && self.is_saturated()) {
             self.stage.shares(0);
         } else if let Ok(count) = in_time(payments::count_due(pool, MOST)).await {
             self.stage.shares(count);
