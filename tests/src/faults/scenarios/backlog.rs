@@ -81,12 +81,14 @@ async fn backlog(rig: &mut Rig<'_>, rows: u32) -> Outcome {
     let mebibytes = seen.memory >> 20;
     outcome
         .note(format!(
-            "empty after {:.0} s ({:.0} rows a second); at most {mebibytes} MiB of memory in one service; of {} new orders \
-             the slowest was PAID after {:.1} s",
+            "empty after {:.0} s ({:.0} rows a second); at most {mebibytes} MiB of memory in one service (bound {}); of {} new \
+             orders the slowest was PAID after {:.1} s (bound {})",
             seen.time.as_secs_f64(),
             f64::from(rows) / seen.time.as_secs_f64(),
+            MOST_MEMORY >> 20,
             seen.watched.len(),
             seen.slowest.as_secs_f64(),
+            MOST_TIME.as_secs(),
         ))
         .expect(same, "a service was started again")
         .expect(seen.memory < MOST_MEMORY, format!("a service took {mebibytes} MiB"))

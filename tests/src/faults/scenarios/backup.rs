@@ -34,7 +34,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         held_for: Duration::from_mins(10),
         window: Duration::from_mins(1),
         // Orders and pauses of a quarter of a second on average: about 250 orders a second.
-        load: LoadPlan { customers: 68, pause_ms: 500, ..LoadPlan::default() },
+        load: LoadPlan { customers: 88, pause_ms: 500, ..LoadPlan::default() },
         is_judged: true,
     };
     let short = Backup {
@@ -92,8 +92,8 @@ async fn backup(rig: &mut Rig<'_>, Backup { held_for, window, load, is_judged }:
     let (slower, costlier) = (last.p99_ms / first.p99_ms, last.cpu_ms / first.cpu_ms);
     let rate = |measured: Measured| float(measured.orders) / measured.seconds;
     let mut outcome = rig.judge_recovery(load).await.note(format!(
-        "first and last {} s: {:.0} and {:.0} orders/s; settle p99 {:.0} and {:.0} ms (× {slower:.2}); the database's CPU {:.2} and \
-         {:.2} ms an order (× {costlier:.2})",
+        "first and last {} s: {:.0} and {:.0} orders/s; settle p99 {:.0} and {:.0} ms (× {slower:.2}, bound × {MOST}); the database's CPU {:.2} and \
+         {:.2} ms an order (× {costlier:.2}, bound × {MOST})",
         window.as_secs(),
         rate(first),
         rate(last),

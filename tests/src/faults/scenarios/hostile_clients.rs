@@ -225,10 +225,12 @@ async fn hostile(rig: &mut Rig<'_>, clients: u64, time: Duration) -> Outcome {
         attackers.end().await;
         highest = highest.max(growth);
         notes.push(format!(
-            "{}: {} MiB more, slowest of {requests} requests beside them {:.2} s",
+            "{}: {} MiB more (bound {}), slowest of {requests} requests beside them {:.2} s (bound {})",
             kind.name(),
             growth >> 20,
-            customer.slowest.as_secs_f64()
+            MOST_GROWTH >> 20,
+            customer.slowest.as_secs_f64(),
+            MOST_TIME.as_secs(),
         ));
         if customer.slowest > MOST_TIME {
             customer.records.violations.push(format!("a client beside those that are {} waits", kind.name()));

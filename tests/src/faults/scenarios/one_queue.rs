@@ -67,9 +67,10 @@ async fn silent(rig: &mut Rig<'_>) -> Outcome {
     rig.fault_is_over();
     let refused = refused.into_iter().max().unwrap_or_default();
     let outcome = rig.judge(records).await.note(format!(
-        "meanwhile {ORDERS} orders were accepted after at most {} ms, and paid after at most {} ms; cancellations were \
+        "meanwhile {ORDERS} orders were accepted after at most {} ms (bound {}), and paid after at most {} ms; cancellations were \
          refused after at most {} ms, {waiting} waited in the outbox",
         slowest.accepted.as_millis(),
+        PUBLISH_TIMEOUT.as_millis(),
         slowest.paid.as_millis(),
         refused.as_millis(),
     ));

@@ -106,7 +106,11 @@ async fn memory_alarm_over_backlog(rig: &mut Rig<'_>) -> Outcome {
     rig.fault_is_over();
     rig.judge(records)
         .await
-        .note(format!("during the alarm the service ended {:.1} s after SIGTERM", took.as_secs_f64()))
+        .note(format!(
+            "during the alarm the service ended {:.1} s after SIGTERM (bound {} s)",
+            took.as_secs_f64(),
+            SHUTDOWN_TIMEOUT.as_secs()
+        ))
         .expect(status.success() && took < SHUTDOWN_TIMEOUT, format!("it ended with {status} after {took:?}"))
 }
 

@@ -67,7 +67,7 @@ async fn reads(rig: &mut Rig<'_>) -> Outcome {
     let outcome = rig.judge(records).await;
     outcome
         .note(format!(
-            "settled within {without:.2} s (p99) without readers, {beside:.2} s beside them; {} pages were read",
+            "settled within {without:.2} s (p99) without readers, {beside:.2} s beside them (bound {MOST_DIFFERENCE} s more); {} pages were read",
             read.load(Ordering::Relaxed)
         ))
         .expect(beside < without + MOST_DIFFERENCE, "orders wait for readers")

@@ -24,9 +24,9 @@ const CLIENTS: usize = 200;
 /// suite are usually built as it is itself, and a debug build takes several times as long for the same.
 const MOST_CPU: f64 = if cfg!(debug_assertions) { 4.0 } else { 1.5 };
 
-/// How long after its order has settled a client may be answered at most. Generous, for a machine that has other work; what
-/// it took stands in the notes.
-const MOST_DELAY: Duration = Duration::from_secs(1);
+/// How long after its order has settled a client may be answered at most. Generous for a debug build, which is what runs on
+/// machines that have other work; what it took stands in the notes.
+const MOST_DELAY: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 100 });
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![scenario("200 clients wait for a provider that takes 3 s", |rig| Box::pin(waiting(rig)))]
@@ -68,15 +68,17 @@ async fn waiting(rig: &mut Rig<'_>) -> Outcome {
     let outcome = rig.judge(records).await;
     outcome
         .note(format!(
-            "answered {} ms (p50), {} ms (p99), {} ms (most) after the order had settled; gateway {:.2} s, order {:.2} s, payment {:.2} s, \
-             PostgreSQL {:.2} s of a processor, RabbitMQ {:.2} s",
+            "answered {} ms (p50), {} ms (p99), {} ms (most, bound {}) after the order had settled; gateway {:.2} s, order {:.2} s, payment {:.2} s, \
+             PostgreSQL {:.2} s of a processor, together {:.2} s (bound {MOST_CPU}); RabbitMQ {:.2} s",
             delays.median.as_millis(),
             delays.p99.as_millis(),
             delays.max.as_millis(),
+            MOST_DELAY.as_millis(),
             spent.services[0],
             spent.services[1],
             spent.services[2],
             spent.postgres,
+            spent.of_the_stack(),
             spent.rabbitmq,
         ))
         .expect(spent.of_the_stack() < MOST_CPU, format!("waiting costs {:.2} s", spent.of_the_stack()))
