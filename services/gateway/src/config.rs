@@ -132,6 +132,9 @@ mod tests {
     #[test]
     fn loopback_needs_nothing_but_the_broker() {
         assert!(problems(&[]).is_empty());
+        for loopback in ["::1", "::ffff:127.0.0.1"] {
+            assert!(problems(&[("LISTEN_ADDRESS", loopback)]).is_empty(), "{loopback}");
+        }
     }
 
     #[test]

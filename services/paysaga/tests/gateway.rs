@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use contracts::order::CreateOrder;
-use contracts::{OrderId, OrderStatus};
+use contracts::{OrderId, OrderStatus, Word};
 use paysaga::gateway::{ApiKey, Gateway, Placing};
 
 const ORDER: &str = "0198c0de-0000-7000-8000-000000000001";
@@ -104,8 +104,8 @@ async fn not_found_is_none_and_every_other_refusal_an_error() {
     let stand_in = StandIn::answering(vec![problem(404, "Not Found"), problem(503, "Service Unavailable")]);
     let gateway = stand_in.client();
     let order = ORDER.parse().unwrap();
-    assert_eq!(gateway.order(order).await.unwrap(), None);
-    let error = gateway.payment_of(order).await.unwrap_err();
+    assert_eq!(gateway.order::<Word, Word>(order).await.unwrap(), None);
+    let error = gateway.payment_of::<Word>(order).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{} refused: 503 Service Unavailable: Try again.", stand_in.url));
     assert_eq!(error.status(), Some(503));
 }

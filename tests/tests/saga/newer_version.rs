@@ -80,6 +80,10 @@ async fn rows_of_a_newer_version_are_left_alone_and_everything_else_goes_on() {
     }
     stack.outboxes_empty().await;
     assert_eq!(newer_rows(&stack).await, 3);
+    // Clients see the statuses, but no steps.
+    let ran = stack.paysaga(&["check", "--json"]).await;
+    let report: Value = serde_json::from_str(&ran.stdout).expect("it prints JSON");
+    assert_eq!(report["newerRows"], 2, "{ran:?}");
 
     // The newer version is back, and gives its rows the words that it wants.
     for (database, statement) in [

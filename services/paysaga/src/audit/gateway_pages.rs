@@ -12,7 +12,8 @@ use contracts::page::Page;
 use contracts::payment::Payment;
 use contracts::refund::RefundStatus;
 use contracts::topology::Service;
-use contracts::{OrderId, Timestamp};
+use contracts::{OrderId, Timestamp, Word};
+use strum::ParseError;
 
 use super::auditor::Auditor;
 use super::judge::Verdict;
@@ -20,10 +21,19 @@ use super::records::{OrderRecord, PaymentRecord, SagaRecords};
 use super::report::Report;
 use crate::gateway::{Gateway, GatewayError, Paging};
 
+/// An order as the gateway passes it on: its status may be of a newer version.
+type PassedOrder = Order<Word, Word>;
+
+/// A payment as the gateway passes it on.
+type PassedPayment = Payment<Word>;
+
+/// So many of an order and its payment are of a newer version. What is only half understood can't be judged.
+struct Newer(u64);
+
 /// Audits what clients can see. What changed less than `grace` ago may still change.
 pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, GatewayError> {
     // The payments first, so that every payment that is found has its order among the orders.
-    let mut payments: HashMap<OrderId, Payment> = HashMap::new();
+    let mut payments: HashMap<OrderId, PassedPayment> = HashMap::new();
     for page in 1.. {
         let Page { data, meta } = gateway.payments(Paging::largest(page)).await?;
         payments.extend(data.into_iter().map(|payment| (payment.order_id, payment)));
@@ -39,7 +49,7 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
         for order in data {
             if seen.insert(order.id) {
                 let payment = payments.remove(&order.id);
-                examine(gateway, records(Some(order), payment), &mut auditor).await?;
+                examine(gateway, Some(order), payment, &mut auditor).await?;
             }
         }
         if page >= meta.total_pages {
@@ -48,7 +58,7 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
     }
     for (order, payment) in payments {
         if !seen.contains(&order) {
-            examine(gateway, records(None, Some(payment)), &mut auditor).await?;
+            examine(gateway, None, Some(payment), &mut auditor).await?;
         }
     }
     let mut report = auditor.finish();
@@ -59,14 +69,21 @@ pub async fn audit(gateway: &Gateway, grace: Duration) -> Result<Report, Gateway
 
 async fn examine(
     gateway: &Gateway,
-    mut read: SagaRecords,
+    order: Option<PassedOrder>,
+    payment: Option<PassedPayment>,
     auditor: &mut Auditor,
 ) -> Result<(), GatewayError> {
-    if let (Some(id), Verdict::Wrong(_)) = (read.order_id(), auditor.judge().judge(&read)) {
+    let mut read = records(order.as_ref(), payment);
+    if let Ok(found) = &read
+        && let (Some(id), Verdict::Wrong(_)) = (found.order_id(), auditor.judge().judge(found))
+    {
         let (order, payment) = tokio::try_join!(gateway.order(id), gateway.payment_of(id))?;
-        read = records(order, payment);
+        read = records(order.as_ref(), payment);
     }
-    auditor.examine(&read);
+    match read {
+        Ok(records) => auditor.examine(&records),
+        Err(Newer(rows)) => auditor.pass_over(rows),
+    }
     Ok(())
 }
 
@@ -95,29 +112,38 @@ async fn add_refused_refunds(gateway: &Gateway, report: &mut Report) -> Result<(
     Ok(())
 }
 
-fn records(order: Option<Order>, payment: Option<Payment>) -> SagaRecords {
-    SagaRecords {
-        order: order.map(|order| OrderRecord {
-            id: order.id,
-            total: order.total,
-            status: order.status,
-            age: age(order.updated_at),
-        }),
-        payment: payment.map(|payment| PaymentRecord {
-            charge_forgotten: false,
-            id: payment.id,
-            order_id: payment.order_id,
-            amount: payment.amount,
-            status: payment.status,
-            next_step: None,
-            attempts: payment.attempts,
-            last_error: payment.last_error,
-            refund_refusal: None,
-            refund_reference: None,
-            age: age(payment.updated_at),
-        }),
-        charge: None,
+fn records(order: Option<&PassedOrder>, payment: Option<PassedPayment>) -> Result<SagaRecords, Newer> {
+    let order = order.map(order_record).transpose();
+    let payment = payment.map(payment_record).transpose();
+    match (order, payment) {
+        (Ok(order), Ok(payment)) => Ok(SagaRecords { order, payment, charge: None }),
+        (order, payment) => Err(Newer(u64::from(order.is_err()) + u64::from(payment.is_err()))),
     }
+}
+
+fn order_record(order: &PassedOrder) -> Result<OrderRecord, ParseError> {
+    Ok(OrderRecord {
+        id: order.id,
+        total: order.total,
+        status: order.status.parse()?,
+        age: age(order.updated_at),
+    })
+}
+
+fn payment_record(payment: PassedPayment) -> Result<PaymentRecord, ParseError> {
+    Ok(PaymentRecord {
+        charge_forgotten: false,
+        id: payment.id,
+        order_id: payment.order_id,
+        amount: payment.amount,
+        status: payment.status.parse()?,
+        next_step: None,
+        attempts: payment.attempts,
+        last_error: payment.last_error,
+        refund_refusal: None,
+        refund_reference: None,
+        age: age(payment.updated_at),
+    })
 }
 
 /// How long ago that was, by our clock.

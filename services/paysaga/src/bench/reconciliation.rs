@@ -76,7 +76,7 @@ mod tests {
 
     fn totals(orders: u64, payments: &[(PaymentStatus, u64, &str)]) -> Totals {
         let stats = payments.iter().map(|&(status, count, amount)| StatusStats {
-            status,
+            status: status.to_string(),
             count,
             total_amount: serde_json::from_str(amount).unwrap(),
         });

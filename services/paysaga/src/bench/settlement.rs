@@ -92,8 +92,11 @@ async fn remove_settled_orders(
     while let Some(page) = read.try_next().await? {
         for order in page.data {
             // An order stays PAID unless the customer cancels it, and these are not cancelled.
-            if order.status != OrderStatus::PendingPayment && open.remove(&order.id) {
-                *statuses.entry(order.status).or_default() += 1;
+            if let Ok(status) = order.status.parse::<OrderStatus>()
+                && status != OrderStatus::PendingPayment
+                && open.remove(&order.id)
+            {
+                *statuses.entry(status).or_default() += 1;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The stack's own totals of orders and payments.
 
 use contracts::payment::{PaymentStats, StatusStats};
-use contracts::{MoneyTotal, PaymentStatus};
+use contracts::{MoneyTotal, PaymentStatus, Word};
 
 use crate::gateway::{Gateway, GatewayError, Paging};
 
@@ -9,7 +9,7 @@ use crate::gateway::{Gateway, GatewayError, Paging};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
     pub(super) orders: u64,
-    pub(super) payments: PaymentStats,
+    pub(super) payments: PaymentStats<Word>,
 }
 
 impl Totals {
@@ -43,7 +43,7 @@ impl Totals {
 
     fn count(&self, which: impl Fn(PaymentStatus) -> bool) -> u64 {
         let stats = self.payments.by_status.iter();
-        stats.filter(|stats| which(stats.status)).map(|stats| stats.count).sum()
+        stats.filter(|stats| stats.status.parse().is_ok_and(&which)).map(|stats| stats.count).sum()
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
 
     fn totals(orders: u64, payments: &[(PaymentStatus, u64)]) -> Totals {
         let stats = payments.iter().map(|&(status, count)| StatusStats {
-            status,
+            status: status.to_string(),
             count,
             total_amount: MoneyTotal::ZERO,
         });

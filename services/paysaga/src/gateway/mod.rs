@@ -10,10 +10,10 @@ mod trace;
 use std::fmt;
 use std::time::Duration;
 
-use contracts::OrderId;
 use contracts::order::{CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order};
 use contracts::page::{Page, PageRequest};
 use contracts::payment::{Payment, PaymentStats};
+use contracts::{OrderId, Word};
 use local_stack::http::{ClientError, plain_builder};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, header};
@@ -127,28 +127,34 @@ impl Gateway {
         self.body::<CancelOrderAccepted>(self.send(request).await?).await.map(drop)
     }
 
-    /// `GET /api/orders/{id}`; `None` if there is none yet.
-    pub async fn order(&self, order: OrderId) -> Result<Option<Order>, GatewayError> {
+    /// `GET /api/orders/{id}`; `None` if there is none yet. A [`Word`] takes what only a newer version knows, too.
+    pub async fn order<Status: DeserializeOwned, Reason: DeserializeOwned>(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<Order<Status, Reason>>, GatewayError> {
         self.find(&format!("/api/orders/{order}")).await
     }
 
     /// `GET /api/orders`, newest first.
-    pub async fn orders(&self, paging: Paging) -> Result<Page<Order>, GatewayError> {
+    pub async fn orders(&self, paging: Paging) -> Result<Page<Order<Word, Word>>, GatewayError> {
         self.get(&format!("/api/orders?{paging}")).await
     }
 
     /// `GET /api/payments`, newest first.
-    pub async fn payments(&self, paging: Paging) -> Result<Page<Payment>, GatewayError> {
+    pub async fn payments(&self, paging: Paging) -> Result<Page<Payment<Word>>, GatewayError> {
         self.get(&format!("/api/payments?{paging}")).await
     }
 
     /// `GET /api/payments/order/{orderId}`; `None` if there is none yet.
-    pub async fn payment_of(&self, order: OrderId) -> Result<Option<Payment>, GatewayError> {
+    pub async fn payment_of<Status: DeserializeOwned>(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<Payment<Status>>, GatewayError> {
         self.find(&format!("/api/payments/order/{order}")).await
     }
 
     /// `GET /api/payments/stats`
-    pub async fn payment_stats(&self) -> Result<PaymentStats, GatewayError> {
+    pub async fn payment_stats(&self) -> Result<PaymentStats<Word>, GatewayError> {
         self.get("/api/payments/stats").await
     }
 
