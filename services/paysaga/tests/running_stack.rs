@@ -112,6 +112,7 @@ fn a_running_stack_is_shown_and_measured() {
     every_kind_of_order_ends_as_it_should(&stack);
     an_order_that_does_not_settle_in_time_is_a_failure(&stack);
     every_order_of_the_bench_is_accounted_for(&stack);
+    every_order_at_a_rate_is_accounted_for(&stack);
     accepted_orders_that_do_not_settle_in_time_are_a_failure(&stack);
     the_check_looks_at_databases_and_queues(&stack);
     the_check_finds_the_stack_although_a_broker_is_given(&stack);
@@ -182,6 +183,25 @@ fn every_order_of_the_bench_is_accounted_for(stack: &Stack) {
         );
     }
     assert!(report["ratio"]["settled"].as_f64().unwrap() > 0.0);
+}
+
+fn every_order_at_a_rate_is_accounted_for(stack: &Stack) {
+    let options = ["bench", "--rate", "50", "--duration", "2s", "--rounds", "1", "--json", "--against"];
+    let runs = stack.json(&[&options[..], &[stack.url()]].concat());
+    for (run, of) in runs.as_array().unwrap().iter().zip(["this", "other"]) {
+        assert_eq!((&run["stack"], &run["accepted"], &run["refused"]), (&of.into(), &100.into(), &0.into()));
+        assert_eq!(run["statuses"]["PAID"], 100, "{run}");
+        let seconds = run["timeline"].as_array().unwrap();
+        for counted in ["accepted", "settled"] {
+            let total: u64 = seconds.iter().map(|second| second[counted].as_u64().unwrap()).sum();
+            assert_eq!(total, 100, "{counted} in {run}");
+        }
+        assert_eq!(seconds.last().unwrap()["backlog"], 0, "{run}");
+        for program in ["PostgreSQL", "RabbitMQ", "gateway", "order", "payment"] {
+            assert!(run["usage"][program]["peakMemory"].as_u64().unwrap() > 1 << 20, "{program} in {run}");
+        }
+    }
+    assert_eq!(runs.as_array().unwrap().len(), 2);
 }
 
 fn accepted_orders_that_do_not_settle_in_time_are_a_failure(stack: &Stack) {

@@ -31,4 +31,3 @@ pub mod run;
 pub mod scenarios;
 pub mod servers;
 pub mod table;
-pub mod usage;

@@ -1,4 +1,4 @@
-//! Which process listens on a port, for the error message when a port is taken.
+//! Which process listens on a port.
 
 use procfs::net::{TcpState, tcp, tcp6};
 use procfs::process::{FDTarget, Process, all_processes};
@@ -6,13 +6,19 @@ use procfs::process::{FDTarget, Process, all_processes};
 /// The process that listens on a TCP port of this machine, as `name (process id)`; `None` if it can't be learned,
 /// usually because it is another user's.
 pub(crate) fn of(port: u16) -> Option<String> {
+    let holder = process(port)?;
+    Some(format!("{} (process {})", holder.stat().ok()?.comm, holder.pid()))
+}
+
+/// The process that listens on a TCP port of this machine; `None` if it can't be learned.
+#[must_use]
+pub fn process(port: u16) -> Option<Process> {
     let sockets = [tcp(), tcp6()].into_iter().flatten().flatten();
     let listening: Vec<u64> = sockets
         .filter(|socket| socket.state == TcpState::Listen && socket.local_address.port() == port)
         .map(|socket| socket.inode)
         .collect();
-    let holder = all_processes().ok()?.flatten().find(|process| has_one_of(process, &listening))?;
-    Some(format!("{} (process {})", holder.stat().ok()?.comm, holder.pid()))
+    all_processes().ok()?.flatten().find(|process| has_one_of(process, &listening))
 }
 
 fn has_one_of(process: &Process, sockets: &[u64]) -> bool {

@@ -1,6 +1,6 @@
 //! Free TCP ports on the loopback address.
 
-pub(crate) mod holder;
+pub mod holder;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

@@ -9,12 +9,14 @@
 
 mod latency;
 mod load;
+pub mod open_loop;
 mod reconciliation;
 mod report;
 mod settlement;
 mod single;
 mod table;
 mod totals;
+pub mod usage;
 
 use std::time::Duration;
 
@@ -114,14 +116,14 @@ async fn processing(gateway: &Gateway) -> Result<u64, GatewayError> {
 
 /// The orders to send: of different customers, and with different totals, so that sums mean something.
 fn draw(plan: &Plan) -> Result<Vec<CreateOrder>, InvalidMoney> {
+    (0..plan.orders).map(|_| draw_one(&plan.kinds)).collect()
+}
+
+fn draw_one(kinds: &[ForcedOutcome]) -> Result<CreateOrder, InvalidMoney> {
     let mut random = rand::rng();
-    (0..plan.orders)
-        .map(|_| {
-            let kind = plan.kinds.choose(&mut random).copied().unwrap_or(ForcedOutcome::Approved);
-            let total = kind.total(random.random_range(1..1000))?;
-            Ok(CreateOrder { user_id: Uuid::new_v4().into(), total })
-        })
-        .collect()
+    let kind = kinds.choose(&mut random).copied().unwrap_or(ForcedOutcome::Approved);
+    let total = kind.total(random.random_range(1..1000))?;
+    Ok(CreateOrder { user_id: Uuid::new_v4().into(), total })
 }
 
 async fn throughput(

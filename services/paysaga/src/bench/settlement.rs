@@ -72,7 +72,7 @@ pub(super) async fn watch(
             return Ok(Settlement { took: seen - sent.began, late: seen - last_unsettled, statuses });
         }
         if now >= deadline {
-            return Err(not_settled(&open, timeout, read.err()));
+            return Err(NotSettled::of(open.iter(), timeout, read.err()));
         }
         last_unsettled = now;
         sleep(POLL_INTERVAL).await;
@@ -103,10 +103,18 @@ async fn remove_settled_orders(
     Ok(())
 }
 
-fn not_settled(open: &BTreeSet<OrderId>, timeout: Duration, last_error: Option<GatewayError>) -> NotSettled {
-    let examples: Vec<String> = open.iter().take(3).map(ToString::to_string).collect();
-    let more = if open.len() > examples.len() { ", …" } else { "" };
-    NotSettled { number: open.len(), examples: examples.join(", ") + more, timeout, last_error }
+impl NotSettled {
+    /// Names some of the `open` orders.
+    pub(super) fn of<'a>(
+        open: impl ExactSizeIterator<Item = &'a OrderId>,
+        timeout: Duration,
+        last_error: Option<GatewayError>,
+    ) -> Self {
+        let number = open.len();
+        let examples: Vec<String> = open.take(3).map(ToString::to_string).collect();
+        let more = if number > examples.len() { ", …" } else { "" };
+        Self { number, examples: examples.join(", ") + more, timeout, last_error }
+    }
 }
 
 fn with_last_error(error: Option<&GatewayError>) -> String {

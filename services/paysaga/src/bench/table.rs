@@ -73,7 +73,7 @@ fn remarks(throughput: &Throughput) -> String {
     format!("  {concurrency} at once: every accepted order has settled; {totals}.{error}")
 }
 
-fn list(counts: &BTreeMap<String, u64>) -> String {
+pub(super) fn list(counts: &BTreeMap<String, u64>) -> String {
     let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
     if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
 }

@@ -68,6 +68,11 @@ impl StackOptions {
             (None, Some(stack)) => stack.gateway_url.parse().context("the running stack's gateway")?,
             (None, None) => DEFAULT_GATEWAY.parse().context("the usual gateway")?,
         };
+        self.gateway_at(url)
+    }
+
+    /// A client of the gateway at this address, with the API key that was given.
+    pub(super) fn gateway_at(&self, url: GatewayUrl) -> anyhow::Result<Gateway> {
         let file = self.api_key_file.as_ref().filter(|file| !file.as_os_str().is_empty());
         let api_key = file.map(|file| ApiKey::read(file)).transpose()?;
         Ok(Gateway::new(url, api_key)?)

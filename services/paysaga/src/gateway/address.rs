@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use reqwest::Url;
+use url::{Host, Url};
 
 /// The gateway's base URL, without `/api`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,16 @@ impl GatewayUrl {
     /// The URL of a path such as `/api/orders`.
     pub(super) fn of(&self, path: &str) -> String {
         format!("{self}{path}")
+    }
+
+    /// The port, if it is one of this machine.
+    pub(super) fn local_port(&self) -> Option<u16> {
+        let local = match self.0.host()? {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.to_canonical().is_loopback(),
+        };
+        self.0.port_or_known_default().filter(|_| local)
     }
 
     pub(super) fn is_encrypted(&self) -> bool {

@@ -95,6 +95,12 @@ impl Gateway {
         Ok(Self { url, api_key, client })
     }
 
+    /// The gateway's port, if it is at an address of this machine that only this machine reaches.
+    #[must_use]
+    pub fn local_port(&self) -> Option<u16> {
+        self.url.local_port()
+    }
+
     /// `POST /api/orders`
     pub async fn place(&self, order: &CreateOrder, how: Placing<'_>) -> Result<Placed, GatewayError> {
         let mut request = self.request(Method::POST, "/api/orders").json(order);

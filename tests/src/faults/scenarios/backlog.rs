@@ -15,8 +15,8 @@ use crate::faults::load::LoadPlan;
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use crate::faults::usage;
 use crate::service::ServiceProcess;
+use paysaga::bench::usage;
 
 const ROWS: u32 = 1_000_000;
 

@@ -13,7 +13,7 @@ use crate::faults::load::{Load, LoadPlan};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use crate::faults::usage::cpu_of_tree;
+use paysaga::bench::usage::cpu_of_tree;
 
 /// How much worse the last window may be than the first.
 const MOST: f64 = 1.5;

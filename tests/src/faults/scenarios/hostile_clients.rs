@@ -25,7 +25,7 @@ use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use crate::faults::usage;
+use paysaga::bench::usage;
 
 /// The key of every client here that has one, and its line in the file of keys (`printf key-of-shop | sha256sum`).
 const KEY: &str = "key-of-shop";

@@ -15,7 +15,7 @@ use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use crate::faults::usage::cpu_of_tree;
+use paysaga::bench::usage::cpu_of_tree;
 
 /// Clients that wait at the same time.
 const CLIENTS: usize = 200;
