@@ -108,6 +108,13 @@ impl Broker {
         }
     }
 
+    /// Waits until a message could be published.
+    pub(super) async fn available(&self) {
+        let mut link = self.link.clone();
+        // Closed only when the service ends.
+        link.wait_for(|link| matches!(link, Link::Up { blocked: None, .. })).await.ok();
+    }
+
     /// The connection, as soon as there is one.
     pub(crate) async fn connection(&self) -> Arc<Connection> {
         let mut link = self.link.clone();

@@ -91,6 +91,11 @@ impl Publisher {
         self.broker.availability()
     }
 
+    /// Waits until a message could be published.
+    pub(crate) async fn available(&self) {
+        self.broker.available().await;
+    }
+
     /// Watches how long the queues are that messages go to.
     pub(crate) fn throttle(&self) -> Throttle {
         Throttle::new(self.broker.clone())

@@ -5,8 +5,9 @@
 //!                          └── what the fast path left behind ─→ sweeper ─→ publisher ─┘
 //! ```
 //!
-//! The fast path carries the rows of a committed transaction straight to the publisher, in memory. Whatever it does
-//! not get confirmed (broker unavailable, process killed, queue full) stays in the table, and the sweeper of any replica
+//! The fast path carries the rows of a committed transaction straight to the publisher, in memory; while the broker is
+//! unavailable it holds some thousands. Whatever it does not get confirmed (process killed, queue full, more than it holds)
+//! stays in the table, and the sweeper of any replica
 //! publishes it. No row belongs to a process; a message published twice is absorbed by the consumers' guards.
 
 mod frontier;

@@ -161,6 +161,9 @@ impl Worker {
     }
 
     async fn publish(&self, batch: Vec<Message>, task: &TaskContext) {
+        // Left to the sweeper, these messages would come after all that an outage has left in the table. When the service
+        // stops, publishing them tells whether they can be.
+        task.unless_stopping(self.publisher.available()).await;
         let published = self.publisher.publish_to(self.queue, batch).await;
         let confirmed: Vec<EventId> =
             published.iter().filter(|(_, result)| result.is_ok()).map(|(event, _)| *event).collect();
