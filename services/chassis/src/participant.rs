@@ -51,6 +51,7 @@ pub struct RunningService<A: Aggregate> {
     /// Whether it is healthy, and when it stops.
     pub lifecycle: Lifecycle,
     broker: Broker,
+    publisher: Publisher,
     progress: Vec<(Queue, Progress)>,
 }
 
@@ -61,7 +62,7 @@ impl<A: Aggregate> RunningService<A> {
     pub fn hearing(&self, queue: Queue) -> Hearing {
         let consumed = self.progress.iter().find(|(consumed, _)| *consumed == queue);
         let progress = consumed.map(|(_, progress)| progress.clone()).unwrap_or_default();
-        Hearing::new(queue, QueueInspector::new(self.broker.clone()), progress)
+        Hearing::new(queue, QueueInspector::new(self.broker.clone()), progress, self.publisher.clone())
     }
 }
 
@@ -157,7 +158,8 @@ where
             |purpose| Broker::start(self.service, purpose, config.broker.clone(), health, connections);
         let publisher = Publisher::start(connect(Purpose::Publishing), confirm_timeout, connections);
         let broker = connect(Purpose::Consuming);
-        let outbox = Outbox::start(self.service, outbox_pool, publisher, confirm_timeout, health, delivery);
+        let outbox =
+            Outbox::start(self.service, outbox_pool, publisher.clone(), confirm_timeout, health, delivery);
         let applier = Applier::new(self.aggregate, pool, outbox.clone());
         applier.measure_newer(intake);
         let (mut stages, mut progress) = (Vec::new(), Vec::new());
@@ -168,6 +170,8 @@ where
             let (broker, applier) = (broker.clone(), applier.clone());
             consumer(queue, config.consumer, broker, applier, stage, how_far).start(health, intake);
         }
+        // No order waits for what is recorded beside the saga.
+        stages.retain(|(queue, _)| *queue != Queue::OrderPaymentTimeline);
         probe.watch(Places {
             queues: stages,
             stages: self.stages,
@@ -179,7 +183,7 @@ where
         // One connection: pruning never takes another one from the saga.
         let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;
         retention::start(retention_pool, config.retention, intake);
-        (self.tasks)(RunningService { applier, lifecycle, broker, progress });
+        (self.tasks)(RunningService { applier, lifecycle, broker, publisher, progress });
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use contracts::order::Order;
 use contracts::topology::Queue;
 use contracts::{Envelope, Event, EventType, OrderId, OrderStatus, PaymentStatus};
 use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
 use strum::VariantArray;
 use tests::api::USER;
 use tests::{Stack, eventually};
@@ -24,7 +25,9 @@ async fn a_nul_in_a_text_is_no_reason_to_reject_a_message() {
         total: "10.01".parse().expect("an amount"),
     };
     let created = Envelope::now(created, Some("a\0b".to_owned()));
-    stack.amqp.publish_event(&created).await;
+    let properties = BasicProperties::default().with_headers(nul_in_the_trace());
+    let body = created.encode().expect("an event can be written").body;
+    stack.amqp.publish(EventType::CreateOrderRequested, body.as_bytes(), properties.clone()).await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
     let declined = PaymentDeclined { order_id: id, reason: "no\0money".to_owned() };
     stack.amqp.publish_event(&Envelope::now(declined, None)).await;
@@ -36,6 +39,21 @@ async fn a_nul_in_a_text_is_no_reason_to_reject_a_message() {
         assert_eq!(stack.amqp.depth(queue.dead_letter_queue()).await, 0, "{queue}");
         stack.api.failed_messages_are(*queue, 0).await;
     }
+    // What is dead-lettered for another reason is stored.
+    stack.amqp.publish(EventType::CreateOrderRequested, b"no JSON", properties).await;
+    stack.api.failed_messages_are(Queue::OrderCreate, 1).await;
+}
+
+/// The header is valid but for the NUL.
+fn nul_in_the_trace() -> FieldTable {
+    let mut headers = FieldTable::default();
+    for (name, value) in [
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("tracestate", "shop=a\0b"),
+    ] {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    headers
 }
 
 #[tokio::test]

@@ -135,7 +135,14 @@ impl<A: Aggregate> Applier<A> {
         };
         let mut outcomes = Vec::with_capacity(triggers.len());
         for triggered in triggers {
-            match self.apply_together(slice::from_ref(triggered), if_locked, if_held_up, task).await {
+            let alone = slice::from_ref(triggered);
+            let mut applied = self.apply_together(alone, if_locked, if_held_up, task).await;
+            if let Err(RetryError::Failed(StoreError::Panicked(panic))) = &applied {
+                // Only one that panics again is to blame.
+                debug!(panic, order.id = %triggered.order_id, "applying a trigger panicked; trying once more");
+                applied = self.apply_together(alone, if_locked, if_held_up, task).await;
+            }
+            match applied {
                 Ok(outcome) => outcomes.extend(outcome),
                 Err(RetryError::Failed(error)) if error.is_held_up() => {
                     debug!(%error, order.id = %triggered.order_id, "an order whose time has come is passed over");

@@ -10,6 +10,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::telemetry::TraceContext;
+use crate::text::storable;
 
 /// An event on its way out: from a transition through the outbox, whose row it is, to the broker, or straight from the
 /// gateway.
@@ -87,8 +88,8 @@ impl Message {
 /// The trace context that a received message carries.
 pub(crate) fn trace_context(properties: &BasicProperties) -> TraceContext {
     let text = |name: &str| match properties.headers().as_ref()?.inner().get(name)? {
-        AMQPValue::LongString(value) => std::str::from_utf8(value.as_bytes()).ok().map(str::to_owned),
-        AMQPValue::ShortString(value) => Some(value.as_str().to_owned()),
+        AMQPValue::LongString(value) => std::str::from_utf8(value.as_bytes()).ok().map(storable),
+        AMQPValue::ShortString(value) => Some(storable(value.as_str())),
         _ => None,
     };
     TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate") }

@@ -16,7 +16,7 @@ use super::received::read;
 use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping, Triggered};
 use crate::crash_here;
-use crate::database::{IfHeldUp, RetryError, StoreError, retry};
+use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
 use crate::failed_messages;
 use crate::tasks::TaskContext;
 use crate::telemetry::METER;
@@ -36,6 +36,10 @@ pub(super) struct EventHandler<A: Aggregate> {
 }
 
 impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
+    async fn ready(&self, task: &TaskContext) -> Result<(), Stopping> {
+        database::answers(self.applier.pool(), task).await
+    }
+
     async fn handle(
         &self,
         channel: &Channel,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use contracts::topology::Queue;
 
-use crate::broker::QueueInspector;
+use crate::broker::{Publisher, QueueInspector};
 
 /// How long a message may be under way from the queue to the consumer, besides the time between two questions.
 const TRANSIT: Duration = Duration::from_millis(500);
@@ -88,6 +88,7 @@ pub struct Hearing {
     queue: Queue,
     inspector: QueueInspector,
     progress: Progress,
+    publisher: Publisher,
     /// When the queue was found empty.
     empty: Option<Empty>,
 }
@@ -103,13 +104,23 @@ struct Empty {
 }
 
 impl Hearing {
-    pub(crate) const fn new(queue: Queue, inspector: QueueInspector, progress: Progress) -> Self {
-        Self { queue, inspector, progress, empty: None }
+    pub(crate) const fn new(
+        queue: Queue,
+        inspector: QueueInspector,
+        progress: Progress,
+        publisher: Publisher,
+    ) -> Self {
+        Self { queue, inspector, progress, publisher, empty: None }
     }
 
     /// The time up to which everything has been handled, if it was found to be later than before. To be asked every
     /// second or so: what one question finds in transit, the next finds handled.
     pub async fn heard(&mut self) -> Option<Instant> {
+        // While the broker takes nothing (an alarm), what the other services have to say waits with them.
+        if self.publisher.availability().is_err() {
+            self.empty = None;
+            return None;
+        }
         let absences = self.progress.absences();
         let through = self.progress.through(Instant::now())?;
         let last = self.empty.take().filter(|empty| empty.absences == absences);

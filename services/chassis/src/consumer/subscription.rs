@@ -32,6 +32,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is done with the messages of a queue.
 pub(crate) trait DeliveryHandler: Send + Sync + 'static {
+    /// Waits until a delivery could be handled. One that is taken before, and given back when the channel ends, counts as
+    /// delivered: a long outage of the database with a few of the broker in it would dead-letter it.
+    fn ready(&self, task: &TaskContext) -> impl Future<Output = Result<(), Stopping>> + Send;
+
     /// Handles deliveries of a channel in their order, and acknowledges or rejects each.
     fn handle(
         &self,
@@ -90,6 +94,7 @@ impl<H: DeliveryHandler> Subscription<H> {
 
     /// Handles what the queue delivers on one channel, until that is lost or the task stops.
     async fn consume(&self, task: &TaskContext, backoff: &mut Backoff) -> Result<Infallible, Interrupted> {
+        self.handler.ready(task).await?;
         let channel = task.unless_stopping(self.open()).await.ok_or(Stopping)??;
         self.handle_suspects(&channel, task).await?;
         let mut deliveries = task.unless_stopping(self.subscribe(&channel)).await.ok_or(Stopping)??;

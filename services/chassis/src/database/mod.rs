@@ -18,4 +18,4 @@ pub use measures::measure;
 pub use migrate::{SchemaError, migrate};
 pub use monitor::monitor;
 pub use retry::in_time;
-pub(crate) use retry::{IfHeldUp, RetryError, retry};
+pub(crate) use retry::{IfHeldUp, RetryError, answers, retry};

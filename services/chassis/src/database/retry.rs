@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use sqlx::{Connection, PgPool};
 use thiserror::Error;
 
 use super::{FailureKind, StoreError};
+use crate::aggregate::Stopping;
 use crate::backoff::Backoff;
 use crate::tasks::TaskContext;
 
@@ -79,6 +81,16 @@ where
         if task.unless_stopping(backoff.wait()).await.is_none() {
             return Err(RetryError::Stopping);
         }
+    }
+}
+
+/// Waits until the database answers.
+pub(crate) async fn answers(pool: &PgPool, task: &TaskContext) -> Result<(), Stopping> {
+    let ask = || async { Ok(pool.acquire().await?.ping().await?) };
+    // What it refuses is met by whoever asks for it.
+    match retry(task, IfHeldUp::Persist, ask).await {
+        Ok(()) | Err(RetryError::Failed(_)) => Ok(()),
+        Err(RetryError::Stopping) => Err(Stopping),
     }
 }
 

@@ -10,7 +10,7 @@ use super::dead_letter::DeadLetter;
 use super::store;
 use crate::aggregate::Stopping;
 use crate::consumer::{DeliveryHandler, Interrupted, acknowledge};
-use crate::database::{IfHeldUp, RetryError, retry};
+use crate::database::{self, IfHeldUp, RetryError, retry};
 use crate::tasks::TaskContext;
 
 /// Stores the dead letters of a queue.
@@ -21,6 +21,10 @@ pub(super) struct Collector {
 }
 
 impl DeliveryHandler for Collector {
+    async fn ready(&self, task: &TaskContext) -> Result<(), Stopping> {
+        database::answers(&self.pool, task).await
+    }
+
     async fn handle(
         &self,
         channel: &Channel,
