@@ -88,17 +88,6 @@ pub(crate) struct UpstreamResponse {
     pub(crate) body: Bytes,
 }
 
-/// What a service says about how much waits in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum LoadAnswer {
-    /// So much.
-    Known(Load),
-    /// It does not know, since it can't do its work, or it does not run.
-    Unknown,
-    /// Nothing in time, which is no wonder when it has much to do.
-    Late,
-}
-
 /// One of the services.
 pub(crate) struct Upstream {
     service: &'static str,
@@ -157,16 +146,13 @@ impl Upstream {
             .await
     }
 
-    /// Asks how much waits in the service. It is asked too often to be seen in traces.
-    pub(crate) async fn load(&self) -> LoadAnswer {
+    /// Asks how much waits in the service; `None` if it does not say so in time, or can't. It is asked too often to be seen in
+    /// traces.
+    pub(crate) async fn load(&self) -> Option<Load> {
         let address = format!("{}/load", self.url.as_str().trim_end_matches('/'));
         let request = self.client.get(address).timeout(LOAD_TIMEOUT);
         let answer = async { request.send().await?.error_for_status()?.bytes().await };
-        match answer.await {
-            Ok(body) => serde_json::from_slice(&body).map_or(LoadAnswer::Unknown, LoadAnswer::Known),
-            Err(error) if error.is_timeout() => LoadAnswer::Late,
-            Err(_) => LoadAnswer::Unknown,
-        }
+        serde_json::from_slice(&answer.await.ok()?).ok()
     }
 
     async fn attempt(

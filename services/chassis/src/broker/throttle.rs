@@ -6,8 +6,9 @@ use contracts::topology::Queue;
 
 use super::{Broker, QueueInspector};
 
-/// Messages that wait in a queue when it counts as long: about what a consumer takes in a second.
-const LONG: u32 = 2000;
+/// Messages that wait in a queue when it counts as long: enough to keep its consumer busy until the next check, and so few
+/// that the gateway, which looks at the queues too, still lets new orders in.
+const LONG: u32 = 600;
 
 /// How often a long queue is checked.
 const INTERVAL: Duration = Duration::from_millis(20);

@@ -23,6 +23,9 @@ const FRESH: Duration = Duration::from_millis(40);
 /// How long the broker may take to say how long the queues are.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// How long an answer holds when a newer one can't be had in time, as it is where there is too much to do.
+const VALID: Duration = Duration::from_secs(2);
+
 /// Answers `GET /load`. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub(crate) struct Probe {
@@ -75,7 +78,10 @@ impl Places {
         {
             return Some(load);
         }
-        let load = tokio::time::timeout(ANSWER_TIMEOUT, self.measure()).await.ok()??;
+        let Ok(measured) = tokio::time::timeout(ANSWER_TIMEOUT, self.measure()).await else {
+            return self.last.filter(|(at, _)| at.elapsed() < VALID).map(|(_, load)| load);
+        };
+        let load = measured?;
         self.last = Some((Instant::now(), load));
         Some(load)
     }

@@ -21,7 +21,7 @@ use opentelemetry::metrics::{Counter, Gauge};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use crate::upstream::{LoadAnswer, Upstream};
+use crate::upstream::Upstream;
 
 /// How often the saga is asked how much waits, while there are commands.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -107,13 +107,9 @@ impl Admission {
             if idle {
                 self.0.command.notified().await;
             }
-            match tokio::join!(order.load(), payment.load()) {
-                (LoadAnswer::Known(order), LoadAnswer::Known(payment)) => {
-                    self.report(Load::in_sequence([order, payment]));
-                }
-                (LoadAnswer::Unknown, _) | (_, LoadAnswer::Unknown) => self.state().limiter.forget(),
-                // The last report holds for a while.
-                _ => {}
+            // A service that does not answer may have too much to do: the last report holds for a while.
+            if let (Some(order), Some(payment)) = tokio::join!(order.load(), payment.load()) {
+                self.report(Load::in_sequence([order, payment]));
             }
             tokio::time::sleep(INTERVAL).await;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chassis::database::in_time;
+use chassis::database::{Frontier, in_time};
 use chassis::load::Stage;
 use sqlx::PgPool;
 
@@ -44,10 +44,10 @@ impl StepLoad {
     }
 
     /// Counts what waits. Steps that are kept back because the provider does not answer wait for the provider.
-    pub(super) async fn measure(&self, pool: &PgPool, provider_is_called: bool) {
+    pub(super) async fn measure(&self, pool: &PgPool, frontier: &Frontier, provider_is_called: bool) {
         if !(provider_is_called && self.is_saturated()) {
             self.stage.shares(0);
-        } else if let Ok(count) = in_time(payments::count_due(pool, MOST)).await {
+        } else if let Ok(count) = in_time(payments::count_due(pool, frontier, MOST)).await {
             self.stage.shares(count);
         }
     }

@@ -85,6 +85,7 @@ pub(crate) fn start(
         },
         move || taker_waits.notify_one(),
     );
+    let looked_from = frontier.clone();
     let taker = StepTaker {
         applier: applier.clone(),
         client: Arc::clone(&client),
@@ -101,8 +102,12 @@ pub(crate) fn start(
     lifecycle.work.spawn_monitored("payment results", &lifecycle.health, |task| worker.run(answers, task));
     let database = pool.clone();
     lifecycle.intake.spawn_every(load::INTERVAL, "waiting steps", move || {
-        let (load, client, pool) = (load.clone(), Arc::clone(&client), database.clone());
-        async move { load.measure(&pool, client.breaker.allowance(1, Instant::now()) > 0).await }
+        let (load, client, pool, frontier) =
+            (load.clone(), Arc::clone(&client), database.clone(), looked_from.clone());
+        async move {
+            let provider_is_called = client.breaker.allowance(1, Instant::now()) > 0;
+            load.measure(&pool, &frontier, provider_is_called).await;
+        }
     });
     let read = |pool| async move { payments::count_unknown(&pool).await };
     measure("unknown payment gauge", &pool, &lifecycle.intake, read, |count| UNKNOWN.record(count, &[]));

@@ -230,6 +230,8 @@ pub(crate) async fn update(
 #[derive(FromRow)]
 struct DueSteps {
     orders: Vec<OrderId>,
+    /// How many were looked at, if fewer were free than were wanted.
+    seen: i64,
     /// When the last of them became due; all that were due before are among them, or in other hands.
     last: Option<OffsetDateTime>,
     /// When they were looked for.
@@ -246,7 +248,13 @@ pub(crate) async fn due(
     let start = frontier.start();
     // The locks end with this statement: they only tell what another transaction has.
     let due = sqlx::query_as::<_, DueSteps>(concat!(
-        "SELECT coalesce(array_agg(order_id ORDER BY due_at), '{}') AS orders, max(due_at) AS last, now() AS looked_at
+        "SELECT coalesce(array_agg(order_id ORDER BY due_at), '{}') AS orders, max(due_at) AS last, now() AS looked_at,
+                CASE WHEN count(*) < $2 THEN
+                    (SELECT count(*)
+                     FROM (SELECT FROM payments
+                           WHERE due_at >= $1 AND due_at <= now() AND next_step = ANY($3) AND status = ANY($4)
+                           LIMIT 4 * $2) AS due)
+                ELSE $2 END AS seen
          FROM (SELECT order_id, due_at
                FROM (SELECT order_id, due_at FROM payments
                      WHERE due_at >= $1 AND due_at <= now() AND next_step = ANY($3) AND status = ANY($4)
@@ -255,10 +263,11 @@ pub(crate) async fn due(
         try_lock_order!(),
         " ORDER BY due_at LIMIT $2) AS free"
     ));
-    let due = due.bind(start).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let due = due.bind(start).bind(most);
     let due = due.bind(known_steps()).bind(PaymentStatus::VARIANTS).fetch_one(pool).await?;
-    let all = due.orders.len() < limit;
-    frontier.looked(start, due.last.filter(|_| !all).unwrap_or(due.looked_at));
+    let all = due.orders.len() < limit && due.seen < most.saturating_mul(4);
+    frontier.looked(start, if all { due.looked_at } else { due.last.unwrap_or(start) });
     Ok(due.orders)
 }
 
@@ -282,12 +291,15 @@ pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.bind(PaymentStatus::VARIANTS).bind(known_steps()).fetch_one(pool).await?.unsigned_abs())
 }
 
-/// How many payments have a step that is due; counts up to `limit`.
-pub(crate) async fn count_due(pool: &PgPool, limit: usize) -> Result<usize, StoreError> {
+/// How many payments have a step that is due; counts up to `limit`, and not those of a newer version.
+pub(crate) async fn count_due(pool: &PgPool, frontier: &Frontier, limit: usize) -> Result<usize, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(
-        "SELECT count(*) FROM (SELECT FROM payments WHERE due_at <= now() LIMIT $1) AS due",
+        "SELECT count(*) FROM (SELECT FROM payments
+                               WHERE due_at >= $1 AND due_at <= now() AND next_step = ANY($3) AND status = ANY($4)
+                               LIMIT $2) AS due",
     );
-    let count = count.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_one(pool).await?;
+    let count = count.bind(frontier.start()).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let count = count.bind(known_steps()).bind(PaymentStatus::VARIANTS).fetch_one(pool).await?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
