@@ -31,9 +31,9 @@ use crate::settlement::Settlements;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
 
-/// Connections that look for settled orders: one task does, one look after the other. It has one of its own, so that neither
-/// queries nor the saga can keep it waiting, nor it them.
-const SETTLEMENT_CONNECTIONS: u32 = 1;
+/// Connections that look for settled orders: one task does, one look after the other. It has its own, so that neither queries
+/// nor the saga can keep it waiting, nor it them; and a second, should one lead to a host that has vanished.
+const SETTLEMENT_CONNECTIONS: u32 = 2;
 
 /// Starts the service.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {

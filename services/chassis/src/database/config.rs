@@ -38,9 +38,17 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection that was alive is taken to be so still.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// What PostgreSQL itself sees to, in case this process can't: limits in milliseconds, and how soon it notices that this
-/// machine has vanished (in seconds, but for the last, which is in milliseconds), so that its locks end.
-const SESSION: [(&str, &str); 9] = [
+/// How soon PostgreSQL notices that this machine has vanished, so that its locks end: in seconds, but for the last, which is in
+/// milliseconds.
+pub(super) const NOTICE_OF_ABSENCE: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20000"),
+];
+
+/// What PostgreSQL itself sees to, in case this process can't: limits in milliseconds.
+const SESSION: [(&str, &str); 5] = [
     // Guards are re-evaluated against what another transaction has committed; the server's default may be another one.
     ("default_transaction_isolation", "read committed"),
     // Statements are small; compiling one takes longer than running it.
@@ -48,10 +56,6 @@ const SESSION: [(&str, &str); 9] = [
     ("statement_timeout", "5000"),
     ("lock_timeout", "4000"),
     ("idle_in_transaction_session_timeout", "30000"),
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "20000"),
 ];
 
 /// How long PostgreSQL works on a query over HTTP, in milliseconds. Less than the gateway's `REQUEST_TIMEOUT` of 5 s: a query
@@ -81,19 +85,20 @@ impl DatabaseConfig {
 
     /// The pool for the saga. Like the others, it connects when it is first used.
     pub fn pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(service)?.options(SESSION).options(BY_INDEX);
+        let options = self.options(service)?.options(SESSION).options(NOTICE_OF_ABSENCE).options(BY_INDEX);
         Ok(pool_of(self.connections).connect_lazy_with(options))
     }
 
     /// The pool for queries over HTTP.
     pub fn query_pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT]);
+        let options =
+            self.options(service)?.options(SESSION).options(NOTICE_OF_ABSENCE).options([QUERY_TIMEOUT]);
         Ok(pool_of(self.query_connections).connect_lazy_with(options))
     }
 
     /// A small pool for work beside the service's own.
     pub fn small_pool(&self, user: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(user)?.options(SESSION);
+        let options = self.options(user)?.options(SESSION).options(NOTICE_OF_ABSENCE);
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 
@@ -102,7 +107,12 @@ impl DatabaseConfig {
     /// them, never tear one.
     pub fn relaxed_pool(&self, user: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
         let relaxed = [("synchronous_commit", "off")];
-        let options = self.options(user)?.options(SESSION).options(BY_INDEX).options(relaxed);
+        let options = self
+            .options(user)?
+            .options(SESSION)
+            .options(NOTICE_OF_ABSENCE)
+            .options(BY_INDEX)
+            .options(relaxed);
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 

@@ -1,6 +1,8 @@
 //! Brings the schema up to date, beside services that are at work on it.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -17,6 +19,9 @@ use crate::tasks::TaskContext;
 /// How long a migration waits for a lock. Everything that comes after it in the queue for that lock waits too: it is
 /// better to step back and to try again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the database may take to answer before the schema is worked on.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a schema can't be brought up to date.
 #[derive(Debug, Error)]
@@ -84,13 +89,14 @@ async fn run(
     migrations: &'static Migrator,
 ) -> Result<(), SchemaError> {
     // Not from the pool: building an index on a large table takes longer than any query may. The lock ends with it.
-    let mut connection = config.options(service)?.connect().await?;
+    let connect = config.options(service)?.options(super::config::NOTICE_OF_ABSENCE);
+    let mut connection = in_time(connect.connect()).await?;
     // Asked for, not waited for: building an index concurrently waits for every transaction that is open, and a replica
     // that waits for a lock is in one.
     let locked = sqlx::query_scalar::<_, bool>(
         "SELECT pg_try_advisory_lock(hashtextextended('paysaga migrations', 0))",
     );
-    if !locked.fetch_one(&mut connection).await? {
+    if !in_time(locked.fetch_one(&mut connection)).await? {
         return Err(SchemaError::Busy);
     }
     let mut end = 0;
@@ -116,6 +122,12 @@ async fn run(
     crash_here!("during-migration");
     connection.close().await?;
     Ok(())
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    // On the heap: the future of a connection is large.
+    tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(asked)).await.unwrap_or(late)
 }
 
 /// Building an index concurrently leaves an invalid one if it is interrupted, and would not begin again beside it. Only while

@@ -49,8 +49,8 @@ impl HttpConfig {
             address: SocketAddr::new(address?, port?),
             max_connections: max_connections? as usize,
             header_timeout: Duration::from_secs(5),
-            body_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
             max_body: 64 * 1024,
         })
     }

@@ -88,7 +88,7 @@ impl Records {
     }
 }
 
-/// Of an order that is pending, or changed since, everything stays. Of one that does not exist (a cancellation came before it)
+/// Of an order that is not final, or changed since, everything stays. Of one that does not exist (a cancellation came before it)
 /// nothing is needed: the table `early_cancellations` remembers it.
 fn timeline_entries() -> Statement {
     sqlx::query_as::<_, Batch>(
@@ -100,7 +100,7 @@ fn timeline_entries() -> Statement {
              SELECT order_id, event_id FROM old
              WHERE NOT EXISTS (SELECT FROM orders
                                WHERE id = order_id
-                                 AND (status = 'PENDING_PAYMENT' OR updated_at >= now() - $1::interval))
+                                 AND (status NOT IN ('PAID', 'CANCELLED', 'FAILED') OR updated_at >= now() - $1::interval))
          ), deleted AS (
              DELETE FROM order_events USING unneeded
              WHERE $4 AND order_events.order_id = unneeded.order_id AND order_events.event_id = unneeded.event_id
@@ -152,12 +152,13 @@ fn rejections() -> Statement {
 fn simulated_charges() -> Statement {
     sqlx::query_as::<_, Batch>(
         "WITH old AS (
-             SELECT id, status, created_at, updated_at FROM payments
+             SELECT id, status, next_step, created_at, updated_at FROM payments
              WHERE created_at > $2 AND created_at < now() - $1::interval
              ORDER BY created_at FETCH FIRST ($3) ROWS WITH TIES
          ), unneeded AS (
              SELECT payment_id FROM provider_simulator.charges JOIN old ON payment_id = old.id
-             WHERE status IN ('DECLINED', 'FAILED', 'CANCELLED', 'REFUNDED') AND updated_at < now() - $1::interval
+             WHERE status IN ('DECLINED', 'FAILED', 'CANCELLED', 'REFUNDED') AND next_step IS NULL
+               AND updated_at < now() - $1::interval
                AND (outcome <> 'APPROVED' OR refunded_at IS NOT NULL)
          ), noted AS (
              INSERT INTO provider_simulator.forgotten AS known (before)
