@@ -30,10 +30,13 @@ struct Processes {
 }
 
 impl StackProcesses {
-    /// Those of the stack whose gateway listens on this port; `None` if they can't be seen.
+    /// Those of the stack whose gateway listens on this port; `None` if they can't be seen, or if it is no `paysaga up` that
+    /// started them: who else did so may have started other things, too.
     #[must_use]
     pub fn of_gateway(port: u16) -> Option<Self> {
-        Some(Self { root: holder::process(port)?.stat().ok()?.ppid }).filter(|stack| stack.root > 1)
+        let root = holder::process(port)?.stat().ok()?.ppid;
+        let name = Process::new(root).ok()?.stat().ok()?.comm;
+        (name == "paysaga").then_some(Self { root })
     }
 
     /// What each program of the stack has used so far: the services, the servers, and the program that started them.

@@ -3,6 +3,7 @@
 use std::io::{Write, stdout};
 use std::time::Duration;
 
+use chassis::open_files;
 use clap::Args;
 use clap::builder::{RangedU64ValueParser, StringValueParser, TypedValueParser};
 use serde::Serialize;
@@ -62,7 +63,7 @@ struct OpenLoop {
     #[arg(long, conflicts_with_all = ["single", "orders", "concurrency"])]
     find_max: bool,
     /// For how long orders are sent at each rate
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = at_least_a_second())]
     duration: Duration,
     /// Within which 99 % of the orders must settle, for --find-max
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
@@ -79,6 +80,13 @@ fn at_least_one() -> RangedU64ValueParser<u32> {
     RangedU64ValueParser::new().range(1..)
 }
 
+fn at_least_a_second() -> impl TypedValueParser<Value = Duration> {
+    StringValueParser::new().try_map(|text| {
+        let time = humantime::parse_duration(&text).ok().filter(|time| *time >= Duration::from_secs(1));
+        time.ok_or("must be a time of at least 1s, such as 20s")
+    })
+}
+
 /// A number of orders a second.
 fn rate() -> impl TypedValueParser<Value = f64> {
     StringValueParser::new().try_map(|text| {
@@ -91,6 +99,8 @@ impl Bench {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let progress = Progress::new();
         let gateway = self.stack.connect(&progress)?;
+        // Each request that waits for its answer has a connection.
+        open_files::raise_limit();
         if cfg!(debug_assertions) {
             progress.message("This is a debug build: its numbers are not those of a release build. See paysaga bench --help.");
         }

@@ -88,8 +88,8 @@ impl Gateway {
     pub fn new(url: GatewayUrl, api_key: Option<ApiKey>) -> Result<Self, ClientError> {
         let client = client_builder(&url)?
             .connect_timeout(Duration::from_secs(5))
-            // The gateway closes connections that were idle for 15 s; a request must not meet that.
-            .pool_idle_timeout(Duration::from_secs(10))
+            // The gateway closes connections that were idle for 5 s; a request must not meet that.
+            .pool_idle_timeout(Duration::from_secs(3))
             .redirect(Policy::none())
             .build()?;
         Ok(Self { url, api_key, client })

@@ -22,6 +22,7 @@ pub use report::{MeasuredStack, RateReport, Run};
 pub use search::{Bound, Search, find_max};
 pub use table::{render, render_search};
 
+use super::totals::Totals;
 use super::usage::StackProcesses;
 use super::{BenchError, draw_one, wait_until_idle};
 use crate::forced_outcome::ForcedOutcome;
@@ -69,11 +70,14 @@ pub async fn run(gateway: &Gateway, plan: &RatePlan, progress: &Progress) -> Res
         (0..plan.orders()).map(|_| draw_one(&plan.kinds)).collect::<Result<_, _>>()?;
     let processes = gateway.local_port().and_then(StackProcesses::of_gateway);
     let usage = || processes.map(StackProcesses::usage).unwrap_or_default();
+    let totals = Totals::read(gateway).await?;
     let (began, before) = (Timestamp::now(), usage());
     let sent = sender::send(gateway, plan, &orders, progress).await;
-    let ended = Timestamp::now();
+    // Reading the orders costs the stack more than asking how many there are.
+    settled::concluded(gateway, &totals, &sent, plan.timeout).await?;
+    let after = usage();
     let settled = settled::wait(gateway, &sent, plan.timeout, progress).await?;
-    let report = RateReport::of(plan, &Measured { sent, settled, began, ended, before, after: usage() });
+    let report = RateReport::of(plan, &Measured { sent, settled, began, before, after });
     step.done(&format!("{} orders", report.accepted));
     Ok(report)
 }

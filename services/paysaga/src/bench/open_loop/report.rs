@@ -60,9 +60,9 @@ pub struct RateReport {
     pub statuses: BTreeMap<String, u64>,
     /// Accepted orders that had not settled when half of the time was over.
     pub backlog_at_half: u64,
-    /// Accepted orders that had not settled when the last was sent.
+    /// Accepted orders that had not settled when the last was due.
     pub backlog_at_end: u64,
-    /// What each program of the stack used, from the first order until all had settled; empty if it runs elsewhere.
+    /// What each program of the stack used, from the first order until all had settled; empty if `paysaga up` of this machine did not start it.
     pub usage: BTreeMap<String, Usage>,
     /// Each second of it.
     pub timeline: Vec<Second>,
@@ -88,7 +88,6 @@ pub(super) struct Measured {
     pub(super) sent: Sent,
     pub(super) settled: HashMap<OrderId, Settled>,
     pub(super) began: Timestamp,
-    pub(super) ended: Timestamp,
     /// What the stack's programs had used when it began, and when all orders had settled.
     pub(super) before: BTreeMap<String, Usage>,
     pub(super) after: BTreeMap<String, Usage>,
@@ -96,7 +95,7 @@ pub(super) struct Measured {
 
 impl RateReport {
     pub(super) fn of(plan: &RatePlan, measured: &Measured) -> Self {
-        let Measured { sent, settled, began, ended, before, after } = measured;
+        let Measured { sent, settled, began, before, after } = measured;
         let orders: Vec<(&Accepted, &Settled)> = sent
             .accepted
             .iter()
@@ -110,7 +109,10 @@ impl RateReport {
         let saga = orders.iter().map(|(_, settled)| between(settled.created_at, settled.settled_at));
         let used = after.iter().map(|(program, after)| {
             let before = before.get(program).copied().unwrap_or_default();
-            (program.clone(), Usage { cpu_seconds: after.cpu_seconds - before.cpu_seconds, ..*after })
+            (
+                program.clone(),
+                Usage { cpu_seconds: (after.cpu_seconds - before.cpu_seconds).max(0.0), ..*after },
+            )
         });
         Self {
             rate: plan.rate,
@@ -123,7 +125,7 @@ impl RateReport {
             saga: Latencies::of(saga.collect()),
             statuses,
             backlog_at_half: backlog(&orders, *began + plan.duration / 2),
-            backlog_at_end: backlog(&orders, *ended),
+            backlog_at_end: backlog(&orders, *began + plan.duration),
             usage: used.collect(),
             timeline: timeline(&orders, *began),
         }

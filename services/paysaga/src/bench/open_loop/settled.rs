@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::sender::Sent;
+use crate::bench::totals::Totals;
 use crate::bench::{BenchError, NotSettled};
 use crate::gateway::{Gateway, GatewayError, Paging};
 use crate::progress::Progress;
@@ -26,6 +27,22 @@ pub(super) struct Settled {
     /// When the order service wrote it down, and when it settled, by that service's clock.
     pub(super) created_at: Timestamp,
     pub(super) settled_at: Timestamp,
+}
+
+/// Waits until as many payments have come to their outcome as orders were accepted, or until that takes too long.
+pub(super) async fn concluded(
+    gateway: &Gateway,
+    before: &Totals,
+    sent: &Sent,
+    timeout: Duration,
+) -> Result<(), BenchError> {
+    let deadline = Instant::now() + timeout;
+    while Totals::read(gateway).await?.concluded_since(before) < sent.accepted.len() as u64
+        && Instant::now() < deadline
+    {
+        sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
 }
 
 /// Waits until all accepted orders have settled.
