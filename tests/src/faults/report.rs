@@ -66,8 +66,7 @@ looked up after 1 s, once more a few seconds later where that proves nothing; a 
 is taken over 6 s after it began. With the defaults (`PROVIDER_TIMEOUT=8s`) those are 8 and 13 s.
 
 A *crash* is an abort at a named point in the code, three times in a row, each at a passing drawn at random; the points
-exist only in programs built with the feature `failpoints`. Everything else runs the programs as they are delivered,
-unoptimised.
+exist only in programs built with the feature `failpoints`. Everything else runs the programs as they are delivered.
 ";
 
 /// The whole page.
@@ -81,9 +80,11 @@ pub fn page(run: &Run<'_>) -> String {
     }
     let machine = machine();
     let minutes = time.as_secs().div_ceil(60);
+    // The suite is built as the programs are that it runs.
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     let _ = write!(
         page,
-        ".\n\n## The table\n\nSeed {seed}, {versions}, {machine}; {minutes} minutes.\n\n{}",
+        ".\n\n## The table\n\nSeed {seed}, {versions}, a {build} build, {machine}; {minutes} minutes.\n\n{}",
         markdown(rows)
     );
     page
