@@ -84,14 +84,15 @@ where
     }
 }
 
-/// Waits until the database answers.
+/// Waits until the database answers. Meanwhile the task is not healthy; whether it is afterwards, the caller knows.
 pub(crate) async fn answers(pool: &PgPool, task: &TaskContext) -> Result<(), Stopping> {
+    let mut backoff = Backoff::for_infrastructure();
     let ask = || async { Ok(pool.acquire().await?.ping().await?) };
-    // What it refuses is met by whoever asks for it.
-    match retry(task, IfHeldUp::Persist, ask).await {
-        Ok(()) | Err(RetryError::Failed(_)) => Ok(()),
-        Err(RetryError::Stopping) => Err(Stopping),
+    while let Err(error) = in_time(ask()).await {
+        task.health.down(error.to_string());
+        task.unless_stopping(backoff.wait()).await.ok_or(Stopping)?;
     }
+    Ok(())
 }
 
 /// Waits for a transaction, but not indefinitely. What it did to the database when its time is up is not known.
