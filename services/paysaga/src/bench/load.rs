@@ -18,8 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// stack as busy as it lets itself be kept.
 const PAUSE: Duration = Duration::from_millis(50);
 
-const SERVICE_UNAVAILABLE: u16 = 503;
-
 /// The results of the requests.
 #[derive(Debug)]
 pub(super) struct Sent {
@@ -66,7 +64,7 @@ pub(super) async fn send(
         loop {
             let began = Instant::now();
             let answer = gateway.place(order, Placing::default()).await;
-            let is_refusal = answer.as_ref().is_err_and(|error| error.status() == Some(SERVICE_UNAVAILABLE));
+            let is_refusal = answer.as_ref().is_err_and(GatewayError::is_unavailable);
             if !is_refusal || first.elapsed() > PATIENCE {
                 return (order, answer, began.elapsed(), refused);
             }
@@ -84,9 +82,7 @@ pub(super) async fn send(
                 sent.latencies.push(latency);
             }
             Err(error) => {
-                let answer =
-                    error.status().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-                *sent.errors.entry(answer).or_default() += 1;
+                *sent.errors.entry(error.answer()).or_default() += 1;
                 sent.first_error.get_or_insert(error);
             }
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use contracts::order::Order;
 use contracts::page::PageRequest;
-use contracts::{OrderId, OrderStatus};
+use contracts::{OrderId, OrderStatus, Word};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep};
 
@@ -62,7 +63,10 @@ pub(super) async fn watch(
             let concluded = totals.concluded_since(before);
             bar.set(concluded);
             if concluded >= sent.accepted.len() as u64 || now >= deadline {
-                remove_settled_orders(gateway, totals.orders_since(before), &mut open, &mut statuses).await?;
+                take_settled(gateway, totals.orders_since(before), &mut open, |_, status| {
+                    *statuses.entry(status).or_default() += 1;
+                })
+                .await?;
             }
             Ok(())
         };
@@ -72,31 +76,33 @@ pub(super) async fn watch(
             return Ok(Settlement { took: seen - sent.began, late: seen - last_unsettled, statuses });
         }
         if now >= deadline {
-            return Err(NotSettled::of(open.iter(), timeout, read.err()));
+            return Err(NotSettled::of(&open, timeout, read.err()));
         }
         last_unsettled = now;
         sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Reads that many of the newest orders, and removes those that have settled from `open`.
-async fn remove_settled_orders(
+/// Reads that many of the newest orders, until all of `open` have been found settled, and takes those out of it.
+pub(super) async fn take_settled(
     gateway: &Gateway,
     newest: u64,
     open: &mut BTreeSet<OrderId>,
-    statuses: &mut HashMap<OrderStatus, u64>,
+    mut settled: impl FnMut(&Order<Word, Word>, OrderStatus),
 ) -> Result<(), GatewayError> {
     let pages = (1..=newest.div_ceil(PageRequest::MAX_LIMIT.into())).map(Paging::largest);
     let mut read =
         Box::pin(stream::iter(pages).map(|page| gateway.orders(page)).buffer_unordered(PAGES_AT_ONCE));
-    while let Some(page) = read.try_next().await? {
+    while !open.is_empty()
+        && let Some(page) = read.try_next().await?
+    {
         for order in page.data {
             // An order stays PAID unless the customer cancels it, and these are not cancelled.
-            if let Ok(status) = order.status.parse::<OrderStatus>()
+            if let Ok(status) = order.status.parse()
                 && status != OrderStatus::PendingPayment
                 && open.remove(&order.id)
             {
-                *statuses.entry(status).or_default() += 1;
+                settled(&order, status);
             }
         }
     }
@@ -105,15 +111,10 @@ async fn remove_settled_orders(
 
 impl NotSettled {
     /// Names some of the `open` orders.
-    pub(super) fn of<'a>(
-        open: impl ExactSizeIterator<Item = &'a OrderId>,
-        timeout: Duration,
-        last_error: Option<GatewayError>,
-    ) -> Self {
-        let number = open.len();
-        let examples: Vec<String> = open.take(3).map(ToString::to_string).collect();
-        let more = if number > examples.len() { ", …" } else { "" };
-        Self { number, examples: examples.join(", ") + more, timeout, last_error }
+    pub(super) fn of(open: &BTreeSet<OrderId>, timeout: Duration, last_error: Option<GatewayError>) -> Self {
+        let examples: Vec<String> = open.iter().take(3).map(ToString::to_string).collect();
+        let more = if open.len() > examples.len() { ", …" } else { "" };
+        Self { number: open.len(), examples: examples.join(", ") + more, timeout, last_error }
     }
 }
 

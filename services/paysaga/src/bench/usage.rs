@@ -39,7 +39,7 @@ impl StackProcesses {
         (name == "paysaga").then_some(Self { root })
     }
 
-    /// What each program of the stack has used so far: the services, the servers, and the program that started them.
+    /// What each program of the stack has used so far: the services and the servers.
     #[must_use]
     pub fn usage(self) -> BTreeMap<String, Usage> {
         let processes = Processes::list();

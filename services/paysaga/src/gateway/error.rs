@@ -51,6 +51,18 @@ pub enum GatewayError {
 pub struct Refusal(pub Problem);
 
 impl GatewayError {
+    /// Whether the gateway refused for now: too much is waiting, or the broker takes nothing.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.status() == Some(StatusCode::SERVICE_UNAVAILABLE.as_u16())
+    }
+
+    /// The status of the answer, or `no answer`: to count errors by.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        self.status().map_or_else(|| "no answer".to_owned(), |status| status.to_string())
+    }
+
     /// The status of the answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

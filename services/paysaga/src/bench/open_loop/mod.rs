@@ -76,7 +76,7 @@ pub async fn run(gateway: &Gateway, plan: &RatePlan, progress: &Progress) -> Res
     // Reading the orders costs the stack more than asking how many there are.
     settled::concluded(gateway, &totals, &sent, plan.timeout).await?;
     let after = usage();
-    let settled = settled::wait(gateway, &sent, plan.timeout, progress).await?;
+    let settled = settled::wait(gateway, &totals, &sent, plan.timeout, progress).await?;
     let report = RateReport::of(plan, &Measured { sent, settled, began, before, after });
     step.done(&format!("{} orders", report.accepted));
     Ok(report)

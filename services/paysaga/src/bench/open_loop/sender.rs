@@ -16,8 +16,6 @@ use crate::progress::Progress;
 /// all lets wait.
 const AT_ONCE: usize = 8192;
 
-const SERVICE_UNAVAILABLE: u16 = 503;
-
 /// What the gateway answered.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
@@ -59,12 +57,8 @@ pub(super) async fn send(
     while let Some((due, after, answer)) = answers.next().await {
         match answer {
             Ok(placed) => sent.accepted.push(Accepted { order: placed.order_id, due, after }),
-            Err(error) if error.status() == Some(SERVICE_UNAVAILABLE) => sent.refused += 1,
-            Err(error) => {
-                let answer =
-                    error.status().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-                *sent.errors.entry(answer).or_default() += 1;
-            }
+            Err(error) if error.is_unavailable() => sent.refused += 1,
+            Err(error) => *sent.errors.entry(error.answer()).or_default() += 1,
         }
         bar.advance();
     }

@@ -1,24 +1,20 @@
 //! When each order settled, as the orders themselves say.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use contracts::page::PageRequest;
 use contracts::{OrderId, OrderStatus, Timestamp};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::sender::Sent;
+use crate::bench::settlement::take_settled;
 use crate::bench::totals::Totals;
 use crate::bench::{BenchError, NotSettled};
-use crate::gateway::{Gateway, GatewayError, Paging};
+use crate::gateway::Gateway;
 use crate::progress::Progress;
 
 /// How often the stack is asked whether all have settled. Each time costs it something.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Pages of the order list that are read at once.
-const PAGES_AT_ONCE: usize = 4;
 
 /// An order that has settled.
 #[derive(Clone, Copy, Debug)]
@@ -48,49 +44,33 @@ pub(super) async fn concluded(
 /// Waits until all accepted orders have settled.
 pub(super) async fn wait(
     gateway: &Gateway,
+    before: &Totals,
     sent: &Sent,
     timeout: Duration,
     progress: &Progress,
 ) -> Result<HashMap<OrderId, Settled>, BenchError> {
     let bar = progress.bar("settled", sent.accepted.len() as u64);
     let deadline = Instant::now() + timeout;
-    let mut open: HashSet<OrderId> = sent.accepted.iter().map(|accepted| accepted.order).collect();
+    let mut open: BTreeSet<OrderId> = sent.accepted.iter().map(|accepted| accepted.order).collect();
     let mut settled = HashMap::with_capacity(open.len());
     loop {
-        let read = remove_settled(gateway, &mut open, &mut settled).await;
+        let read = async {
+            // Those that others placed meanwhile are among them.
+            let newest = Totals::read(gateway).await?.orders_since(before);
+            take_settled(gateway, newest, &mut open, |order, status| {
+                let (created_at, settled_at) = (order.created_at, order.updated_at);
+                settled.insert(order.id, Settled { status, created_at, settled_at });
+            })
+            .await
+        };
+        let read = read.await;
         bar.set(settled.len() as u64);
         if open.is_empty() {
             return Ok(settled);
         }
         if Instant::now() >= deadline {
-            return Err(NotSettled::of(open.iter(), timeout, read.err()).into());
+            return Err(NotSettled::of(&open, timeout, read.err()).into());
         }
         sleep(POLL_INTERVAL).await;
     }
-}
-
-/// Reads the newest orders, page by page, until none of them is ours, and moves those that have settled.
-async fn remove_settled(
-    gateway: &Gateway,
-    open: &mut HashSet<OrderId>,
-    settled: &mut HashMap<OrderId, Settled>,
-) -> Result<(), GatewayError> {
-    let all = (open.len() + settled.len()) as u64;
-    // Orders that others place push ours to later pages: they are read the next time.
-    let pages = (1..=all.div_ceil(PageRequest::MAX_LIMIT.into())).map(Paging::largest);
-    let mut read = Box::pin(stream::iter(pages).map(|page| gateway.orders(page)).buffered(PAGES_AT_ONCE));
-    while !open.is_empty()
-        && let Some(page) = read.try_next().await?
-    {
-        for order in page.data {
-            if let Ok(status) = order.status.parse::<OrderStatus>()
-                && status != OrderStatus::PendingPayment
-                && open.remove(&order.id)
-            {
-                let (created_at, settled_at) = (order.created_at, order.updated_at);
-                settled.insert(order.id, Settled { status, created_at, settled_at });
-            }
-        }
-    }
-    Ok(())
 }
