@@ -40,7 +40,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// How soon PostgreSQL notices that this machine has vanished, so that its locks end: in seconds, but for the last, which is in
 /// milliseconds.
-pub(super) const NOTICE_OF_ABSENCE: [(&str, &str); 4] = [
+const NOTICE_OF_ABSENCE: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
@@ -85,20 +85,19 @@ impl DatabaseConfig {
 
     /// The pool for the saga. Like the others, it connects when it is first used.
     pub fn pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(service)?.options(SESSION).options(NOTICE_OF_ABSENCE).options(BY_INDEX);
+        let options = self.options(service)?.options(SESSION).options(BY_INDEX);
         Ok(pool_of(self.connections).connect_lazy_with(options))
     }
 
     /// The pool for queries over HTTP.
     pub fn query_pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        let options =
-            self.options(service)?.options(SESSION).options(NOTICE_OF_ABSENCE).options([QUERY_TIMEOUT]);
+        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT]);
         Ok(pool_of(self.query_connections).connect_lazy_with(options))
     }
 
     /// A small pool for work beside the service's own.
     pub fn small_pool(&self, user: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(user)?.options(SESSION).options(NOTICE_OF_ABSENCE);
+        let options = self.options(user)?.options(SESSION);
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 
@@ -107,18 +106,14 @@ impl DatabaseConfig {
     /// them, never tear one.
     pub fn relaxed_pool(&self, user: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
         let relaxed = [("synchronous_commit", "off")];
-        let options = self
-            .options(user)?
-            .options(SESSION)
-            .options(NOTICE_OF_ABSENCE)
-            .options(BY_INDEX)
-            .options(relaxed);
+        let options = self.options(user)?.options(SESSION).options(BY_INDEX).options(relaxed);
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 
     pub(super) fn options(&self, user: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
         Ok(PgConnectOptions::from_str(self.url.expose_secret())?
             .application_name(&format!("paysaga {user}"))
+            .options(NOTICE_OF_ABSENCE)
             .log_statements(tracing::log::LevelFilter::Off)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5)))
     }

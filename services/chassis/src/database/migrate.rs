@@ -89,8 +89,7 @@ async fn run(
     migrations: &'static Migrator,
 ) -> Result<(), SchemaError> {
     // Not from the pool: building an index on a large table takes longer than any query may. The lock ends with it.
-    let connect = config.options(service)?.options(super::config::NOTICE_OF_ABSENCE);
-    let mut connection = in_time(connect.connect()).await?;
+    let mut connection = in_time(config.options(service)?.connect()).await?;
     // Asked for, not waited for: building an index concurrently waits for every transaction that is open, and a replica
     // that waits for a lock is in one.
     let locked = sqlx::query_scalar::<_, bool>(
