@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use contracts::OrderStatus;
 use contracts::topology::Service;
+use paysaga::bench::usage;
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
@@ -16,7 +17,6 @@ use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
 use crate::service::ServiceProcess;
-use paysaga::bench::usage;
 
 const ROWS: u32 = 1_000_000;
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use contracts::topology::Service;
+use paysaga::bench::usage::cpu_of_tree;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -13,7 +14,6 @@ use crate::faults::load::{Load, LoadPlan};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use paysaga::bench::usage::cpu_of_tree;
 
 /// How much worse the last window may be than the first.
 const MOST: f64 = 1.5;

@@ -10,6 +10,7 @@ use contracts::order::CreateOrderAccepted;
 use contracts::topology::Service;
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
+use paysaga::bench::usage;
 use reqwest::{RequestBuilder, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,7 +26,6 @@ use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use paysaga::bench::usage;
 
 /// The key of every client here that has one, and its line in the file of keys (`printf key-of-shop | sha256sum`).
 const KEY: &str = "key-of-shop";

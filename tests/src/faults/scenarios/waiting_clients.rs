@@ -7,6 +7,7 @@ use contracts::{OrderStatus, Timestamp};
 use futures_util::future::join_all;
 use http::StatusCode;
 use paysaga::bench::Latencies;
+use paysaga::bench::usage::cpu_of_tree;
 
 use super::scenario;
 use crate::api::{self, Api};
@@ -15,7 +16,6 @@ use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-use paysaga::bench::usage::cpu_of_tree;
 
 /// Clients that wait at the same time.
 const CLIENTS: usize = 200;
