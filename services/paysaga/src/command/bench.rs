@@ -1,15 +1,18 @@
 //! `paysaga bench`: a running stack in numbers.
 
+use std::fs;
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use chassis::open_files;
 use clap::Args;
 use clap::builder::{RangedU64ValueParser, StringValueParser, TypedValueParser};
 use serde::Serialize;
 
 use super::running_stack::StackOptions;
-use crate::bench::open_loop::{self, Bound, MeasuredStack, RatePlan, Run};
+use crate::bench::open_loop::{self, Bound, MeasuredStack, RatePlan, Run, Search};
 use crate::bench::{self, Plan};
 use crate::forced_outcome::ForcedOutcome;
 use crate::gateway::{Gateway, GatewayUrl};
@@ -57,10 +60,10 @@ pub(super) struct Bench {
 #[command(next_help_heading = "At a rate")]
 struct OpenLoop {
     /// Send so many orders a second, answered or not; times count from when an order is due
-    #[arg(long, value_name = "ORDERS", value_parser = rate(), conflicts_with_all = ["find_max", "single", "orders", "concurrency"])]
+    #[arg(long, value_name = "ORDERS", value_parser = rate(), group = "open", conflicts_with_all = ["single", "orders", "concurrency"])]
     rate: Option<f64>,
     /// Find the highest rate at which nothing is refused, the backlog does not grow, and 99 % settle in time
-    #[arg(long, conflicts_with_all = ["single", "orders", "concurrency"])]
+    #[arg(long, group = "open", conflicts_with_all = ["single", "orders", "concurrency"])]
     find_max: bool,
     /// For how long orders are sent at each rate
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = at_least_a_second())]
@@ -68,9 +71,12 @@ struct OpenLoop {
     /// Within which 99 % of the orders must settle, for --find-max
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
     settle_within: Duration,
-    /// Measure another stack in turn with this one, for --rate: its gateway's address
-    #[arg(long, value_name = "URL", requires = "rate")]
+    /// Measure another stack in turn with this one: its gateway's address
+    #[arg(long, value_name = "URL", requires = "open")]
     against: Option<GatewayUrl>,
+    /// Write a picture of what came, settled and waited, and of how long it took, over time, for --rate
+    #[arg(long, value_name = "FILE", requires = "rate")]
+    svg: Option<PathBuf>,
     /// How often each of the two is measured
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one(), requires = "against")]
     rounds: u32,
@@ -106,12 +112,15 @@ impl Bench {
         }
         if let Some(rate) = self.open_loop.rate {
             let runs = self.at_rate(&gateway, rate, &progress).await?;
+            if let Some(file) = &self.open_loop.svg {
+                let svg = open_loop::chart(&runs)?;
+                fs::write(file, svg).with_context(|| format!("{} can't be written", file.display()))?;
+            }
             return if self.json { print_json(&runs) } else { print(&open_loop::render(&runs)) };
         }
         if self.open_loop.find_max {
-            let (plan, settle_p99) = (self.rate_plan(0.0), self.open_loop.settle_within);
-            let search = open_loop::find_max(&gateway, &plan, Bound { settle_p99 }, &progress).await?;
-            return if self.json { print_json(&search) } else { print(&open_loop::render_search(&search)) };
+            let searches = self.highest_rates(&gateway, &progress).await?;
+            return if self.json { print_json(&searches) } else { print(&open_loop::render_searches(&searches)) };
         }
         let plan = Plan {
             single: self.single,
@@ -127,18 +136,30 @@ impl Bench {
     /// Measures the stack at a rate, in turn with the other one if there is one.
     async fn at_rate(&self, gateway: &Gateway, rate: f64, progress: &Progress) -> anyhow::Result<Vec<Run>> {
         let plan = self.rate_plan(rate);
-        let Some(other) = &self.open_loop.against else {
-            let report = open_loop::run(gateway, &plan, progress).await?;
-            return Ok(vec![Run { stack: MeasuredStack::This, report }]);
-        };
-        let against = self.stack.gateway_at(other.clone())?;
         let mut runs = Vec::new();
-        for _ in 0..self.open_loop.rounds {
-            for (stack, gateway) in [(MeasuredStack::This, gateway), (MeasuredStack::Other, &against)] {
-                runs.push(Run { stack, report: open_loop::run(gateway, &plan, progress).await? });
-            }
+        for (stack, gateway) in self.in_turn(gateway)? {
+            runs.push(Run { stack, report: open_loop::run(&gateway, &plan, progress).await? });
         }
         Ok(runs)
+    }
+
+    /// Finds the highest rate of the stack, in turn with the other one if there is one.
+    async fn highest_rates(&self, gateway: &Gateway, progress: &Progress) -> anyhow::Result<Vec<Search>> {
+        let (plan, bound) = (self.rate_plan(0.0), Bound { settle_p99: self.open_loop.settle_within });
+        let mut searches = Vec::new();
+        for (stack, gateway) in self.in_turn(gateway)? {
+            searches.push(open_loop::find_max(stack, &gateway, &plan, bound, progress).await?);
+        }
+        Ok(searches)
+    }
+
+    /// The stacks in the order in which they are measured.
+    fn in_turn(&self, gateway: &Gateway) -> anyhow::Result<Vec<(MeasuredStack, Gateway)>> {
+        let this = (MeasuredStack::This, gateway.clone());
+        let Some(other) = &self.open_loop.against else { return Ok(vec![this]) };
+        let other = (MeasuredStack::Other, self.stack.gateway_at(other.clone())?);
+        let pair = [this, other];
+        Ok(pair.iter().cycle().take(pair.len() * self.open_loop.rounds as usize).cloned().collect())
     }
 
     fn rate_plan(&self, rate: f64) -> RatePlan {

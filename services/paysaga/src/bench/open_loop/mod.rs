@@ -7,6 +7,7 @@
 //! Times are counted from the moment when an order was due, not from when it could be sent: a stack that is slow does not
 //! get fewer orders for that, nor are those that it kept waiting left out (coordinated omission).
 
+mod chart;
 mod report;
 mod search;
 mod sender;
@@ -18,9 +19,10 @@ use std::time::Duration;
 use contracts::Timestamp;
 use contracts::order::CreateOrder;
 
+pub use chart::chart;
 pub use report::{MeasuredStack, RateReport, Run};
 pub use search::{Bound, Search, find_max};
-pub use table::{render, render_search};
+pub use table::{render, render_searches};
 
 use super::totals::Totals;
 use super::usage::StackProcesses;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{RatePlan, RateReport, run};
+use super::{MeasuredStack, RatePlan, RateReport, run};
 use crate::bench::BenchError;
 use crate::bench::latency::milliseconds;
 use crate::gateway::Gateway;
@@ -29,7 +29,9 @@ pub struct Bound {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Search {
-    /// What the stack had to do.
+    /// Which stack.
+    pub stack: MeasuredStack,
+    /// What it had to do.
     pub bound: Bound,
     /// The highest rate that it did; `None` if not even the first.
     pub sustained: Option<f64>,
@@ -54,12 +56,13 @@ impl Bound {
 
 /// Doubles the rate until it is not sustained, then halves the distance until it is small.
 pub async fn find_max(
+    stack: MeasuredStack,
     gateway: &Gateway,
     plan: &RatePlan,
     bound: Bound,
     progress: &Progress,
 ) -> Result<Search, BenchError> {
-    let mut search = Search { bound, sustained: None, runs: Vec::new() };
+    let mut search = Search { stack, bound, sustained: None, runs: Vec::new() };
     let mut missed: Option<f64> = None;
     while let Some(rate) = next(search.sustained, missed) {
         let report = run(gateway, &RatePlan { rate, ..plan.clone() }, progress).await?;

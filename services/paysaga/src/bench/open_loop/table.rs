@@ -61,10 +61,7 @@ pub fn render(runs: &[Run]) -> String {
 /// The means of this stack's runs by those of the other's; empty if there is no other.
 fn ratios(runs: &[Run]) -> String {
     let mean = |stack: MeasuredStack, of: &dyn Fn(&RateReport) -> f64| {
-        let values: Vec<f64> =
-            runs.iter().filter(|run| run.stack == stack).map(|run| of(&run.report)).collect();
-        let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        values.iter().sum::<f64>() / f64::from(count)
+        mean(runs.iter().filter(|run| run.stack == stack).map(|run| of(&run.report)))
     };
     if !runs.iter().any(|run| run.stack == MeasuredStack::Other) {
         return String::new();
@@ -85,9 +82,23 @@ const REMARKS: &str = "  accept and settle: from when the order was due, by the 
                        CPU: of the stack's own processes, its servers included and this program not; memory is that of \
                        the largest process of each.";
 
-/// Every rate that was tried, and the highest that was sustained.
+/// Searches one after the other; then, if there are some of two stacks, how they compare.
 #[must_use]
-pub fn render_search(search: &Search) -> String {
+pub fn render_searches(searches: &[Search]) -> String {
+    let mut text: Vec<String> = searches.iter().map(render_search).collect();
+    let mean = |stack: MeasuredStack| {
+        let of_stack = searches.iter().filter(|search| search.stack == stack);
+        mean(of_stack.map(|search| search.sustained.unwrap_or_default()))
+    };
+    let ratio = mean(MeasuredStack::This) / mean(MeasuredStack::Other);
+    if ratio.is_finite() {
+        text.push(format!("This by the other: {ratio:.2}"));
+    }
+    text.join("\n\n")
+}
+
+/// Every rate that was tried, and the highest that was sustained.
+fn render_search(search: &Search) -> String {
     let mut table = table::with_header([
         "orders/s",
         "settle, median",
@@ -105,7 +116,7 @@ pub fn render_search(search: &Search) -> String {
         || "Not even the lowest rate was sustained".to_owned(),
         |rate| format!("{rate:.0} orders/s are sustained"),
     );
-    format!("{table}\n{found}: nothing refused, no growing backlog, settle p99 within {bound}.")
+    format!("{} stack\n{table}\n{found}: nothing refused, no growing backlog, settle p99 within {bound}.", search.stack)
 }
 
 fn add_run(table: &mut Table, search: &Search, run: &RateReport) {
@@ -119,6 +130,12 @@ fn add_run(table: &mut Table, search: &Search, run: &RateReport) {
         cpu.map_or_else(|| "?".to_owned(), |cpu| format!("{:.2}", milliseconds(cpu.as_secs_f64()))),
         if search.bound.holds(run) { "yes" } else { "no" }.to_owned(),
     ]);
+}
+
+/// Not a number if there are no values.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+    sum / count
 }
 
 fn milliseconds(seconds: f64) -> f64 {
