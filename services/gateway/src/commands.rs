@@ -21,6 +21,8 @@ use crate::{Gateway, access, idempotency, outcome, preference};
 pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     require_json(&request.headers)?;
     let (order, key) = read_order(&request).await?;
+    // The client may wait for the outcome.
+    request.body.forget();
     let caller = access::caller(&request)?;
     gateway.admission.admit().await?;
     let (order_id, event_id) = match &key {

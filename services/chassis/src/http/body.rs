@@ -3,7 +3,7 @@
 //! A request that is refused for its head (401, 404, 405, 415) is answered while its body is still on its way. What is
 //! not read here is discarded when the connection ends, see `linger`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,19 +51,26 @@ pub struct Body(Arc<State>);
 struct State {
     limits: Arc<Limits>,
     unread: Mutex<Option<Incoming>>,
-    read: OnceCell<Result<Bytes, Problem>>,
-    /// The body's share of what all bodies may take.
-    share: Mutex<Option<OwnedSemaphorePermit>>,
+    read: OnceCell<Result<(), Problem>>,
+    content: Mutex<Content>,
+}
+
+/// What has arrived.
+#[derive(Default)]
+struct Content {
+    bytes: Bytes,
+    /// Its share of what all bodies may take.
+    share: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
     pub(super) fn new(body: Incoming, limits: &Arc<Limits>) -> Self {
-        let read = if body.is_end_stream() { OnceCell::from(Ok(Bytes::new())) } else { OnceCell::new() };
+        let read = if body.is_end_stream() { OnceCell::from(Ok(())) } else { OnceCell::new() };
         Self(Arc::new(State {
             limits: Arc::clone(limits),
             unread: Mutex::new(Some(body)),
             read,
-            share: Mutex::default(),
+            content: Mutex::default(),
         }))
     }
 
@@ -73,15 +80,21 @@ impl Body {
         Self(Arc::new(State {
             limits: Limits::new(0, Duration::ZERO),
             unread: Mutex::default(),
-            read: OnceCell::from(Ok(Bytes::new())),
-            share: Mutex::default(),
+            read: OnceCell::from(Ok(())),
+            content: Mutex::default(),
         }))
     }
 
     /// All of it, empty if there is none. Fails with 413 if it is too large, 408 if it takes too long, 400 if it breaks off,
     /// 503 if too many large ones are being received.
     pub async fn read(&self) -> Result<Bytes, Problem> {
-        self.0.read.get_or_init(|| self.0.receive()).await.clone()
+        self.0.read.get_or_init(|| self.0.receive()).await.clone()?;
+        Ok(self.0.content().bytes.clone())
+    }
+
+    /// Frees what it takes, as if it had been empty: the request is going to wait, and others have bodies as well.
+    pub fn forget(&self) {
+        *self.0.content() = Content::default();
     }
 
     /// Whether it has arrived to its end.
@@ -91,9 +104,9 @@ impl Body {
 }
 
 impl State {
-    async fn receive(&self) -> Result<Bytes, Problem> {
+    async fn receive(&self) -> Result<(), Problem> {
         let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(body) = unread else { return Ok(Bytes::new()) };
+        let Some(body) = unread else { return Ok(()) };
         if body.size_hint().lower() > self.limits.max as u64 {
             return Err(self.too_large());
         }
@@ -112,25 +125,27 @@ impl State {
 
     /// Copies what arrives into one buffer. Each frame is a part of the connection's buffer and keeps all of it, eight
     /// kibibytes, however few bytes the client has sent at a time.
-    async fn collect(&self, mut body: Incoming) -> Result<Bytes, Problem> {
-        let mut content = Vec::new();
+    async fn collect(&self, mut body: Incoming) -> Result<(), Problem> {
+        let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::new(400, "The body ended before it was complete."))?;
             let Ok(data) = frame.into_data() else { continue };
-            let size = content.len() + data.len();
+            let size = bytes.len() + data.len();
             if size > self.limits.max {
                 return Err(self.too_large());
             }
             self.take_share(size)?;
-            content.extend_from_slice(&data);
+            bytes.extend_from_slice(&data);
         }
-        Ok(content.into())
+        self.content().bytes = bytes.into();
+        Ok(())
     }
 
     /// Takes what a body of this size needs of the shared bound. It does not wait: bodies that wait for each other while
     /// each holds a part would wait until they time out.
     fn take_share(&self, size: usize) -> Result<(), Problem> {
-        let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = self.content();
+        let share = &mut content.share;
         let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = size.saturating_sub(FREE).div_ceil(UNIT).saturating_sub(held);
         if missing == 0 {
@@ -140,11 +155,15 @@ impl State {
         let more = Arc::clone(&self.limits.shared).try_acquire_many_owned(missing);
         let more =
             more.map_err(|_| Problem::new(503, "Too many large requests are being received. Try again."))?;
-        match &mut *share {
+        match share {
             Some(share) => share.merge(more),
             None => *share = Some(more),
         }
         Ok(())
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn too_large(&self) -> Problem {
