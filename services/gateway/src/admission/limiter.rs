@@ -78,6 +78,11 @@ impl Limiter {
         self.last_report = Some((now, Duration::from_secs_f64(excess)));
     }
 
+    /// Whether so much may still be let in that it is early enough to ask again later.
+    pub(super) fn has_room(&self) -> bool {
+        self.burst >= BURST && self.credit >= BURST / 2.0
+    }
+
     /// Whether one more command is let in.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Overloaded> {
         let overdue = |last: &Instant| now.duration_since(*last) >= LONGEST_PAUSE;

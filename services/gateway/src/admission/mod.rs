@@ -23,8 +23,11 @@ use tracing::{info, warn};
 
 use crate::upstream::Upstream;
 
-/// How often the saga is asked how much waits, while there are commands.
+/// How often the saga is asked how much waits, while there are commands and little may still be let in.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often it is asked while more may be let in than is. Answering costs the services and the broker more than some orders.
+const RELAXED: Duration = Duration::from_millis(500);
 
 /// How long after the last command the saga is still asked.
 const ATTENTION: Duration = Duration::from_secs(1);
@@ -111,7 +114,13 @@ impl Admission {
             if let (Some(order), Some(payment)) = tokio::join!(order.load(), payment.load()) {
                 self.report(Load::in_sequence([order, payment]));
             }
-            tokio::time::sleep(INTERVAL).await;
+            let asked = Instant::now();
+            loop {
+                tokio::time::sleep(INTERVAL).await;
+                if asked.elapsed() >= RELAXED || !self.state().limiter.has_room() {
+                    break;
+                }
+            }
         }
     }
 
