@@ -26,6 +26,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a connection without events is checked, should its end ever go unreported.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The largest frame of a connection that publishes, in bytes. A message's headers, which come from those of an HTTP request,
+/// must fit in one; a body may take several. lapin keeps room for 32 frames in either direction, and the broker's usual
+/// 128 KiB come to 8 MiB. A connection that consumes keeps them: others may send headers of that size.
+const PUBLISHING_FRAME: u32 = 32 * 1024;
+
 /// Why nothing can be published right now. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unavailable {
@@ -203,7 +208,11 @@ impl Supervisor {
         let name =
             format!("paysaga {} {:?} {}", self.service, self.purpose, std::process::id()).to_lowercase();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(node.clone(), properties).await?;
+        let mut node = node.clone();
+        if self.purpose == Purpose::Publishing {
+            node.query.frame_max.get_or_insert(PUBLISHING_FRAME);
+        }
+        let connection = Connection::connect_uri(node, properties).await?;
         topology::establish(&connection, self.service, self.config.topology).await?;
         Ok(connection)
     }
