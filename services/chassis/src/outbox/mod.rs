@@ -1,8 +1,8 @@
 //! The transactional outbox: state and messages are one commit.
 //!
 //! ```text
-//! Applier ─ commit ─→ outbox rows ─ fast path ─→ relay ─→ publisher ─→ confirmed: delete the rows
-//!                          └── what the fast path left behind ─→ sweeper ─→ publisher ─┘
+//! Applier ─ commit ─→ outbox rows ─ fast path ─→ relay ─→ publisher ─→ confirmed ─→ deleter
+//!                          └── what the fast path left behind ─→ sweeper ─→ publisher ─→ confirmed: delete
 //! ```
 //!
 //! The fast path carries the rows of a committed transaction straight to the publisher, in memory; while the broker is
@@ -10,6 +10,7 @@
 //! stays in the table, and the sweeper of any replica
 //! publishes it. No row belongs to a process; a message published twice is absorbed by the consumers' guards.
 
+mod deleter;
 mod frontier;
 mod gauge;
 mod relay;
@@ -78,6 +79,6 @@ impl Outbox {
 
     /// Messages that are committed and being published. What was left behind is not counted.
     pub(crate) fn publishing(&self) -> usize {
-        self.relay.held().count()
+        self.relay.held().publishing()
     }
 }

@@ -9,12 +9,12 @@ use contracts::EventId;
 use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
 use strum::VariantArray;
-use tracing::{debug, error};
+use tracing::debug;
 
-use super::{BATCH, store};
+use super::BATCH;
+use super::deleter::Deleter;
 use crate::broker::{Message, Publisher};
 use crate::crash_here;
-use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
 
@@ -22,8 +22,11 @@ use crate::tasks::{TaskContext, Tasks};
 /// sweeper. Some megabytes, and more than the saga lets in within a second.
 const CAPACITY: usize = 4096;
 
-/// Workers of a queue: one publishes while the other deletes.
+/// Workers of a queue. What one publishes is under way while the other begins.
 const WORKERS: usize = 2;
+
+/// Published batches that wait to be deleted; more make the workers wait.
+const PUBLISHED: usize = 64;
 
 /// Takes the messages of committed transactions. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -32,9 +35,17 @@ pub(super) struct Relay {
     held: Held,
 }
 
-/// The messages that the relay has in its hands, by queue. Their rows are not the sweeper's to publish.
+/// The messages that the relay has in its hands. Their rows are not the sweeper's to publish.
 #[derive(Clone, Default)]
-pub(super) struct Held(Arc<Mutex<HashMap<Queue, HashSet<EventId>>>>);
+pub(super) struct Held(Arc<Mutex<Messages>>);
+
+#[derive(Default)]
+struct Messages {
+    /// Those that are to be published, or are being published.
+    publishing: HashMap<Queue, HashSet<EventId>>,
+    /// Those that the broker has, and that are to be deleted.
+    published: HashSet<EventId>,
+}
 
 impl Relay {
     /// Starts the workers of the queues that a service publishes to. When the tasks stop, they publish what they were given
@@ -48,6 +59,9 @@ impl Relay {
     ) -> Self {
         let held = Held::default();
         let mut committed = HashMap::new();
+        let (published, confirmed) = async_channel::bounded(PUBLISHED);
+        let deleter = Deleter { published: confirmed, held: held.clone(), pool: pool.clone() };
+        tasks.spawn_monitored("outbox deleter", health, |task| deleter.run(task));
         for queue in Queue::VARIANTS.iter().copied().filter(|queue| queue.is_published_to_by(service)) {
             // Each transaction has one message at least, so the channel is never full while there is capacity.
             let (sender, receiver) = async_channel::bounded(CAPACITY);
@@ -56,7 +70,7 @@ impl Relay {
                     queue,
                     committed: receiver.clone(),
                     held: held.clone(),
-                    pool: pool.clone(),
+                    published: published.clone(),
                     publisher: publisher.clone(),
                 };
                 let name = format!("outbox relay {number} to {queue}");
@@ -78,7 +92,7 @@ impl Relay {
             let sent = self.committed.get(&queue).is_some_and(|queue| queue.try_send(messages).is_ok());
             if !sent {
                 debug!(%queue, "the outbox relay has ended; the sweeper publishes these messages");
-                self.held.remove(queue, &events);
+                self.held.sent(queue, &events, &[]);
             }
         }
     }
@@ -92,34 +106,46 @@ impl Relay {
 impl Held {
     /// The messages by their ids.
     pub(super) fn ids(&self) -> Vec<EventId> {
-        self.queues().values().flatten().copied().collect()
+        let messages = self.messages();
+        messages.publishing.values().flatten().chain(&messages.published).copied().collect()
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.queues().values().map(HashSet::len).sum()
+    /// How many the broker does not have yet.
+    pub(super) fn publishing(&self) -> usize {
+        self.messages().publishing.values().map(HashSet::len).sum()
+    }
+
+    /// Forgets messages that were deleted.
+    pub(super) fn deleted(&self, events: &[EventId]) {
+        let mut messages = self.messages();
+        for event in events {
+            messages.published.remove(event);
+        }
     }
 
     /// Adds messages, all of them or none.
     fn insert(&self, queue: Queue, messages: &[Message]) -> bool {
-        let mut queues = self.queues();
-        let held = queues.entry(queue).or_default();
-        let fits = held.len() + messages.len() <= CAPACITY;
+        let mut held = self.messages();
+        let publishing = held.publishing.entry(queue).or_default();
+        let fits = publishing.len() + messages.len() <= CAPACITY;
         if fits {
-            held.extend(messages.iter().map(|message| message.event_id));
+            publishing.extend(messages.iter().map(|message| message.event_id));
         }
         fits
     }
 
-    fn remove(&self, queue: Queue, events: &[EventId]) {
-        if let Some(held) = self.queues().get_mut(&queue) {
+    /// Forgets messages that were to be published, but for those that the broker has now.
+    fn sent(&self, queue: Queue, events: &[EventId], confirmed: &[EventId]) {
+        let mut held = self.messages();
+        if let Some(publishing) = held.publishing.get_mut(&queue) {
             for event in events {
-                held.remove(event);
+                publishing.remove(event);
             }
         }
+        held.published.extend(confirmed);
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<Queue, HashSet<EventId>>> {
+    fn messages(&self) -> MutexGuard<'_, Messages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,7 +154,8 @@ struct Worker {
     queue: Queue,
     committed: Receiver<Vec<Message>>,
     held: Held,
-    pool: PgPool,
+    /// To the deleter.
+    published: Sender<Vec<EventId>>,
     publisher: Publisher,
 }
 
@@ -155,12 +182,18 @@ impl Worker {
                 batch.extend(more);
             }
             let events: Vec<EventId> = batch.iter().map(|message| message.event_id).collect();
-            self.publish(batch, &task).await;
-            self.held.remove(self.queue, &events);
+            let confirmed = self.publish(batch, &task).await;
+            self.held.sent(self.queue, &events, &confirmed);
+            crash_here!("after-confirm-before-delete");
+            if !confirmed.is_empty() {
+                // The deleter ends after the last worker.
+                self.published.send(confirmed).await.ok();
+            }
         }
     }
 
-    async fn publish(&self, batch: Vec<Message>, task: &TaskContext) {
+    /// Publishes messages; returns those that the broker has.
+    async fn publish(&self, batch: Vec<Message>, task: &TaskContext) -> Vec<EventId> {
         // Left to the sweeper, these messages would come after all that an outage has left in the table. When the service
         // stops, publishing them tells whether they can be.
         task.unless_stopping(self.publisher.available()).await;
@@ -171,16 +204,6 @@ impl Worker {
             // The sweeper meets the same error, and reports it.
             debug!(left = published.len() - confirmed.len(), "unconfirmed messages stay in the outbox");
         }
-        crash_here!("after-confirm-before-delete");
-        if confirmed.is_empty() {
-            return;
-        }
-        match retry(task, IfHeldUp::Persist, || store::delete(&self.pool, &confirmed)).await {
-            Ok(()) => {}
-            Err(RetryError::Stopping) => {
-                debug!("published messages stay in the outbox; the next sweeper publishes them again");
-            }
-            Err(RetryError::Failed(error)) => error!(%error, "published messages can't be deleted"),
-        }
+        confirmed
     }
 }
