@@ -1,17 +1,28 @@
 //! The simulated provider's books: the table `provider_simulator.charges`.
 
+use std::future::Future;
 use std::time::Duration;
 
-use chassis::database::StoreError;
-use contracts::{Money, PaymentId, Timestamp};
+use chassis::database::{StoreError, in_time};
+use chassis::tasks::Tasks;
+use contracts::PaymentId;
 use sqlx::{FromRow, PgPool};
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use super::decision::Outcome;
-use crate::provider::{Charge, Refund};
+use super::recorder::{NewCharge, Recorder, Recording};
+use crate::provider::{Charge, Refund, Unanswered};
 
-/// What the provider knows of its charges.
+/// Charges that wait to be recorded; more make their callers wait.
+const WAITING: usize = 1024;
+
+/// What the provider knows of its charges. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Books(pub(super) PgPool);
+pub(super) struct Books {
+    pool: PgPool,
+    recorder: mpsc::Sender<Recording>,
+}
 
 #[derive(FromRow)]
 struct Row {
@@ -37,39 +48,32 @@ pub(super) struct Recorded {
 }
 
 impl Books {
-    /// Writes a charge down unless there is one under this key, or it is too late; returns the one that is there.
-    pub(super) async fn record(
-        &self,
-        payment: PaymentId,
-        amount: Money,
-        outcome: Outcome,
-        not_after: Timestamp,
-    ) -> Result<Option<Recorded>, StoreError> {
-        let transaction_id = format!("sim_{}", payment.as_uuid().simple());
-        let inserted = sqlx::query(
-            "INSERT INTO provider_simulator.charges (payment_id, amount, outcome, transaction_id)
-             SELECT $1, $2, $3, $4 WHERE clock_timestamp() < $5
-             ON CONFLICT (payment_id) DO NOTHING",
-        )
-        .bind(payment)
-        .bind(amount)
-        .bind(<&str>::from(outcome))
-        .bind(&transaction_id)
-        .bind(not_after)
-        .execute(&self.0)
-        .await?;
-        if inserted.rows_affected() == 1 {
-            return Ok(Some(Recorded { charge: outcome.into_charge(transaction_id), is_new: true }));
+    /// Opens the books. Charges are recorded until the tasks stop.
+    pub(super) fn open(pool: PgPool, tasks: &Tasks) -> Self {
+        let (recorder, recordings) = mpsc::channel(WAITING);
+        let writer = Recorder { recordings, pool: pool.clone() };
+        tasks.spawn_essential("provider simulator", writer.run(tasks.stopping()));
+        Self { pool, recorder }
+    }
+
+    /// Records a charge unless there is one under this key, or it is too late; returns the one that is there.
+    pub(super) async fn record(&self, asked: NewCharge) -> Result<Option<Recorded>, Unanswered> {
+        let (payment, charge) = (asked.payment_id(), asked.charge());
+        let (reply, inserted) = oneshot::channel();
+        self.recorder.send(Recording { asked, reply }).await.map_err(|_| closed())?;
+        if inserted.await.map_err(|_| closed())? {
+            return Ok(Some(Recorded { charge, is_new: true }));
         }
         Ok(self.find(payment).await?.map(|charge| Recorded { charge, is_new: false }))
     }
 
     /// The charge under a key.
-    pub(super) async fn find(&self, payment: PaymentId) -> Result<Option<Charge>, StoreError> {
+    pub(super) async fn find(&self, payment: PaymentId) -> Result<Option<Charge>, Unanswered> {
         let charge = sqlx::query_as::<_, Row>(
             "SELECT outcome, transaction_id FROM provider_simulator.charges WHERE payment_id = $1",
         );
-        charge.bind(payment).fetch_optional(&self.0).await?.map(Charge::try_from).transpose()
+        let charge = charge.bind(payment);
+        answered(async { charge.fetch_optional(&self.pool).await?.map(Charge::try_from).transpose() }).await
     }
 
     /// Gives the money back, once; but not within `refuses_for` of being asked first.
@@ -77,7 +81,7 @@ impl Books {
         &self,
         payment: PaymentId,
         refuses_for: Duration,
-    ) -> Result<Refund, StoreError> {
+    ) -> Result<Refund, Unanswered> {
         let refunded = sqlx::query_scalar::<_, bool>(
             "UPDATE provider_simulator.charges
              SET refund_refused_at = CASE WHEN $2::interval > '0' THEN coalesce(refund_refused_at, now()) END,
@@ -86,12 +90,26 @@ impl Books {
              WHERE payment_id = $1 AND outcome = 'APPROVED'
              RETURNING refunded_at IS NOT NULL",
         );
-        let refunded = refunded.bind(payment).bind(refuses_for).fetch_optional(&self.0).await?;
+        let refunded = refunded.bind(payment).bind(refuses_for);
         let refused = |reason: &str| Refund::Refused { reason: reason.to_owned() };
-        Ok(match refunded {
+        Ok(match answered(async { Ok(refunded.fetch_optional(&self.pool).await?) }).await? {
             Some(true) => Refund::Done,
             Some(false) => refused("the customer's account is closed"),
             None => refused("there is no approved charge to refund"),
         })
     }
+}
+
+/// Waits for the books; reports why they can't be used.
+pub(super) async fn answered<T>(
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Unanswered> {
+    in_time(asked).await.map_err(|error| {
+        warn!(%error, "the simulated provider's books can't be used");
+        Unanswered(error.to_string())
+    })
+}
+
+fn closed() -> Unanswered {
+    Unanswered("the provider's books can't be used".to_owned())
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chassis::config::{Environment, Problems};
 use contracts::{Money, PaymentId};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-use strum::{EnumString, IntoStaticStr};
+use strum::EnumString;
 
 use crate::provider::Charge;
 
@@ -117,8 +118,9 @@ pub(super) struct Decision {
 }
 
 /// What became of a charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, Serialize)]
 #[strum(serialize_all = "UPPERCASE")]
+#[serde(rename_all = "UPPERCASE")]
 pub(super) enum Outcome {
     Approved,
     Declined,

@@ -5,20 +5,20 @@
 
 mod books;
 mod decision;
+mod recorder;
 
 use std::time::Duration;
 
-use chassis::database::{StoreError, in_time};
 use chassis::tasks::Tasks;
 use contracts::{Money, PaymentId, Timestamp};
 use sqlx::PgPool;
 use tokio::sync::oneshot;
-use tracing::warn;
 
 pub use decision::{SimulatorConfig, SimulatorVariables};
 
 use super::{Charge, PaymentProvider, Refund, Unanswered};
 use books::{Books, Recorded};
+use recorder::NewCharge;
 
 /// The simulated provider.
 pub struct Simulator {
@@ -32,29 +32,21 @@ impl Simulator {
     /// A provider whose books are kept through `pool`, on disk before it answers: the payment service may hold an
     /// answer in memory while PostgreSQL crashes, and write it down afterwards.
     #[must_use]
-    pub const fn new(config: SimulatorConfig, pool: PgPool, tasks: Tasks) -> Self {
-        Self { config, books: Books(pool), tasks }
+    pub fn new(config: SimulatorConfig, pool: PgPool, tasks: Tasks) -> Self {
+        Self { config, books: Books::open(pool, &tasks), tasks }
     }
 
     /// Carries work out as another company would: unaffected by a caller that gives up.
     async fn elsewhere<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        work: impl Future<Output = Result<T, Unanswered>> + Send + 'static,
     ) -> Result<T, Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.tasks.spawn(async move {
-            let result = work.await;
-            if let Err(error) = &result {
-                warn!(%error, "the simulated provider's books can't be used");
-            }
             // A caller that has given up loses the answer; what was done stays done.
-            answer.send(result).ok();
+            answer.send(work.await).ok();
         });
-        match answered.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Unanswered(error.to_string())),
-            Err(_) => Err(Unanswered("the provider was stopped".to_owned())),
-        }
+        answered.await.unwrap_or_else(|_| Err(Unanswered("the provider was stopped".to_owned())))
     }
 }
 
@@ -66,12 +58,13 @@ impl PaymentProvider for Simulator {
         not_after: Timestamp,
     ) -> Result<Charge, Unanswered> {
         let decision = self.config.decide(payment, amount);
+        let charge = NewCharge::new(payment, amount, decision.outcome, not_after);
         let books = self.books.clone();
         let recorded = self
             .elsewhere(async move {
                 // Half of the time passes before the money moves, half after it: a crash meets both.
                 tokio::time::sleep(decision.latency / 2).await;
-                let recorded = in_time(books.record(payment, amount, decision.outcome, not_after)).await?;
+                let recorded = books.record(charge).await?;
                 tokio::time::sleep(decision.latency / 2).await;
                 Ok(recorded)
             })
@@ -91,7 +84,7 @@ impl PaymentProvider for Simulator {
         let books = self.books.clone();
         self.elsewhere(async move {
             tokio::time::sleep(latency / 2).await;
-            let refund = in_time(books.refund(payment, refuses_for)).await?;
+            let refund = books.refund(payment, refuses_for).await?;
             tokio::time::sleep(latency / 2).await;
             Ok(refund)
         })
@@ -100,6 +93,6 @@ impl PaymentProvider for Simulator {
 
     async fn lookup(&self, payment: PaymentId) -> Result<Option<Charge>, Unanswered> {
         let books = self.books.clone();
-        self.elsewhere(async move { in_time(books.find(payment)).await }).await
+        self.elsewhere(async move { books.find(payment).await }).await
     }
 }
