@@ -27,6 +27,7 @@ pub mod failed_messages;
 pub mod failpoint;
 pub mod health;
 pub mod http;
+mod huge_pages;
 pub mod load;
 pub mod open_files;
 mod outbox;

@@ -16,8 +16,8 @@ pub use lifecycle::{Lifecycle, LifecycleVariables};
 
 use crate::config::{Environment, Problems, Variable, Variables};
 use crate::database::SchemaError;
-use crate::open_files;
 use crate::telemetry::{LogVariables, Telemetry, TelemetryConfig};
+use crate::{huge_pages, open_files};
 use arguments::Invocation;
 use lifecycle::LifecycleConfig;
 
@@ -82,6 +82,7 @@ impl<C> Program<C> {
     where
         F: Future<Output = Result<(), StartError>>,
     {
+        huge_pages::disable();
         let environment = Environment::of_process();
         let mut problems = Problems::default();
         let telemetry = TelemetryConfig::from_environment(&environment, &mut problems);
