@@ -7,6 +7,7 @@
 //! http             requests in
 //! broker           the connection, the topology, publishing with confirms
 //! consumer         messages in, a batch at a time
+//! cadence          how far apart batches begin
 //! aggregate        triggers to an order: load, transition, save, in one way for all of them
 //! load             how much work waits, and how fast it goes
 //! outbox           state and messages in one commit, messages out
@@ -20,6 +21,7 @@
 pub mod aggregate;
 mod backoff;
 pub mod broker;
+pub mod cadence;
 pub mod config;
 pub mod consumer;
 pub mod database;

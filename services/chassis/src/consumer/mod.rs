@@ -30,6 +30,7 @@ pub(crate) use subscription::{DeliveryHandler, Interrupted, Subscription};
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
+use crate::cadence::Cadence;
 use crate::load::Stage;
 use events::EventHandler;
 
@@ -44,5 +45,10 @@ pub(crate) fn consumer<A: Aggregate>(
     progress: Progress,
 ) -> Subscription<impl DeliveryHandler> {
     let handler = EventHandler { queue, applier };
-    Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch, stage, progress }
+    let cadence = match queue {
+        // No order waits for what is recorded beside the saga.
+        Queue::OrderPaymentTimeline => Cadence::relaxed(),
+        _ => Cadence::prompt(),
+    };
+    Subscription { queue: queue.name(), handler, broker, prefetch: config.prefetch, cadence, stage, progress }
 }

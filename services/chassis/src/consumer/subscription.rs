@@ -17,6 +17,7 @@ use super::hearing::Progress;
 use crate::aggregate::{MAX_BATCH, Stopping};
 use crate::backoff::Backoff;
 use crate::broker::Broker;
+use crate::cadence::Cadence;
 use crate::health::Health;
 use crate::load::Stage;
 use crate::tasks::{TaskContext, Tasks};
@@ -61,6 +62,8 @@ pub(crate) struct Subscription<H> {
     pub(crate) broker: Broker,
     /// Most messages held unacknowledged.
     pub(crate) prefetch: u16,
+    /// How far apart batches of them begin.
+    pub(crate) cadence: Cadence,
     /// Where they wait, and how fast they are handled.
     pub(crate) stage: Stage,
     /// How far it has come.
@@ -100,15 +103,17 @@ impl<H: DeliveryHandler> Subscription<H> {
         let mut deliveries = task.unless_stopping(self.subscribe(&channel)).await.ok_or(Stopping)??;
         task.health.up();
         backoff.reset();
-        let mut held = VecDeque::new();
+        let (mut held, mut cadence) = (VecDeque::new(), self.cadence.clone());
         loop {
-            if task.unless_stopping(self.gather(&mut deliveries, &mut held)).await.transpose()?.is_none() {
+            let gathering = self.gather(&mut deliveries, &mut held, &cadence);
+            if task.unless_stopping(gathering).await.transpose()?.is_none() {
                 cancel(&channel, deliveries.tag()).await.ok();
                 return Err(Stopping.into());
             }
             self.stage.holds(held.len());
             let batch: Vec<_> = held.drain(..held.len().min(MAX_BATCH)).collect();
             let (count, gathered) = (batch.len(), Instant::now());
+            cadence.begin(count, gathered);
             self.handler.handle(&channel, batch, task).await?;
             self.stage.handled(count, gathered.elapsed());
             self.stage.holds(held.len());
@@ -118,11 +123,13 @@ impl<H: DeliveryHandler> Subscription<H> {
         }
     }
 
-    /// Adds what has arrived to the deliveries that are held; waits for the next one if there are none.
+    /// Adds what has arrived to the deliveries that are held; waits for the next one if there are none, and a moment more for
+    /// others if several come at a time.
     async fn gather(
         &self,
         deliveries: &mut Consumer,
         held: &mut VecDeque<Delivery>,
+        cadence: &Cadence,
     ) -> Result<(), ChannelLost> {
         take_arrived(deliveries, held)?;
         if held.is_empty() {
@@ -130,9 +137,13 @@ impl<H: DeliveryHandler> Subscription<H> {
             let next = deliveries.next().await.ok_or(ChannelLost::Cancelled)??;
             self.progress.busy(Instant::now());
             held.push_back(next);
-            take_arrived(deliveries, held)?;
         }
-        Ok(())
+        if held.len() < MAX_BATCH
+            && let Some(pause) = cadence.pause(Instant::now())
+        {
+            tokio::time::sleep(pause).await;
+        }
+        take_arrived(deliveries, held)
     }
 
     async fn open(&self) -> Result<Channel, ChannelLost> {

@@ -27,6 +27,7 @@ pub use http::routes;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
+use crate::cadence::Cadence;
 use crate::consumer::{Progress, Subscription};
 use crate::database::StoreError;
 use crate::health::Health;
@@ -60,8 +61,9 @@ impl<A: Aggregate> FailedMessages<A> {
             let handler = Collector { queue, pool: pool.clone() };
             let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
             // No order waits for these.
-            let (stage, progress) = (Stage::default(), Progress::default());
-            Subscription { queue, handler, broker, prefetch: PREFETCH, stage, progress }.start(health, tasks);
+            let (cadence, stage, progress) = (Cadence::relaxed(), Stage::default(), Progress::default());
+            Subscription { queue, handler, broker, prefetch: PREFETCH, cadence, stage, progress }
+                .start(health, tasks);
         }
         Replayer { applier }.start(health, tasks);
         gauge::start(&pool, queues, tasks);

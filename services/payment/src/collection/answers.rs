@@ -1,8 +1,10 @@
 //! Applies the provider's answers to their payments, a batch at a time.
 
+use std::iter;
 use std::time::Instant;
 
 use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping, Triggered};
+use chassis::cadence::Cadence;
 use chassis::tasks::TaskContext;
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -24,7 +26,16 @@ impl AnswerWorker {
         task.health.up();
         let mut answers = Vec::with_capacity(MAX_BATCH);
         let mut saturated_since: Option<Instant> = None;
+        let mut cadence = Cadence::prompt();
         while receiver.recv_many(&mut answers, MAX_BATCH).await > 0 {
+            if answers.len() < MAX_BATCH
+                && let Some(pause) = cadence.pause(Instant::now())
+            {
+                tokio::time::sleep(pause).await;
+                let more = iter::from_fn(|| receiver.try_recv().ok());
+                answers.extend(more.take(MAX_BATCH - answers.len()));
+            }
+            cadence.begin(answers.len(), Instant::now());
             if self.apply(&answers, &task).await.is_err() {
                 return;
             }
