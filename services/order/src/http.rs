@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{Method, StatusCode};
+use chassis::database::Connections;
 use chassis::failed_messages;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::Problem;
@@ -19,27 +20,28 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
-    let one = Routes::new((pool.clone(), settlements), [route(Method::GET, "/orders/{id}", find)]);
+    let connections = Connections::of(pool.clone());
+    let one = Routes::new((connections.clone(), settlements), [route(Method::GET, "/orders/{id}", find)]);
+    let several = Routes::new(connections, [route(Method::GET, "/orders", list)]);
     let own = Routes::new(
         pool,
         [
             route(Method::GET, "/metrics", http::metrics),
-            route(Method::GET, "/orders", list),
             route(Method::GET, "/orders/{id}/events", events),
             route(Method::PUT, "/idempotency-keys/{id}", claim_key),
         ],
     );
-    own.merge(one).merge(failed_messages)
+    own.merge(one).merge(several).merge(failed_messages)
 }
 
-async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
-    let page = orders::list(&pool, request.page()).await?;
+async fn list(connections: Connections, request: Request) -> Result<Response, Problem> {
+    let page = orders::list(&connections, request.page()).await?;
     Ok(http::json(StatusCode::OK, &page))
 }
 
 /// One order. With `?wait=N` it is answered once it has settled, or after N milliseconds as it is then.
 async fn find(
-    (pool, settlements): (PgPool, Arc<Settlements>),
+    (connections, settlements): (Connections, Arc<Settlements>),
     request: Request,
 ) -> Result<Response, Problem> {
     let id = request.id("id")?;
@@ -48,7 +50,7 @@ async fn find(
     {
         return Ok(http::json(StatusCode::OK, &order));
     }
-    http::found(orders::find(&pool, id).await?)
+    http::found(orders::find(&connections, id).await?)
 }
 
 /// How long the client is ready to wait for the order to settle.

@@ -1,6 +1,7 @@
 //! The payment service's HTTP routes. Only the gateway calls them.
 
 use ::http::{Method, StatusCode};
+use chassis::database::Connections;
 use chassis::failed_messages;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::Problem;
@@ -11,7 +12,7 @@ use crate::store::{payment_totals, payments};
 pub(crate) fn routes(pool: PgPool) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
     let own = Routes::new(
-        pool,
+        Connections::of(pool),
         [
             route(Method::GET, "/metrics", http::metrics),
             route(Method::GET, "/payments", list),
@@ -23,22 +24,22 @@ pub(crate) fn routes(pool: PgPool) -> Routes {
     own.merge(failed_messages)
 }
 
-async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
-    let page = payments::list(&pool, request.page()).await?;
+async fn list(connections: Connections, request: Request) -> Result<Response, Problem> {
+    let page = payments::list(&connections, request.page()).await?;
     Ok(http::json(StatusCode::OK, &page))
 }
 
-async fn stats(pool: PgPool, _: Request) -> Result<Response, Problem> {
-    let stats = payment_totals::stats(&pool).await?;
+async fn stats(connections: Connections, _: Request) -> Result<Response, Problem> {
+    let stats = payment_totals::stats(&connections).await?;
     Ok(http::json(StatusCode::OK, &stats))
 }
 
-async fn find(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn find(connections: Connections, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
-    http::found(payments::find(&pool, id).await?)
+    http::found(payments::find(&connections, id).await?)
 }
 
-async fn find_by_order(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn find_by_order(connections: Connections, request: Request) -> Result<Response, Problem> {
     let id = request.id("orderId")?;
-    http::found(payments::find_of_order(&pool, id).await?)
+    http::found(payments::find_of_order(&connections, id).await?)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use contracts::OrderId;
 use futures_util::FutureExt;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use thiserror::Error;
 use tracing::{debug, error};
 
@@ -16,7 +16,7 @@ use super::batch::{Applied, Batch};
 use super::lock::{IfLocked, lock};
 use super::{Aggregate, Stored, Triggered, early_cancellations};
 use crate::crash_here;
-use crate::database::{IfHeldUp, RetryError, StoreError, retry};
+use crate::database::{Connections, IfHeldUp, RetryError, StoreError, retry};
 use crate::outbox::Outbox;
 use crate::panics;
 use crate::tasks::TaskContext;
@@ -52,13 +52,13 @@ pub struct Stopping;
 /// Applies triggers to a service's aggregate. Cheap to clone.
 pub struct Applier<A> {
     pub(super) aggregate: Arc<A>,
-    pool: PgPool,
+    connections: Connections,
     outbox: Outbox,
 }
 
 impl<A: Aggregate> Applier<A> {
     pub(crate) fn new(aggregate: A, pool: PgPool, outbox: Outbox) -> Self {
-        Self { aggregate: Arc::new(aggregate), pool, outbox }
+        Self { aggregate: Arc::new(aggregate), connections: Connections::of(pool), outbox }
     }
 
     /// The service's aggregate.
@@ -69,7 +69,7 @@ impl<A: Aggregate> Applier<A> {
     /// The service's database, for reading.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
-        &self.pool
+        self.connections.pool()
     }
 
     /// Applies triggers in their order, waiting for other transactions that work on the same orders; the outcomes are in
@@ -177,7 +177,8 @@ impl<A: Aggregate> Applier<A> {
         triggers: &'a [Triggered<A::Trigger>],
         if_locked: IfLocked,
     ) -> Result<Applied<'a, A>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut connection = self.connections.take().await?;
+        let mut transaction = connection.begin().await?;
         let locked = lock(&mut transaction, triggers, if_locked).await?;
         let (mut known, mut newer) = (Vec::new(), HashSet::new());
         for (order_id, stored) in self.aggregate.load(&mut transaction, &locked).await? {
@@ -197,6 +198,7 @@ impl<A: Aggregate> Applier<A> {
         self.outbox.insert(&mut transaction, &applied.messages).await?;
         crash_here!("before-commit");
         transaction.commit().await?;
+        connection.keep();
         crash_here!("after-commit-before-publish");
         Ok(applied)
     }
@@ -210,6 +212,6 @@ async fn unless_panicking<T>(work: impl Future<Output = Result<T, StoreError>>) 
 
 impl<A> Clone for Applier<A> {
     fn clone(&self) -> Self {
-        Self { aggregate: Arc::clone(&self.aggregate), pool: self.pool.clone(), outbox: self.outbox.clone() }
+        Self { aggregate: Arc::clone(&self.aggregate), connections: self.connections.clone(), outbox: self.outbox.clone() }
     }
 }

@@ -36,7 +36,7 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a connection that was alive is taken to be so still.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+pub(super) const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// How soon PostgreSQL notices that this machine has vanished, so that its locks end: in seconds, but for the last, which is in
 /// milliseconds.

@@ -1,6 +1,7 @@
 //! PostgreSQL: pools, migrations, what an error means, and how long a transaction is tried.
 
 mod config;
+mod connections;
 mod error;
 mod frontier;
 mod lock_room;
@@ -10,6 +11,7 @@ mod monitor;
 mod retry;
 
 pub use config::{DatabaseConfig, DatabaseVariables};
+pub use connections::Connections;
 pub(crate) use error::FailureKind;
 pub use error::StoreError;
 pub use frontier::Frontier;

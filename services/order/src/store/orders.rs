@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
-use chassis::database::{Frontier, StoreError};
+use chassis::database::{Connections, Frontier, StoreError};
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, Word, order};
 use serde::Serialize;
@@ -185,11 +185,14 @@ pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
 }
 
 /// One order, as clients see it.
-pub(crate) async fn find(pool: &PgPool, id: OrderId) -> Result<Option<ClientOrder>, StoreError> {
+pub(crate) async fn find(connections: &Connections, id: OrderId) -> Result<Option<ClientOrder>, StoreError> {
+    let mut connection = connections.take().await?;
     let order = sqlx::query_as::<_, order::Order<Word, Word>>(
         "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at FROM orders WHERE id = $1",
     );
-    Ok(order.bind(id).fetch_optional(pool).await?)
+    let order = order.bind(id).fetch_optional(&mut *connection).await?;
+    connection.keep();
+    Ok(order)
 }
 
 /// Those of `orders` that have settled, as clients see them. One with a status of a later version has not, as far as this one
@@ -203,9 +206,13 @@ pub(crate) async fn settled(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<ord
 }
 
 /// A page of the orders, as clients see them, newest first.
-pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<ClientOrder>, StoreError> {
+pub(crate) async fn list(
+    connections: &Connections,
+    page: PageRequest,
+) -> Result<Page<ClientOrder>, StoreError> {
+    let mut connection = connections.take().await?;
     let total = sqlx::query_scalar::<_, i64>("SELECT coalesce(sum(count), 0)::bigint FROM order_counts");
-    let total = total.fetch_one(pool).await?.unsigned_abs();
+    let total = total.fetch_one(&mut *connection).await?.unsigned_abs();
     let meta = PageMeta::new(page, total);
     if page.offset() >= total {
         // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
@@ -219,7 +226,8 @@ pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<Client
     )
     .bind(i64::from(page.limit()))
     .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
+    connection.keep();
     Ok(Page { data, meta })
 }

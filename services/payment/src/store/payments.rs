@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
-use chassis::database::{Frontier, StoreError};
+use chassis::database::{Connections, Frontier, StoreError};
 use chassis::try_lock_order;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::{Money, OrderId, PaymentId, PaymentStatus, Timestamp, Word, payment};
@@ -313,29 +313,42 @@ pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
 }
 
 /// One payment, as clients see it.
-pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<ClientPayment>, StoreError> {
+pub(crate) async fn find(
+    connections: &Connections,
+    id: PaymentId,
+) -> Result<Option<ClientPayment>, StoreError> {
+    let mut connection = connections.take().await?;
     let payment = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
          FROM payments WHERE id = $1",
     );
-    Ok(payment.bind(id).fetch_optional(pool).await?)
+    let payment = payment.bind(id).fetch_optional(&mut *connection).await?;
+    connection.keep();
+    Ok(payment)
 }
 
 /// The payment of an order, as clients see it.
 pub(crate) async fn find_of_order(
-    pool: &PgPool,
+    connections: &Connections,
     order_id: OrderId,
 ) -> Result<Option<ClientPayment>, StoreError> {
+    let mut connection = connections.take().await?;
     let payment = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
          FROM payments WHERE order_id = $1",
     );
-    Ok(payment.bind(order_id).fetch_optional(pool).await?)
+    let payment = payment.bind(order_id).fetch_optional(&mut *connection).await?;
+    connection.keep();
+    Ok(payment)
 }
 
 /// A page of the payments, as clients see them, newest first.
-pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<ClientPayment>, StoreError> {
-    let total = payment_totals::count(pool).await?;
+pub(crate) async fn list(
+    connections: &Connections,
+    page: PageRequest,
+) -> Result<Page<ClientPayment>, StoreError> {
+    let mut connection = connections.take().await?;
+    let total = payment_totals::count(&mut connection).await?;
     let meta = PageMeta::new(page, total);
     if page.offset() >= total {
         // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
@@ -349,7 +362,8 @@ pub(crate) async fn list(pool: &PgPool, page: PageRequest) -> Result<Page<Client
     )
     .bind(i64::from(page.limit()))
     .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
+    connection.keep();
     Ok(Page { data, meta })
 }
