@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Updated};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Triggered, Updated};
 use chassis::database::StoreError;
 use contracts::{CancelReason, Event, OrderId, OrderStatus};
 use sqlx::{PgConnection, PgPool};
@@ -28,6 +28,7 @@ impl Aggregate for Orders {
     type Entity = Order;
     type Trigger = Trigger;
     type Call = Infallible;
+    type Reserved = ();
     type Violation = Violation;
 
     fn trigger(&self, event: &Event) -> Option<Trigger> {
@@ -85,6 +86,10 @@ impl Aggregate for Orders {
         }
         Ok(())
     }
+
+    fn reserve(&self, _: &mut [Triggered<Trigger>]) {}
+
+    fn begin(&self, _: Vec<Infallible>, (): ()) {}
 
     fn committed(&self, changes: &Changes<'_, Order>) {
         let inserted = changes.inserted.iter().map(|(order_id, order)| (*order_id, order.status));

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Triggered};
 use chassis::database::StoreError;
 use contracts::{Event, OrderId};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
+use crate::collection::{ProviderCalls, Slots};
 use crate::domain::{self, Due, NoRefusedRefund, Payment, PaymentState, ProviderCall, Transition, Trigger};
 use crate::store::{payments, refund_audit};
 
 /// The payments, one for each order.
+#[derive(Clone)]
 pub(crate) struct Payments {
     /// How long after its sending a charge may still reach the provider.
     pub(crate) charge_transit: Duration,
-    /// Notified when a step becomes due.
+    /// Notified when a step becomes due that is not taken at once.
     pub(crate) steps_due: Arc<Notify>,
+    /// The calls to the provider.
+    pub(crate) calls: ProviderCalls,
 }
 
 impl Aggregate for Payments {
@@ -26,12 +30,14 @@ impl Aggregate for Payments {
     type Entity = Payment;
     type Trigger = Trigger;
     type Call = ProviderCall;
+    type Reserved = Slots;
     type Violation = NoRefusedRefund;
 
     fn trigger(&self, event: &Event) -> Option<Trigger> {
         match event {
             Event::OrderCreated(event) => {
-                Some(Trigger::OrderCreated { amount: event.total, expires_at: event.expires_at })
+                let (amount, expires_at) = (event.total, event.expires_at);
+                Some(Trigger::OrderCreated { amount, expires_at, lease: None })
             }
             Event::OrderCancelled(_) => Some(Trigger::OrderCancelled),
             Event::CreateOrderRequested(_)
@@ -81,6 +87,23 @@ impl Aggregate for Payments {
             refund_audit::insert(connection, &changes.updated).await?;
         }
         Ok(())
+    }
+
+    fn reserve(&self, triggers: &mut [Triggered<Trigger>]) -> Slots {
+        let leases = triggers.iter_mut().filter_map(|triggered| match &mut triggered.trigger {
+            Trigger::OrderCreated { lease, .. } => Some(lease),
+            _ => None,
+        });
+        let leases: Vec<_> = leases.collect();
+        let slots = self.calls.reserve(leases.len());
+        for lease in leases.into_iter().take(slots.count()) {
+            *lease = Some(self.calls.lease());
+        }
+        slots
+    }
+
+    fn begin(&self, calls: Vec<ProviderCall>, slots: Slots) {
+        self.calls.begin(calls, slots);
     }
 
     fn committed(&self, changes: &Changes<'_, Payment>) {

@@ -28,6 +28,7 @@ use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 
+use crate::collection::ProviderCalls;
 use crate::config::Config;
 use crate::handlers::Payments;
 use crate::provider::Simulator;
@@ -46,20 +47,22 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         .small_pool("provider simulator", SIMULATOR_CONNECTIONS)
         .map_err(|error| StartError::Config(error.to_string()))?;
     let provider = Simulator::new(simulator, books, lifecycle.connections.clone());
-    let (steps_due, waiting_steps) = (Arc::new(Notify::new()), Stage::default());
+    let (calls, begun) = ProviderCalls::new(&collection);
+    let waiting_steps = Stage::default();
     let (decisions, decided) = Decisions::channel();
     let payment = Participant {
         service: Service::Payment,
         migrations: &MIGRATIONS,
         aggregate: Payments {
             charge_transit: collection.charge_transit(),
-            steps_due: Arc::clone(&steps_due),
+            steps_due: Arc::new(Notify::new()),
+            calls,
         },
         routes: |pool: PgPool| http::routes(pool.clone()).merge(refunds::routes(pool, decisions)),
         stages: vec![waiting_steps.clone()],
         tasks: |running| {
             refunds::start(decided, &running);
-            collection::start(provider, &collection, steps_due, waiting_steps, running);
+            collection::start(provider, &collection, begun, waiting_steps, running);
         },
     };
     payment.start(participant, lifecycle).await

@@ -33,6 +33,16 @@ pub enum Outcome<Call> {
     Newer,
 }
 
+impl<Call> Outcome<Call> {
+    /// What is to be done outside of the service.
+    pub(crate) fn take_call(&mut self) -> Option<Call> {
+        match self {
+            Self::Applied(call) => call.take(),
+            Self::Rejected(_) | Self::Newer => None,
+        }
+    }
+}
+
 /// Why a trigger can't be applied.
 #[derive(Debug, Error)]
 pub enum Rejection {
@@ -62,7 +72,8 @@ impl<A: Aggregate> Applier<A> {
     }
 
     /// The service's aggregate.
-    pub(crate) fn aggregate(&self) -> &A {
+    #[must_use]
+    pub fn aggregate(&self) -> &A {
         &self.aggregate
     }
 

@@ -46,6 +46,8 @@ pub trait Aggregate: Send + Sync + 'static {
     type Trigger: Send + Sync;
     /// What is to be done outside of the service after the commit.
     type Call: Send;
+    /// What calls need that can only be had so many times.
+    type Reserved: Send;
     /// A trigger that the contract rules out.
     type Violation: Display;
 
@@ -79,6 +81,12 @@ pub trait Aggregate: Send + Sync + 'static {
         connection: &mut PgConnection,
         changes: &Changes<'_, Self::Entity>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Reserves what calls need that may follow from events, and lets the triggers know.
+    fn reserve(&self, triggers: &mut [Triggered<Self::Trigger>]) -> Self::Reserved;
+
+    /// Begins the calls that followed, which are committed; what they don't need is free again.
+    fn begin(&self, calls: Vec<Self::Call>, reserved: Self::Reserved);
 
     /// Called after the commit of changes.
     fn committed(&self, _changes: &Changes<'_, Self::Entity>) {}

@@ -64,9 +64,12 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
             return Ok(());
         }
         crash_here!("after-delivery-before-commit");
+        let aggregate = self.applier.aggregate();
+        let reserved = aggregate.reserve(&mut triggers);
         let transaction = self.transaction_span(&batch[0].1, &triggers);
-        let outcomes = self.applier.apply(&triggers, task).instrument(transaction).await?;
+        let mut outcomes = self.applier.apply(&triggers, task).instrument(transaction).await?;
         crash_here!("after-commit-before-ack");
+        aggregate.begin(outcomes.iter_mut().filter_map(Outcome::take_call).collect(), reserved);
         let mut last_applied = None;
         for (((delivery, span), triggered), outcome) in batch.iter().zip(&triggers).zip(outcomes) {
             match outcome {

@@ -60,6 +60,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the provider answers, as far as is known.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(*self.state(), State::Closed | State::Failing(_))
+    }
+
     /// Records that a call is made. Each is followed by its being answered or not.
     pub(super) fn calling(&self, now: Instant) {
         let mut state = self.state();

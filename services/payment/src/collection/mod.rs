@@ -11,13 +11,13 @@
 
 mod answers;
 mod breaker;
+mod calls;
 mod config;
 mod load;
 mod provider_client;
 mod steps;
 
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use chassis::aggregate::Cause;
 use chassis::database::{Frontier, measure};
@@ -25,8 +25,9 @@ use chassis::load::Stage;
 use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
+pub(crate) use calls::{BegunCall, ProviderCalls, Slots};
 pub(crate) use config::{CollectionConfig, CollectionVariables};
 
 use crate::domain::{ProviderCall, Trigger};
@@ -34,7 +35,6 @@ use crate::handlers::Payments;
 use crate::provider::PaymentProvider;
 use crate::store::payments;
 use answers::AnswerWorker;
-use breaker::Breaker;
 use load::StepLoad;
 use provider_client::ProviderClient;
 use steps::StepTaker;
@@ -55,23 +55,23 @@ struct Answer {
     cause: Cause,
 }
 
-/// Starts taking steps, calling the provider and applying its answers. `steps_due` wakes it; it looks by itself as well.
-/// Steps that are due and can't be taken yet wait in `stage`.
+/// Starts taking steps, calling the provider and applying its answers. Steps that are due and can't be taken yet wait in `stage`.
 pub(crate) fn start(
     provider: impl PaymentProvider,
     config: &CollectionConfig,
-    steps_due: Arc<Notify>,
+    begun: mpsc::UnboundedReceiver<BegunCall>,
     stage: Stage,
     running: RunningService<Payments>,
 ) {
     let RunningService { applier, lifecycle, .. } = running;
+    let Payments { calls, steps_due, .. } = applier.aggregate().clone();
     let pool = applier.pool().clone();
     let (sender, answers) = mpsc::channel(config.concurrency);
     let client = Arc::new(ProviderClient {
         provider,
         timeout: config.timeout,
         charge_deadline: config.charge_deadline(),
-        breaker: Breaker::new(),
+        breaker: Arc::clone(calls.breaker()),
     });
     let load = StepLoad::new(stage);
     let frontier = Frontier::default();
@@ -88,26 +88,21 @@ pub(crate) fn start(
     let looked_from = frontier.clone();
     let taker = StepTaker {
         applier: applier.clone(),
-        client: Arc::clone(&client),
+        calls: calls.clone(),
         load: load.clone(),
-        slots: Arc::new(Semaphore::new(config.concurrency)),
-        lease: config.lease(),
-        answers: sender,
         wake_up: steps_due,
         frontier,
-        work: lifecycle.work.clone(),
     };
     lifecycle.intake.spawn_monitored("payment steps", &lifecycle.health, |task| taker.run(task));
+    let (tasks, stopping) = (lifecycle.work.clone(), lifecycle.work.stopping());
+    lifecycle.work.spawn_essential("provider calls", client.run(begun, sender, tasks, stopping));
     let worker = AnswerWorker { applier, load: load.clone() };
     lifecycle.work.spawn_monitored("payment results", &lifecycle.health, |task| worker.run(answers, task));
     let database = pool.clone();
     lifecycle.intake.spawn_every(load::INTERVAL, "waiting steps", move || {
-        let (load, client, pool, frontier) =
-            (load.clone(), Arc::clone(&client), database.clone(), looked_from.clone());
-        async move {
-            let provider_is_called = client.breaker.allowance(1, Instant::now()) > 0;
-            load.measure(&pool, &frontier, provider_is_called).await;
-        }
+        let (load, calls, pool, frontier) =
+            (load.clone(), calls.clone(), database.clone(), looked_from.clone());
+        async move { load.measure(&pool, &frontier, calls.are_made()).await }
     });
     let read = |pool| async move { payments::count_unknown(&pool).await };
     measure("unknown payment gauge", &pool, &lifecycle.intake, read, |count| UNKNOWN.record(count, &[]));

@@ -1,17 +1,22 @@
 //! Calls the provider.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chassis::aggregate::Cause;
+use chassis::crash_here;
+use chassis::tasks::Tasks;
 use chassis::telemetry::{METER, TraceContext};
 use chassis::text::storable;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, field, info_span};
 
 use super::Answer;
 use super::breaker::Breaker;
+use super::calls::BegunCall;
 use crate::domain::{ProviderCall, Step, Trigger};
 use crate::provider::{Charge, PaymentProvider, Refund, Unanswered};
 
@@ -28,12 +33,42 @@ pub(super) struct ProviderClient<P> {
     pub(super) timeout: Duration,
     /// How long after its step was taken a charge may still be carried out.
     pub(super) charge_deadline: Duration,
-    pub(super) breaker: Breaker,
+    pub(super) breaker: Arc<Breaker>,
 }
 
 impl<P: PaymentProvider> ProviderClient<P> {
+    /// Makes the calls that are begun, each as a task, until the task is to stop and no further ones come.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        mut begun: mpsc::UnboundedReceiver<BegunCall>,
+        answers: mpsc::Sender<Answer>,
+        tasks: Tasks,
+        stopping: CancellationToken,
+    ) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = begun.recv() => next,
+                () = stopping.cancelled() => {
+                    // No step is taken any more; calls that were begun are made.
+                    begun.close();
+                    continue;
+                }
+            };
+            let Some(BegunCall { call, slot }) = next else { return stopping.cancelled().await };
+            let (client, answers) = (Arc::clone(&self), answers.clone());
+            tasks.spawn(async move {
+                let answer = client.call(call).await;
+                drop(slot);
+                crash_here!("after-provider-call-before-commit");
+                // The receiver ends after the last sender.
+                answers.send(answer).await.ok();
+            });
+        }
+    }
+
     /// Calls the provider. A call that takes too long is one without an answer.
-    pub(super) async fn call(&self, call: ProviderCall) -> Answer {
+    async fn call(&self, call: ProviderCall) -> Answer {
         let span = provider_span(&call);
         let started = Instant::now();
         let asked = self.ask(&call).instrument(span.clone());

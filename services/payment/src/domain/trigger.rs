@@ -15,6 +15,8 @@ pub enum Trigger {
         amount: Money,
         /// Until when the charge may be begun, if there is such a time.
         expires_at: Option<Timestamp>,
+        /// If the provider can be asked at once: how long the charge belongs to this replica.
+        lease: Option<Duration>,
     },
     /// The order was cancelled.
     OrderCancelled,
