@@ -18,6 +18,7 @@
 //! A scenario starts what it needs on a [`rig::Rig`], begins the [`load`], breaks something, notes when the fault is
 //! over, and asks the [`oracle`]. Everything random is drawn from the run's seed.
 
+mod calm;
 mod customer;
 pub mod interceptor;
 pub mod launch;

@@ -255,7 +255,10 @@ impl World {
             Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
             Message::OrderCreated => {
                 let expires_at = Some(if self.expired { now() } else { now() + LEASE });
-                self.trigger_payment(&Payment::OrderCreated { amount: amount(), expires_at, lease: None }, bug);
+                self.trigger_payment(
+                    &Payment::OrderCreated { amount: amount(), expires_at, lease: None },
+                    bug,
+                );
                 Ok(())
             }
             Message::OrderCancelled => {

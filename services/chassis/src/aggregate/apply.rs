@@ -223,6 +223,10 @@ async fn unless_panicking<T>(work: impl Future<Output = Result<T, StoreError>>) 
 
 impl<A> Clone for Applier<A> {
     fn clone(&self) -> Self {
-        Self { aggregate: Arc::clone(&self.aggregate), connections: self.connections.clone(), outbox: self.outbox.clone() }
+        Self {
+            aggregate: Arc::clone(&self.aggregate),
+            connections: self.connections.clone(),
+            outbox: self.outbox.clone(),
+        }
     }
 }

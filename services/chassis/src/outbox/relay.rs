@@ -59,7 +59,7 @@ impl Relay {
     ) -> Self {
         let held = Held::default();
         let mut committed = HashMap::new();
-        let (published, confirmed) = async_channel::bounded(PUBLISHED);
+        let (to_deleter, confirmed) = async_channel::bounded(PUBLISHED);
         let deleter = Deleter { published: confirmed, held: held.clone(), pool: pool.clone() };
         tasks.spawn_monitored("outbox deleter", health, |task| deleter.run(task));
         for queue in Queue::VARIANTS.iter().copied().filter(|queue| queue.is_published_to_by(service)) {
@@ -70,7 +70,7 @@ impl Relay {
                     queue,
                     committed: receiver.clone(),
                     held: held.clone(),
-                    published: published.clone(),
+                    published: to_deleter.clone(),
                     publisher: publisher.clone(),
                 };
                 let name = format!("outbox relay {number} to {queue}");

@@ -438,7 +438,8 @@ pub(super) mod tests {
         let now = Timestamp::now();
         let cause = Cause::default();
         let context = Context { order_id: Uuid::nil().into(), cause: &cause, now };
-        let created = Trigger::OrderCreated { amount: "9.99".parse().unwrap(), expires_at: Some(now), lease: None };
+        let created =
+            Trigger::OrderCreated { amount: "9.99".parse().unwrap(), expires_at: Some(now), lease: None };
         let transition = transition(&context, &PaymentState::Unknown, &created).unwrap();
         let payment = transition.next.known().unwrap();
         assert_eq!((payment.status, payment.next), (PaymentStatus::Cancelled, None));

@@ -120,7 +120,11 @@ impl Bench {
         }
         if self.open_loop.find_max {
             let searches = self.highest_rates(&gateway, &progress).await?;
-            return if self.json { print_json(&searches) } else { print(&open_loop::render_searches(&searches)) };
+            return if self.json {
+                print_json(&searches)
+            } else {
+                print(&open_loop::render_searches(&searches))
+            };
         }
         let plan = Plan {
             single: self.single,

@@ -101,9 +101,7 @@ impl Books {
 }
 
 /// Waits for the books; reports why they can't be used.
-pub(super) async fn answered<T>(
-    asked: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, Unanswered> {
+pub(super) async fn answered<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Unanswered> {
     in_time(asked).await.map_err(|error| {
         warn!(%error, "the simulated provider's books can't be used");
         Unanswered(error.to_string())

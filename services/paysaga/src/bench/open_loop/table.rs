@@ -116,7 +116,10 @@ fn render_search(search: &Search) -> String {
         || "Not even the lowest rate was sustained".to_owned(),
         |rate| format!("{rate:.0} orders/s are sustained"),
     );
-    format!("{} stack\n{table}\n{found}: nothing refused, no growing backlog, settle p99 within {bound}.", search.stack)
+    format!(
+        "{} stack\n{table}\n{found}: nothing refused, no growing backlog, settle p99 within {bound}.",
+        search.stack
+    )
 }
 
 fn add_run(table: &mut Table, search: &Search, run: &RateReport) {
