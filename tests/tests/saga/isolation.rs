@@ -1,7 +1,7 @@
 //! One trigger that can't be stored does not keep the others of its batch from being applied, and is not lost.
 
 use contracts::topology::Queue;
-use contracts::{OrderId, OrderStatus};
+use contracts::{OrderId, OrderStatus, PaymentStatus};
 use sqlx::PgPool;
 use tests::{Stack, eventually};
 
@@ -101,13 +101,22 @@ async fn an_answer_that_cannot_be_stored_is_asked_for_again() {
 #[tokio::test]
 async fn a_step_that_cannot_be_taken_keeps_no_other_from_being_taken() {
     let stack = Stack::start().await;
-    refuse(&stack.payment_database, "payments", &format!("amount = {REFUSED} AND attempts > 0")).await;
     let batch = Batch::place(&stack).await;
     batch.neighbours_become(&stack, OrderStatus::Paid).await;
-    assert_eq!(stack.charge_of(batch.refused).await, None, "its charge is not sent before that is stored");
+    stack.api.order_becomes(batch.refused, OrderStatus::Paid).await;
+    // The charge was the first attempt; the refund would be the second.
+    refuse(&stack.payment_database, "payments", &format!("amount = {REFUSED} AND attempts > 1")).await;
+    for &id in batch.neighbours.iter().chain([&batch.refused]) {
+        stack.api.cancel(id).await;
+    }
+    for &id in &batch.neighbours {
+        stack.api.payment_becomes(id, PaymentStatus::Refunded).await;
+    }
+    let charge = stack.charge_of(batch.refused).await.expect("it was paid");
+    assert!(!charge.refunded, "its refund is not asked for before that is stored");
 
     refuse_no_more(&stack.payment_database, "payments").await;
-    stack.api.order_becomes(batch.refused, OrderStatus::Paid).await;
+    stack.api.payment_becomes(batch.refused, PaymentStatus::Refunded).await;
 }
 
 #[tokio::test]
