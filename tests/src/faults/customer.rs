@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use contracts::OrderId;
 use contracts::order::CreateOrderAccepted;
+use contracts::{OrderId, Timestamp};
 use http::{Method, StatusCode};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::load::{CustomerRecords, GatewayAddress, Placed};
+use super::load::{Arrival, CustomerRecords, GatewayAddress, Placed};
 use crate::api::order;
 
 /// How long a request is sent again before that counts as a violation: longer than any fault.
@@ -26,7 +26,7 @@ const OVERLOADED: &str = "More orders are waiting";
 /// How that is recorded.
 pub(super) const TOO_MUCH_WAITS: &str = "503, too much waits";
 
-/// A customer who places orders until the load is stopped.
+/// A customer who places orders.
 pub(super) struct Customer {
     pub(super) client: Client,
     pub(super) gateways: Arc<Vec<GatewayAddress>>,
@@ -37,13 +37,21 @@ pub(super) struct Customer {
 }
 
 impl Customer {
-    /// Places orders with pauses between them; returns what it recorded.
+    /// Places orders with pauses between them until the load is stopped; returns what it recorded.
     pub(super) async fn run(mut self, stopping: Arc<AtomicBool>) -> CustomerRecords {
         while !stopping.load(Ordering::Relaxed) {
             self.place_order().await;
             let pause = self.random.random_range(0..=self.pause_ms);
             sleep(Duration::from_millis(pause)).await;
         }
+        self.records
+    }
+
+    /// Places one order, which was to be sent at this time; returns what it recorded.
+    pub(super) async fn come_once(mut self, due: Timestamp) -> CustomerRecords {
+        self.place_order().await;
+        self.records.arrivals =
+            self.records.placed.iter().map(|placed| Arrival { order: placed.id, due }).collect();
         self.records
     }
 

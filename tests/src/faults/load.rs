@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use contracts::OrderId;
+use contracts::{OrderId, Timestamp};
 use http::StatusCode;
 use local_stack::http::plain_builder;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reqwest::Client;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::customer::Customer;
 use crate::eventually;
@@ -23,8 +23,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much load there is.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadPlan {
-    /// Concurrent customers.
+    /// Concurrent customers, each of whom places one order after the other.
     pub customers: u64,
+    /// New customers a second, each of whom places one order. They come whatever becomes of the orders before.
+    pub arrivals: u32,
     /// Longest pause of a customer between two orders, in milliseconds.
     pub pause_ms: u64,
     /// Whether customers use only gateways that are ready, as a load balancer would.
@@ -33,7 +35,7 @@ pub struct LoadPlan {
 
 impl Default for LoadPlan {
     fn default() -> Self {
-        Self { customers: 8, pause_ms: 250, balanced: false }
+        Self { customers: 8, arrivals: 0, pause_ms: 250, balanced: false }
     }
 }
 
@@ -54,11 +56,22 @@ impl Placed {
     }
 }
 
+/// An accepted order of a customer who came for it alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Its id.
+    pub order: OrderId,
+    /// When it was to be sent.
+    pub due: Timestamp,
+}
+
 /// What the customers recorded.
 #[derive(Clone, Debug, Default)]
 pub struct CustomerRecords {
     /// The accepted orders.
     pub placed: Vec<Placed>,
+    /// Those of them whose customers came for them alone.
+    pub arrivals: Vec<Arrival>,
     /// Other answers before the 202, and how many of each. The request was sent again after each.
     pub refusals: BTreeMap<String, u64>,
     /// Keys under which two different orders were accepted.
@@ -71,6 +84,7 @@ impl CustomerRecords {
     /// Adds the records of another customer.
     pub fn merge(&mut self, other: Self) {
         self.placed.extend(other.placed);
+        self.arrivals.extend(other.arrivals);
         for (refusal, count) in other.refusals {
             *self.refusals.entry(refusal).or_default() += count;
         }
@@ -108,17 +122,22 @@ impl Load {
                 balancer.spawn(watch_readiness(client.clone(), Arc::clone(&gateways), number));
             }
         }
+        let counted = Arc::clone(&accepted);
+        let customer = move |number: u64| Customer {
+            client: client.clone(),
+            gateways: Arc::clone(&gateways),
+            random: StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(number)),
+            pause_ms: plan.pause_ms,
+            records: CustomerRecords::default(),
+            accepted: Arc::clone(&counted),
+        };
         let mut customers = JoinSet::new();
         for number in 0..plan.customers {
-            let customer = Customer {
-                client: client.clone(),
-                gateways: Arc::clone(&gateways),
-                random: StdRng::seed_from_u64(seed.wrapping_mul(1000).wrapping_add(number)),
-                pause_ms: plan.pause_ms,
-                records: CustomerRecords::default(),
-                accepted: Arc::clone(&accepted),
-            };
-            customers.spawn(customer.run(Arc::clone(&stopping)));
+            customers.spawn(customer(number).run(Arc::clone(&stopping)));
+        }
+        if plan.arrivals > 0 {
+            let newcomers = (plan.customers..).map(customer);
+            customers.spawn(arrivals(newcomers, plan.arrivals, Arc::clone(&stopping)));
         }
         Self { stopping, accepted, customers, _balancer: balancer }
     }
@@ -148,6 +167,31 @@ impl Load {
         }
         records
     }
+}
+
+/// Lets so many customers a second come.
+async fn arrivals(
+    newcomers: impl Iterator<Item = Customer> + Send,
+    per_second: u32,
+    stopping: Arc<AtomicBool>,
+) -> CustomerRecords {
+    let (start, start_time) = (Instant::now(), Timestamp::now());
+    let (mut customers, mut records) = (JoinSet::new(), CustomerRecords::default());
+    for (number, customer) in (0..).zip(newcomers) {
+        let due = Duration::from_secs(1) * number / per_second;
+        sleep_until(start + due).await;
+        if stopping.load(Ordering::Relaxed) {
+            break;
+        }
+        customers.spawn(customer.come_once(start_time + due));
+        while let Some(of_one) = customers.try_join_next() {
+            records.merge(of_one.expect("a customer does not panic"));
+        }
+    }
+    while let Some(of_one) = customers.join_next().await {
+        records.merge(of_one.expect("a customer does not panic"));
+    }
+    records
 }
 
 /// Asks a gateway ten times a second whether it is ready.

@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+use contracts::Timestamp;
 use contracts::topology::Service;
 use paysaga::bench::usage::cpu_of_tree;
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 use tokio::time::{Instant, sleep_until};
 
 use super::{only_short, scenario};
 use crate::faults::calm::calm_seconds;
 use crate::faults::launch::Plan;
-use crate::faults::load::{Load, LoadPlan};
+use crate::faults::load::{Arrival, Load, LoadPlan};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
@@ -37,14 +38,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let long = Backup {
         held_for: Duration::from_mins(10),
         window: Duration::from_mins(1),
-        // Orders and pauses of a quarter of a second on average: about 250 orders a second.
-        load: LoadPlan { customers: 88, pause_ms: 500, ..LoadPlan::default() },
+        // With those of the customers about 250 orders a second.
+        load: LoadPlan { arrivals: 210, ..LoadPlan::default() },
         is_judged: true,
     };
     let short = Backup {
         held_for: Duration::from_secs(20),
         window: Duration::from_secs(5),
-        load: LoadPlan { customers: 16, pause_ms: 250, ..LoadPlan::default() },
+        load: LoadPlan { arrivals: 60, ..LoadPlan::default() },
         is_judged: false,
     };
     vec![
@@ -55,22 +56,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What a window came to.
-#[derive(Clone, Copy)]
-struct Measured {
+/// A window of the load.
+struct Window {
     orders: u64,
     seconds: f64,
     /// CPU time of the database server for each order, in milliseconds.
     cpu_ms: f64,
-    /// 99th percentile of the time from an order's placing to its payment, in milliseconds, of those that were placed in calm
-    /// seconds.
-    p99_ms: f64,
-    calm_seconds: usize,
-}
-
-#[derive(FromRow)]
-struct Settled {
-    p99_ms: f64,
+    /// When each of its calm seconds began.
+    calm: Vec<Timestamp>,
 }
 
 async fn backup(rig: &mut Rig<'_>, Backup { held_for, window, load, is_judged }: Backup) -> Outcome {
@@ -90,30 +83,34 @@ async fn backup(rig: &mut Rig<'_>, Backup { held_for, window, load, is_judged }:
         snapshots.push(database);
     }
     let end = Instant::now() + held_for;
-    let mut orders = rig.database(Service::Order).await.expect("the database answers");
-    let first = measure(rig, &mut orders, &load, window).await;
+    let first = watch(rig, &load, window).await;
     sleep_until(end - window).await;
-    let last = measure(rig, &mut orders, &load, window).await;
+    let last = watch(rig, &load, window).await;
     drop(snapshots);
-    let (slower, costlier) = (last.p99_ms / first.p99_ms, last.cpu_ms / first.cpu_ms);
-    let rate = |measured: Measured| float(measured.orders) / measured.seconds;
-    let mut outcome = rig.judge_recovery(load).await.note(format!(
+    rig.fault_is_over();
+    load.wait_for_orders(20).await;
+    let records = load.stop().await;
+    rig.wait_until_at_rest(&records, 0).await;
+    let mut orders = rig.database(Service::Order).await.expect("the database answers");
+    let first_p99 = settle_p99(&mut orders, &first.calm, &records.arrivals).await;
+    let last_p99 = settle_p99(&mut orders, &last.calm, &records.arrivals).await;
+    let (slower, costlier) = (last_p99 / first_p99, last.cpu_ms / first.cpu_ms);
+    let rate = |window: &Window| float(window.orders) / window.seconds;
+    let mut outcome = rig.judge(records).await.note(format!(
         "first and last {:.0} and {:.0} s, {} and {} of them without other virtual machines on its processors: {:.0} and {:.0} orders/s; \
-         settle p99 in those {:.0} and {:.0} ms (× {slower:.2}, bound × {MOST}); the database's CPU {:.2} and {:.2} ms an order \
-         (× {costlier:.2}, bound × {MOST})",
+         settle p99 in those {first_p99:.0} and {last_p99:.0} ms (× {slower:.2}, bound × {MOST}); the database's CPU {:.2} and {:.2} ms \
+         an order (× {costlier:.2}, bound × {MOST})",
         first.seconds,
         last.seconds,
-        first.calm_seconds,
-        last.calm_seconds,
-        rate(first),
-        rate(last),
-        first.p99_ms,
-        last.p99_ms,
+        first.calm.len(),
+        last.calm.len(),
+        rate(&first),
+        rate(&last),
         first.cpu_ms,
         last.cpu_ms,
     ));
     if is_judged {
-        let enough = u64::try_from(first.calm_seconds.min(last.calm_seconds)).unwrap_or(u64::MAX);
+        let enough = u64::try_from(first.calm.len().min(last.calm.len())).unwrap_or(u64::MAX);
         outcome = outcome
             .expect(2 * enough >= window.as_secs(), "other virtual machines left too few seconds to compare")
             .expect(slower <= MOST, "orders settle later while a snapshot is held")
@@ -122,23 +119,28 @@ async fn backup(rig: &mut Rig<'_>, Backup { held_for, window, load, is_judged }:
     outcome
 }
 
-async fn measure(rig: &mut Rig<'_>, orders: &mut PgConnection, load: &Load, window: Duration) -> Measured {
+/// Watches the load until it has seen as many calm seconds as the window has, or for a few times as long.
+async fn watch(rig: &mut Rig<'_>, load: &Load, window: Duration) -> Window {
     let (accepted, cpu, started) = (load.accepted(), database_cpu(rig), Instant::now());
     let wanted = usize::try_from(window.as_secs()).unwrap_or(usize::MAX);
     let calm = calm_seconds(wanted, window * EXTENSION).await;
-    let (accepted, seconds) = (load.accepted() - accepted, started.elapsed().as_secs_f64());
-    let cpu_ms = (database_cpu(rig) - cpu) * 1000.0 / float(accepted);
-    // Of those that the provider approves at once, as long as nothing of them can still be under way.
-    let settled = sqlx::query_as::<_, Settled>(
-        "SELECT coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM updated_at - created_at)) * 1000, 0)::float8
-                    AS p99_ms
+    let (orders, seconds) = (load.accepted() - accepted, started.elapsed().as_secs_f64());
+    let cpu_ms = (database_cpu(rig) - cpu) * 1000.0 / float(orders);
+    Window { orders, seconds, cpu_ms, calm }
+}
+
+/// 99th percentile of the time from when an order was due to its payment, in milliseconds: of the orders that were due in
+/// these seconds, by customers who came for them alone, and that the provider approves at once.
+async fn settle_p99(orders: &mut PgConnection, calm: &[Timestamp], arrivals: &[Arrival]) -> f64 {
+    let (ids, due): (Vec<_>, Vec<_>) = arrivals.iter().map(|arrival| (arrival.order, arrival.due)).unzip();
+    let settled = sqlx::query_scalar::<_, f64>(
+        "SELECT coalesce(percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM updated_at - due)) * 1000, 0)::float8
          FROM UNNEST($1::timestamptz[]) AS calm (began)
-         JOIN orders ON created_at >= began AND created_at < began + interval '1 s'
+         JOIN UNNEST($2::uuid[], $3::timestamptz[]) AS arrival (id, due) ON due >= began AND due < began + interval '1 s'
+         JOIN orders USING (id)
          WHERE status = 'PAID' AND total % 1 = 0.01",
     );
-    let settled = settled.bind(&calm).fetch_one(orders).await;
-    let Settled { p99_ms } = settled.expect("the database answers");
-    Measured { orders: accepted, seconds, cpu_ms, p99_ms, calm_seconds: calm.len() }
+    settled.bind(calm).bind(ids).bind(due).fetch_one(orders).await.expect("the database answers")
 }
 
 /// The CPU time that the database server has used so far, ended processes included, in seconds.

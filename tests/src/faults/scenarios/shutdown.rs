@@ -30,7 +30,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn rolling(rig: &mut Rig<'_>, rounds: u64) -> Outcome {
     let environment = vec![("PREFETCH", PREFETCH.to_string())];
     rig.start(&Plan { more_replicas: 1, environment, ..Plan::default() }).await;
-    let load = rig.load_of(LoadPlan { customers: 16, pause_ms: 150, balanced: true });
+    let load = rig.load_of(LoadPlan { customers: 16, pause_ms: 150, balanced: true, ..LoadPlan::default() });
     load.wait_for_orders(50).await;
     let mut violations = Vec::new();
     let mut slowest = Duration::ZERO;
