@@ -8,6 +8,7 @@
 //! api             the gateway, as a client sees it
 //! raw_http        HTTP byte by byte
 //! amqp            the broker, as another service sees it
+//! statement_tap   what a service sends to PostgreSQL
 //! wire_tap        every message that is published on the broker
 //! management      the broker's HTTP API
 //! nestjs          a stand-in for one of the services that paysaga replaces
@@ -30,6 +31,7 @@ pub mod provider;
 pub mod raw_http;
 pub mod service;
 pub mod stack;
+pub mod statement_tap;
 pub mod wire_tap;
 
 use std::fmt::Display;
@@ -37,6 +39,7 @@ use std::time::{Duration, Instant};
 
 pub use api::Api;
 pub use stack::Stack;
+pub use statement_tap::StatementTap;
 pub use wire_tap::WireTap;
 
 /// How long anything may take that a test waits for. Long, because the machine may be slow; no test measures it.

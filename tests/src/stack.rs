@@ -1,5 +1,7 @@
 //! A whole paysaga for one test: fresh databases, a fresh virtual host, its own services.
 
+use std::collections::HashMap;
+
 use contracts::topology::Service;
 use contracts::{EventType, OrderId, OrderStatus, PaymentStatus};
 use sqlx::PgPool;
@@ -12,12 +14,14 @@ use crate::infrastructure::{self, servers};
 use crate::management::Management;
 use crate::programs::{self, Environment};
 use crate::service::ServiceProcess;
+use crate::statement_tap::StatementTap;
 
 /// A stack to be started, with settings of its own.
 #[derive(Clone, Debug, Default)]
 pub struct StackBuilder {
     environment: Environment,
     gateway_environment: Environment,
+    taps: HashMap<Service, u16>,
 }
 
 impl StackBuilder {
@@ -32,6 +36,13 @@ impl StackBuilder {
     #[must_use]
     pub fn gateway_env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.gateway_environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Lets a service reach its database through this tap.
+    #[must_use]
+    pub fn tapped(mut self, service: Service, tap: &StatementTap) -> Self {
+        self.taps.insert(service, tap.port());
         self
     }
 
@@ -88,7 +99,7 @@ impl Stack {
     async fn start_with(builder: StackBuilder) -> Self {
         // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let name = infrastructure::new_name();
+        let (name, servers) = (infrastructure::new_name(), servers().await);
         let logs = TempDir::with_prefix("paysaga-test-").expect("there is room for logs");
         let order_url = infrastructure::new_database(&format!("{name}_order")).await;
         let payment_url = infrastructure::new_database(&format!("{name}_payment")).await;
@@ -100,16 +111,24 @@ impl Stack {
             ("DATABASE_CONNECTIONS".to_owned(), "5".to_owned()),
         ]);
         common.extend(builder.environment);
+        let through_tap = |service: Service, url: &str| {
+            let Some(port) = builder.taps.get(&service) else { return url.to_owned() };
+            url.replace(&format!(":{}/", servers.postgres.port), &format!(":{port}/"))
+        };
         let with = |own: &[(&str, String)]| {
             let mut environment = common.clone();
             environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             environment
         };
         let (mut order, mut payment) = tokio::join!(
-            ServiceProcess::start(Service::Order, with(&[("DATABASE_URL", order_url.clone())]), logs.path()),
+            ServiceProcess::start(
+                Service::Order,
+                with(&[("DATABASE_URL", through_tap(Service::Order, &order_url))]),
+                logs.path()
+            ),
             ServiceProcess::start(
                 Service::Payment,
-                with(&[("DATABASE_URL", payment_url.clone())]),
+                with(&[("DATABASE_URL", through_tap(Service::Payment, &payment_url))]),
                 logs.path()
             ),
         );
@@ -124,7 +143,7 @@ impl Stack {
             order,
             payment,
             amqp: Amqp::connect(&amqp_url).await,
-            management: Management::new(servers().await.rabbitmq.clone(), name),
+            management: Management::new(servers.rabbitmq.clone(), name),
             order_database: PgPool::connect_lazy(&order_url).expect("a valid URL"),
             payment_database: PgPool::connect_lazy(&payment_url).expect("a valid URL"),
             logs,

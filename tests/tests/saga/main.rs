@@ -5,6 +5,7 @@
 mod access;
 mod auditor;
 mod backlog;
+mod budget;
 mod cancellation;
 mod compose;
 mod correlation;
