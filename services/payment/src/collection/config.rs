@@ -7,8 +7,8 @@ use chassis::config::{Environment, Problems};
 chassis::variables! {
     /// How the provider is used.
     pub struct CollectionVariables {
-        /// Most calls to the payment provider at once.
-        provider_concurrency = "64",
+        /// Most calls to the payment provider at once. Divided by its latency, that is how many payments a second are possible.
+        provider_concurrency = "1000",
         /// How long the payment provider may take to answer; after that the outcome of the call is unknown, and is looked up.
         provider_timeout = "8s",
     }

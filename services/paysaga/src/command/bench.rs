@@ -24,8 +24,8 @@ use crate::progress::Progress;
 /// and how much faster that is many at once than one at a time. Fails if an accepted order does not settle.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The simulated provider bounds what can be settled: PROVIDER_CONCURRENCY charges at once (64 unless \
-                  set) that take PROVIDER_LATENCY_MS each (100 unless set) are 640 a second. To measure paysaga \
+    after_help = "The simulated provider bounds what can be settled: PROVIDER_CONCURRENCY charges at once (1000 unless \
+                  set) that take PROVIDER_LATENCY_MS each (100 unless set) are 10000 a second. To measure paysaga \
                   itself: PROVIDER_LATENCY_MS=0 paysaga up, of a release build. Nothing is made faster for the \
                   measurement: the private servers run with fsync, synchronous commits and quorum queues, as always."
 )]
