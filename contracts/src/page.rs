@@ -69,6 +69,42 @@ impl<Id: FromStr> CursorRequest<Id> {
     }
 }
 
+/// Which part of a list: a page by its number, or what comes behind an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListRequest<Id> {
+    /// The page of this number.
+    Page(PageRequest),
+    /// What comes behind the item of this id, up to so many items.
+    Behind(Id, u32),
+}
+
+/// What is wrong with a request for a part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidListRequest {
+    /// It has a page's number and a cursor.
+    PageAndCursor,
+    /// Its cursor is none.
+    Cursor,
+}
+
+impl<Id: FromStr> ListRequest<Id> {
+    /// Reads the parameters `page`, `cursor` and `limit` of a query. Numbers are clamped; a cursor is what a `Link` header
+    /// gave.
+    pub fn from_query<'a>(
+        parameter: impl Fn(&str) -> Option<Cow<'a, str>>,
+    ) -> Result<Self, InvalidListRequest> {
+        let page = PageRequest::from_query(&parameter);
+        match (parameter("cursor"), parameter("page")) {
+            (None, _) => Ok(Self::Page(page)),
+            (Some(_), Some(_)) => Err(InvalidListRequest::PageAndCursor),
+            (Some(cursor), None) => match cursor.parse() {
+                Ok(id) => Ok(Self::Behind(id, page.limit)),
+                Err(_) => Err(InvalidListRequest::Cursor),
+            },
+        }
+    }
+}
+
 /// The whole number that a text begins with, as JavaScript's `parseInt` reads it, moved into `range`; `None` if it begins
 /// with none.
 fn clamp(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
@@ -117,6 +153,33 @@ impl PageMeta {
             total_pages: total.div_ceil(request.limit as u64),
         }
     }
+}
+
+/// A part of a list that is read from one item to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice<T> {
+    /// Its items, newest first.
+    pub data: Vec<T>,
+    /// Its size.
+    pub meta: SliceMeta,
+}
+
+impl<T> Slice<T> {
+    /// The first `limit` items, and whether there are more.
+    #[must_use]
+    pub fn cut(mut items: Vec<T>, limit: u32) -> (Self, bool) {
+        let length = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > length;
+        items.truncate(length);
+        (Self { data: items, meta: SliceMeta { limit } }, more)
+    }
+}
+
+/// How large a part of a list may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceMeta {
+    /// The most items that it holds.
+    pub limit: u32,
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Queries: asked of the service that owns the answer, at the same path without `/api`, and passed on as it gave it.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
-use chassis::http::{Request, Response};
-use contracts::page::CursorRequest;
-use contracts::{EventId, Problem};
+use chassis::http::{self, Request, Response};
+use contracts::page::{CursorRequest, ListRequest};
+use contracts::{EventId, OrderId, PaymentId, Problem};
 
 use crate::Gateway;
 use crate::bulkhead::Kind;
@@ -13,7 +15,7 @@ use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    list(&gateway.order, &request).await
+    list::<OrderId>(&gateway.order, &request).await
 }
 
 /// A page of an order's timeline.
@@ -32,7 +34,7 @@ pub(crate) async fn order_resource(gateway: Arc<Gateway>, request: Request) -> R
 
 /// A page of what the payment service has.
 pub(crate) async fn payment_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    list(&gateway.payment, &request).await
+    list::<PaymentId>(&gateway.payment, &request).await
 }
 
 /// One thing that the payment service has.
@@ -40,12 +42,20 @@ pub(crate) async fn payment_resource(gateway: Arc<Gateway>, request: Request) ->
     resource(&gateway.payment, &request).await
 }
 
-async fn list(service: &Upstream, request: &Request) -> Result<Response, Problem> {
-    let (template, page) = (service_template(request), request.page());
-    let path = format!("{template}?page={}&limit={}", page.page(), page.limit());
+async fn list<Id: FromStr + Display>(service: &Upstream, request: &Request) -> Result<Response, Problem> {
+    let template = service_template(request);
+    let path = match request.list::<Id>()? {
+        ListRequest::Page(page) => format!("{template}?page={}&limit={}", page.page(), page.limit()),
+        ListRequest::Behind(cursor, limit) => format!("{template}?cursor={cursor}&limit={limit}"),
+    };
     let asked =
         UpstreamRequest { kind: Kind::Page, ..UpstreamRequest::get(template, path, &request.correlation_id) };
-    pass_on(service.send(&asked).await?)
+    let answer = service.send(&asked).await?;
+    // All else was checked here.
+    if answer.status == StatusCode::BAD_REQUEST {
+        return Err(http::invalid_cursor());
+    }
+    pass_on(answer)
 }
 
 async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {

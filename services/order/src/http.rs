@@ -9,6 +9,7 @@ use chassis::failed_messages;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::Problem;
 use contracts::order::IdempotencyClaim;
+use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
 use sqlx::PgPool;
 
@@ -35,8 +36,14 @@ pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
 }
 
 async fn list(connections: Connections, request: Request) -> Result<Response, Problem> {
-    let page = orders::list(&connections, request.page()).await?;
-    Ok(http::json(StatusCode::OK, &page))
+    match request.list()? {
+        ListRequest::Page(page) => Ok(http::page(&orders::page(&connections, page).await?, |order| order.id)),
+        ListRequest::Behind(id, limit) => {
+            let (slice, more) =
+                orders::behind(&connections, id, limit).await?.ok_or_else(http::invalid_cursor)?;
+            Ok(http::slice(&slice, more, |order| order.id))
+        }
+    }
 }
 
 /// One order. With `?wait=N` it is answered once it has settled, or after N milliseconds as it is then.

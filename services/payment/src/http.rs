@@ -5,6 +5,7 @@ use chassis::database::Connections;
 use chassis::failed_messages;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::Problem;
+use contracts::page::ListRequest;
 use sqlx::PgPool;
 
 use crate::store::{payment_totals, payments};
@@ -25,8 +26,16 @@ pub(crate) fn routes(pool: PgPool) -> Routes {
 }
 
 async fn list(connections: Connections, request: Request) -> Result<Response, Problem> {
-    let page = payments::list(&connections, request.page()).await?;
-    Ok(http::json(StatusCode::OK, &page))
+    match request.list()? {
+        ListRequest::Page(page) => {
+            Ok(http::page(&payments::page(&connections, page).await?, |payment| payment.id))
+        }
+        ListRequest::Behind(id, limit) => {
+            let (slice, more) =
+                payments::behind(&connections, id, limit).await?.ok_or_else(http::invalid_cursor)?;
+            Ok(http::slice(&slice, more, |payment| payment.id))
+        }
+    }
 }
 
 async fn stats(connections: Connections, _: Request) -> Result<Response, Problem> {

@@ -1,6 +1,9 @@
 //! Responses.
 
+use std::fmt::Display;
+
 use contracts::Problem;
+use contracts::page::{Page, PageMeta, Slice};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use tracing::{debug, error};
@@ -34,6 +37,31 @@ pub fn with_next(mut response: Response, next: Option<String>) -> Response {
         response.headers_mut().insert(header::LINK, link);
     }
     response
+}
+
+/// A page of a list, with a link to what comes behind its last item. Reading on from there costs the same at any depth.
+#[must_use]
+pub fn page<T: Serialize, Id: Display>(page: &Page<T>, id: impl Fn(&T) -> Id) -> Response {
+    let PageMeta { page: number, limit, total_pages, .. } = page.meta;
+    let more = u64::from(number) < total_pages;
+    behind(json(StatusCode::OK, page), &page.data, limit, more, id)
+}
+
+/// A slice of a list, with a link to what comes behind its last item if there is more.
+#[must_use]
+pub fn slice<T: Serialize, Id: Display>(slice: &Slice<T>, more: bool, id: impl Fn(&T) -> Id) -> Response {
+    behind(json(StatusCode::OK, slice), &slice.data, slice.meta.limit, more, id)
+}
+
+fn behind<T, Id: Display>(
+    response: Response,
+    items: &[T],
+    limit: u32,
+    more: bool,
+    id: impl Fn(&T) -> Id,
+) -> Response {
+    let last = items.last().filter(|_| more);
+    with_next(response, last.map(|last| format!("?cursor={}&limit={limit}", id(last))))
 }
 
 /// A plain text response.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use contracts::Problem;
-use contracts::page::{CursorRequest, PageRequest};
+use contracts::page::{CursorRequest, InvalidListRequest, ListRequest, PageRequest};
 use contracts::problem::InvalidMember;
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
@@ -38,6 +38,13 @@ pub struct Request {
 /// The parameters of a path, by their name in the template.
 type Parameters = Vec<(&'static str, String)>;
 
+/// The answer to a cursor that is none, or leads nowhere.
+#[must_use]
+pub fn invalid_cursor() -> Problem {
+    let reason = "must be what the `Link` header of this list gave, which leads to the next items";
+    Problem::invalid(vec![InvalidMember::new("cursor", reason)])
+}
+
 impl Request {
     /// What the path has at the place called `name` in the template; empty if the template has no such place.
     #[must_use]
@@ -65,6 +72,17 @@ impl Request {
     #[must_use]
     pub fn page(&self) -> PageRequest {
         PageRequest::from_query(|name| self.query_parameter(name))
+    }
+
+    /// `page` or `cursor`, and `limit` of the query string. Numbers are clamped to their range; 400 if the cursor is none.
+    pub fn list<Id: FromStr>(&self) -> Result<ListRequest<Id>, Problem> {
+        ListRequest::from_query(|name| self.query_parameter(name)).map_err(|invalid| match invalid {
+            InvalidListRequest::Cursor => invalid_cursor(),
+            InvalidListRequest::PageAndCursor => {
+                let reason = "can't be given together with `cursor`: a cursor says where to go on";
+                Problem::invalid(vec![InvalidMember::new("page", reason)])
+            }
+        })
     }
 
     /// `after` and `limit` of the query string, clamped to their range.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Connections, Frontier, StoreError};
-use contracts::page::{Page, PageMeta, PageRequest};
+use contracts::page::{Page, PageMeta, PageRequest, Slice};
 use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, Word, order};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -206,7 +206,7 @@ pub(crate) async fn settled(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<ord
 }
 
 /// A page of the orders, as clients see them, newest first.
-pub(crate) async fn list(
+pub(crate) async fn page(
     connections: &Connections,
     page: PageRequest,
 ) -> Result<Page<ClientOrder>, StoreError> {
@@ -230,4 +230,26 @@ pub(crate) async fn list(
     .await?;
     connection.keep();
     Ok(Page { data, meta })
+}
+
+/// What comes behind this order in the list, as clients see it, newest first, and whether there is more; `None` if there is
+/// no such order.
+pub(crate) async fn behind(
+    connections: &Connections,
+    id: OrderId,
+    limit: u32,
+) -> Result<Option<(Slice<ClientOrder>, bool)>, StoreError> {
+    let mut connection = connections.take().await?;
+    let data = sqlx::query_as::<_, order::Order<Word, Word>>(
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
+         FROM orders
+         WHERE (created_at, id) < ((SELECT created_at FROM orders WHERE id = $1), $1)
+         ORDER BY created_at DESC, id DESC
+         LIMIT $2",
+    );
+    let data = data.bind(id).bind(i64::from(limit) + 1).fetch_all(&mut *connection).await?;
+    let exists = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM orders WHERE id = $1)").bind(id);
+    let exists = !data.is_empty() || exists.fetch_one(&mut *connection).await?;
+    connection.keep();
+    Ok(exists.then(|| Slice::cut(data, limit)))
 }

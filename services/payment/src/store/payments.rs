@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Connections, Frontier, StoreError};
 use chassis::try_lock_order;
-use contracts::page::{Page, PageMeta, PageRequest};
+use contracts::page::{Page, PageMeta, PageRequest, Slice};
 use contracts::{Money, OrderId, PaymentId, PaymentStatus, Timestamp, Word, payment};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -343,7 +343,7 @@ pub(crate) async fn find_of_order(
 }
 
 /// A page of the payments, as clients see them, newest first.
-pub(crate) async fn list(
+pub(crate) async fn page(
     connections: &Connections,
     page: PageRequest,
 ) -> Result<Page<ClientPayment>, StoreError> {
@@ -366,4 +366,26 @@ pub(crate) async fn list(
     .await?;
     connection.keep();
     Ok(Page { data, meta })
+}
+
+/// What comes behind this payment in the list, as clients see it, newest first, and whether there is more; `None` if there is
+/// no such payment.
+pub(crate) async fn behind(
+    connections: &Connections,
+    id: PaymentId,
+    limit: u32,
+) -> Result<Option<(Slice<ClientPayment>, bool)>, StoreError> {
+    let mut connection = connections.take().await?;
+    let data = sqlx::query_as::<_, payment::Payment<Word>>(
+        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
+         FROM payments
+         WHERE (created_at, id) < ((SELECT created_at FROM payments WHERE id = $1), $1)
+         ORDER BY created_at DESC, id DESC
+         LIMIT $2",
+    );
+    let data = data.bind(id).bind(i64::from(limit) + 1).fetch_all(&mut *connection).await?;
+    let exists = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM payments WHERE id = $1)").bind(id);
+    let exists = !data.is_empty() || exists.fetch_one(&mut *connection).await?;
+    connection.keep();
+    Ok(exists.then(|| Slice::cut(data, limit)))
 }
