@@ -23,14 +23,13 @@ pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
     let connections = Connections::of(pool.clone());
     let one = Routes::new((connections.clone(), settlements), [route(Method::GET, "/orders/{id}", find)]);
-    let several = Routes::new(connections, [route(Method::GET, "/orders", list)]);
+    let several = Routes::new(
+        connections,
+        [route(Method::GET, "/orders", list), route(Method::PUT, "/idempotency-keys/{id}", claim_key)],
+    );
     let own = Routes::new(
         pool,
-        [
-            route(Method::GET, "/metrics", http::metrics),
-            route(Method::GET, "/orders/{id}/events", events),
-            route(Method::PUT, "/idempotency-keys/{id}", claim_key),
-        ],
+        [route(Method::GET, "/metrics", http::metrics), route(Method::GET, "/orders/{id}/events", events)],
     );
     own.merge(one).merge(several).merge(failed_messages)
 }
@@ -78,11 +77,11 @@ async fn events(pool: PgPool, request: Request) -> Result<Response, Problem> {
 }
 
 /// Answers 200 if the key stands for this request (now or already), 422 if it stands for another one.
-async fn claim_key(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn claim_key(connections: Connections, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
     let claim: IdempotencyClaim = serde_json::from_slice(&request.body.read().await?)
         .map_err(|error| Problem::invalid(vec![InvalidMember::new("", error.to_string())]))?;
-    let fingerprint = idempotency_keys::claim(&pool, id, &claim.fingerprint).await?;
+    let fingerprint = idempotency_keys::claim(&connections, id, &claim.fingerprint).await?;
     if fingerprint != claim.fingerprint {
         return Err(Problem::new(422, "The key was used with another request."));
     }

@@ -8,6 +8,7 @@ mod backlog;
 mod budget;
 mod cancellation;
 mod compose;
+mod connections;
 mod correlation;
 mod dead_letters;
 mod deadline;

@@ -48,13 +48,28 @@ impl Connections {
 
     /// A connection that was used just now, or one of the pool's.
     pub async fn take(&self) -> Result<Lent, sqlx::Error> {
-        let at_hand = self.at_hand().pop();
+        let at_hand = self.trusted();
         let connection = match at_hand {
-            Some(AtHand { connection, answered_at }) if answered_at.elapsed() < TRUSTED_FOR => connection,
-            // One that is not trusted any more is the pool's to test.
-            _ => self.pool.acquire().await?,
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
         };
         Ok(Lent { connection, home: self.clone() })
+    }
+
+    /// The connection that was used last. Those that are not trusted any more are the pool's to test.
+    fn trusted(&self) -> Option<PoolConnection<Postgres>> {
+        let mut at_hand = self.at_hand();
+        at_hand.retain(|AtHand { answered_at, .. }| answered_at.elapsed() < TRUSTED_FOR);
+        at_hand.pop().map(|AtHand { connection, .. }| connection)
+    }
+
+    /// Whether the pool has another connection for the next who asks it.
+    fn has_another(&self) -> bool {
+        self.pool.num_idle() > 0 || self.pool.size() < self.most()
+    }
+
+    fn most(&self) -> u32 {
+        self.pool.options().get_max_connections()
     }
 
     fn at_hand(&self) -> MutexGuard<'_, Vec<AtHand>> {
@@ -63,12 +78,14 @@ impl Connections {
 }
 
 impl Lent {
-    /// Keeps the connection at hand: everything that was sent has been answered, and no transaction is open.
+    /// Keeps the connection at hand: everything that was sent has been answered, and no transaction is open. If the pool has
+    /// no other, this one goes back to it: those who wait there are served in their order, and not after those who come
+    /// by here.
     pub fn keep(self) {
         let Self { connection, home } = self;
+        let has_another = home.has_another();
         let mut at_hand = home.at_hand();
-        let most = home.pool.options().get_max_connections().saturating_sub(FOR_OTHERS) as usize;
-        if at_hand.len() < most {
+        if has_another && at_hand.len() < home.most().saturating_sub(FOR_OTHERS) as usize {
             at_hand.push(AtHand { connection, answered_at: Instant::now() });
         }
     }
