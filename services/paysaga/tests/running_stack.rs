@@ -113,6 +113,7 @@ fn a_running_stack_is_shown_and_measured() {
     an_order_that_does_not_settle_in_time_is_a_failure(&stack);
     every_order_of_the_bench_is_accounted_for(&stack);
     every_order_at_a_rate_is_accounted_for(&stack);
+    the_servers_are_measured_alone(&stack);
     accepted_orders_that_do_not_settle_in_time_are_a_failure(&stack);
     the_check_looks_at_databases_and_queues(&stack);
     the_check_finds_the_stack_although_a_broker_is_given(&stack);
@@ -187,8 +188,9 @@ fn every_order_of_the_bench_is_accounted_for(stack: &Stack) {
 
 fn every_order_at_a_rate_is_accounted_for(stack: &Stack) {
     let options = ["bench", "--rate", "50", "--duration", "2s", "--rounds", "1", "--json", "--against"];
-    let runs = stack.json(&[&options[..], &[stack.url()]].concat());
-    for (run, of) in runs.as_array().unwrap().iter().zip(["this", "other"]) {
+    let report = stack.json(&[&options[..], &[stack.url()]].concat());
+    let runs = report["runs"].as_array().unwrap();
+    for (run, of) in runs.iter().zip(["this", "other"]) {
         assert_eq!((&run["stack"], &run["accepted"], &run["refused"]), (&of.into(), &100.into(), &0.into()));
         assert_eq!(run["statuses"]["PAID"], 100, "{run}");
         let seconds = run["timeline"].as_array().unwrap();
@@ -201,7 +203,18 @@ fn every_order_at_a_rate_is_accounted_for(stack: &Stack) {
             assert!(run["usage"][program]["peakMemory"].as_u64().unwrap() > 1 << 20, "{program} in {run}");
         }
     }
-    assert_eq!(runs.as_array().unwrap().len(), 2);
+    assert_eq!(runs.len(), 2);
+}
+
+fn the_servers_are_measured_alone(stack: &Stack) {
+    let report = stack.json(&["bench", "--rate", "20", "--duration", "1s", "--ceilings", "--json"]);
+    for ceiling in ["commits", "rows", "confirms"] {
+        assert!(report["ceilings"][ceiling].as_f64().unwrap() > 1.0, "{ceiling}: {}", report["ceilings"]);
+    }
+    // Nothing is left of it.
+    let again = stack.run(&["bench", "--rate", "20", "--duration", "1s", "--ceilings"]);
+    let table = String::from_utf8(again.stdout).unwrap();
+    assert!(table.contains("commits/s one after the other"), "{table}");
 }
 
 fn accepted_orders_that_do_not_settle_in_time_are_a_failure(stack: &Stack) {

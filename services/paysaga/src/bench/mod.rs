@@ -7,6 +7,7 @@
 //! many at once, messages share them. Both are equally durable: every order is on disk at each step before the next step
 //! receives its message.
 
+mod ceilings;
 mod latency;
 mod load;
 pub mod open_loop;
@@ -27,6 +28,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use uuid::Uuid;
 
+pub use ceilings::{Ceilings, CeilingsError};
 pub use latency::Latencies;
 pub use reconciliation::WrongTotals;
 pub use report::{Ratio, Report, Single, Throughput};

@@ -5,15 +5,16 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use chassis::open_files;
 use clap::Args;
 use clap::builder::{RangedU64ValueParser, StringValueParser, TypedValueParser};
+use local_stack::RunningStack;
 use serde::Serialize;
 
 use super::running_stack::StackOptions;
 use crate::bench::open_loop::{self, Bound, MeasuredStack, RatePlan, Run, Search};
-use crate::bench::{self, Plan};
+use crate::bench::{self, Ceilings, Plan};
 use crate::forced_outcome::ForcedOutcome;
 use crate::gateway::{Gateway, GatewayUrl};
 use crate::progress::Progress;
@@ -55,6 +56,22 @@ pub(super) struct Bench {
     stack: StackOptions,
 }
 
+/// What is printed of runs at a rate.
+#[derive(Serialize)]
+struct AtRate {
+    runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceilings: Option<Ceilings>,
+}
+
+/// What is printed of searches for the highest rate.
+#[derive(Serialize)]
+struct HighestRates {
+    searches: Vec<Search>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceilings: Option<Ceilings>,
+}
+
 /// The options for orders at a rate.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "At a rate")]
@@ -71,6 +88,9 @@ struct OpenLoop {
     /// Within which 99 % of the orders must settle, for --find-max
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = humantime::parse_duration)]
     settle_within: Duration,
+    /// Measure the servers alone, too: commits, rows and confirmed messages a second. Only of a stack that runs in --directory
+    #[arg(long, requires = "open", conflicts_with = "against")]
+    ceilings: bool,
     /// Measure another stack in turn with this one: its gateway's address
     #[arg(long, value_name = "URL", requires = "open")]
     against: Option<GatewayUrl>,
@@ -104,27 +124,31 @@ fn rate() -> impl TypedValueParser<Value = f64> {
 impl Bench {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let progress = Progress::new();
-        let gateway = self.stack.connect(&progress)?;
+        let found = self.stack.find(&progress)?;
+        let gateway = self.stack.gateway(found.as_ref())?;
         // Each request that waits for its answer has a connection.
         open_files::raise_limit();
         if cfg!(debug_assertions) {
             progress.message("This is a debug build: its numbers are not those of a release build. See paysaga bench --help.");
         }
+        ensure!(
+            found.is_some() || !self.open_loop.ceilings,
+            "--ceilings needs a stack that `paysaga up` runs in --directory: only then the servers are known"
+        );
         if let Some(rate) = self.open_loop.rate {
             let runs = self.at_rate(&gateway, rate, &progress).await?;
             if let Some(file) = &self.open_loop.svg {
                 let svg = open_loop::chart(&runs)?;
                 fs::write(file, svg).with_context(|| format!("{} can't be written", file.display()))?;
             }
-            return if self.json { print_json(&runs) } else { print(&open_loop::render(&runs)) };
+            let ceilings = self.ceilings(found.as_ref(), &progress).await?;
+            return self.show(&open_loop::render(&runs), ceilings, &AtRate { runs, ceilings });
         }
         if self.open_loop.find_max {
             let searches = self.highest_rates(&gateway, &progress).await?;
-            return if self.json {
-                print_json(&searches)
-            } else {
-                print(&open_loop::render_searches(&searches))
-            };
+            let ceilings = self.ceilings(found.as_ref(), &progress).await?;
+            let table = open_loop::render_searches(&searches);
+            return self.show(&table, ceilings, &HighestRates { searches, ceilings });
         }
         let plan = Plan {
             single: self.single,
@@ -135,6 +159,28 @@ impl Bench {
         };
         let report = bench::run(&gateway, &plan, &progress).await?;
         if self.json { print_json(&report) } else { print(&bench::render(&report)) }
+    }
+
+    /// What the servers of the stack can do, if that is asked for.
+    async fn ceilings(
+        &self,
+        found: Option<&RunningStack>,
+        progress: &Progress,
+    ) -> anyhow::Result<Option<Ceilings>> {
+        let Some(stack) = found.filter(|_| self.open_loop.ceilings) else { return Ok(None) };
+        let measured = Ceilings::measure(&stack.order_database_url, &stack.rabbitmq_url, progress).await;
+        Ok(Some(measured.context("the servers can't be measured")?))
+    }
+
+    /// Prints a result, as a table or as JSON.
+    fn show(&self, table: &str, ceilings: Option<Ceilings>, result: &impl Serialize) -> anyhow::Result<()> {
+        if self.json {
+            return print_json(result);
+        }
+        match ceilings {
+            Some(ceilings) => print(&format!("{table}\n{}", ceilings.render())),
+            None => print(table),
+        }
     }
 
     /// Measures the stack at a rate, in turn with the other one if there is one.

@@ -22,7 +22,7 @@ use crate::faults::run::Scenario;
 
 /// Orders that wait while the order service is down, to see how fast the stack is without new load. That is measured
 /// before and after each overload, because machines that others use too are faster at one time than at another.
-const BACKLOG: u32 = 6000;
+const BACKLOG: u32 = 12_000;
 
 /// Connections that send one order after the other, whatever is answered. Some dozens are kept from sending more than the
 /// saga settles by how long the broker takes to confirm an order on a busy machine; some hundreds are not.
