@@ -22,13 +22,13 @@ pub struct Tasks {
     failure: Failure,
 }
 
-/// How much longer than a look at a whole table the pause after it is.
-const PAUSE_PER_LOOK: u32 = 50;
+/// How many times longer than a look the pause after it is.
+const PAUSE_PER_LOOK: u32 = 200;
 
 /// The longest pause, however long the look took: a machine that is just starting may have been the reason.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
-/// The pause after a look that took so long: `usual`, or more, so that looks take a fiftieth of the time.
+/// The pause after a look that took so long: `usual`, or more, so that looks take little of the time.
 pub(crate) fn pause_after(elapsed: Duration, usual: Duration) -> Duration {
     usual.max((elapsed * PAUSE_PER_LOOK).min(LONGEST_PAUSE))
 }
