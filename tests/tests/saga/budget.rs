@@ -12,8 +12,9 @@ use tests::statement_tap::RoundTrip;
 use tests::{Stack, StatementTap, eventually};
 use tokio::time::sleep;
 
-/// As long as the slowest of what a service does while it has nothing to do needs to come round.
-const BACKGROUND: Duration = Duration::from_secs(12);
+/// As long as the slowest of what a service does while it has nothing to do needs to come round: on a slow machine it pauses
+/// for up to twenty seconds.
+const BACKGROUND: Duration = Duration::from_secs(25);
 
 /// What is written a little later than an order settles: its timeline, and the deletion of what was published.
 const AFTERWARDS: Duration = Duration::from_secs(1);
