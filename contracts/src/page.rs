@@ -164,14 +164,21 @@ pub struct Slice<T> {
     pub meta: SliceMeta,
 }
 
+/// The first `limit` items, and whether there are more.
+#[must_use]
+pub fn cut<T>(mut items: Vec<T>, limit: u32) -> (Vec<T>, bool) {
+    let length = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > length;
+    items.truncate(length);
+    (items, more)
+}
+
 impl<T> Slice<T> {
     /// The first `limit` items, and whether there are more.
     #[must_use]
-    pub fn cut(mut items: Vec<T>, limit: u32) -> (Self, bool) {
-        let length = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = items.len() > length;
-        items.truncate(length);
-        (Self { data: items, meta: SliceMeta { limit } }, more)
+    pub fn cut(items: Vec<T>, limit: u32) -> (Self, bool) {
+        let (data, more) = cut(items, limit);
+        (Self { data, meta: SliceMeta { limit } }, more)
     }
 }
 

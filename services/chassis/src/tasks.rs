@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -123,17 +123,42 @@ impl Tasks {
         &self,
         interval: Duration,
         name: impl Display + Send + 'static,
+        task: impl FnMut() -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        self.repeat(name, task, move |_| interval);
+    }
+
+    /// The same with longer pauses after what takes long, so that it takes little of the time.
+    pub(crate) fn spawn_looks<F>(
+        &self,
+        usual: Duration,
+        name: impl Display + Send + 'static,
+        look: impl FnMut() -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        self.repeat(name, look, move |elapsed| pause_after(elapsed, usual));
+    }
+
+    /// Carries a task out again and again, each time after a pause that may depend on how long it took.
+    fn repeat<F>(
+        &self,
+        name: impl Display + Send + 'static,
         mut task: impl FnMut() -> F + Send + 'static,
+        pause: impl Fn(Duration) -> Duration + Send + 'static,
     ) where
         F: Future<Output = ()> + Send,
     {
         let stop = self.stop.clone();
         self.spawn_essential(name, async move {
             while !stop.is_cancelled() {
+                let started = Instant::now();
                 task().await;
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = tokio::time::sleep(interval) => {}
+                    () = tokio::time::sleep(pause(started.elapsed())) => {}
                 }
             }
         });

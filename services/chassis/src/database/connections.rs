@@ -48,8 +48,7 @@ impl Connections {
 
     /// A connection that was used just now, or one of the pool's.
     pub async fn take(&self) -> Result<Lent, sqlx::Error> {
-        let at_hand = self.trusted();
-        let connection = match at_hand {
+        let connection = match self.trusted() {
             Some(connection) => connection,
             None => self.pool.acquire().await?,
         };

@@ -3,7 +3,7 @@
 use chassis::aggregate::HistoryEntry;
 use chassis::database::StoreError;
 use contracts::order::{Timeline, TimelineEntry};
-use contracts::page::CursorRequest;
+use contracts::page::{CursorRequest, cut};
 use contracts::{EventId, EventType, OrderId, OrderStatus, Timestamp, Word};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -61,7 +61,6 @@ pub(crate) async fn page(
     order_id: OrderId,
     page: CursorRequest<EventId>,
 ) -> Result<Option<(Timeline<ClientEntry>, bool)>, StoreError> {
-    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let events = sqlx::query_as::<_, TimelineEntry<Word, Word>>(
         "SELECT event_id, event_type, occurred_at, recorded_at, status, payload
          FROM order_events
@@ -73,7 +72,7 @@ pub(crate) async fn page(
     .bind(order_id)
     .bind(page.after)
     .bind(i64::from(page.limit) + 1);
-    let mut events = events.fetch_all(pool).await?;
+    let events = events.fetch_all(pool).await?;
     if events.is_empty() {
         let exists = sqlx::query_scalar::<_, bool>(
             "SELECT EXISTS (SELECT FROM orders WHERE id = $1) OR EXISTS (SELECT FROM order_events WHERE order_id = $1)",
@@ -82,7 +81,6 @@ pub(crate) async fn page(
             return Ok(None);
         }
     }
-    let more = events.len() > limit;
-    events.truncate(limit);
+    let (events, more) = cut(events, page.limit);
     Ok(Some((Timeline { order_id, events }, more)))
 }
