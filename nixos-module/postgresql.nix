@@ -26,6 +26,12 @@ in
         inherit name;
         ensureDBOwnership = true;
       }) roles;
+      # docs/OPERATIONS.md, "PostgreSQL's settings", says why. Set by the host, its own values hold.
+      settings = {
+        shared_buffers = lib.mkDefault "1GB";
+        max_wal_size = lib.mkDefault "4GB";
+        checkpoint_timeout = lib.mkDefault "15min";
+      };
       # The first line that matches decides. A role can connect to its own database and no other, and only it and the
       # administrator can connect to that.
       authentication = ''

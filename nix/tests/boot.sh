@@ -85,11 +85,14 @@ install_postgresql() {
       (.ensureDatabases[] | "psql -tAc '\''CREATE DATABASE \"\(.)\" OWNER \"\(.)\"'\''")' "$work/units.json"
   } >"$root/opt/postgresql-setup"
   jq --raw-output --arg host $host '.[$host].postgresql.authentication' "$work/units.json" >"$root/opt/pg_hba.conf"
+  jq --raw-output --arg host $host '.[$host].postgresql.settings | to_entries[] | "\(.key) = '\''\(.value)'\''"' \
+    "$work/units.json" >"$root/opt/settings.conf"
   {
     printf '#!/bin/bash\nset -e\npg_createcluster %s main\n' "$generation"
     # NixOS puts these lines above its own.
     # shellcheck disable=SC2016 # expanded where it runs
     printf 'f=/etc/postgresql/%s/main/pg_hba.conf\ncat /opt/pg_hba.conf $f >$f.new\ncat $f.new >$f\n' "$generation"
+    printf 'cp /opt/settings.conf /etc/postgresql/%s/main/conf.d/\n' "$generation"
   } >"$root/opt/postgresql-create"
   chmod 755 "$root"/opt/postgresql-*
   cat >"$units/postgresql-create.service" <<END

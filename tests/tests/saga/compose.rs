@@ -7,6 +7,7 @@ use std::process::Command;
 
 use contracts::topology::Service;
 use reqwest::Client;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tests::infrastructure::{new_database, new_name, servers};
 use tests::programs::{self, Environment};
@@ -34,6 +35,23 @@ async fn a_saga_completes_with_what_the_compose_file_gives_the_services() {
     operator.insert("PAYSAGA_GATEWAY".to_owned(), gateway.url());
     let demo = programs::run("paysaga", &["demo"], &operator).await;
     assert!(demo.status.success(), "{demo:?}");
+}
+
+#[tokio::test]
+async fn the_databases_have_the_settings_of_the_private_server() {
+    let mut database = PgConnection::connect(&new_database(&new_name()).await).await.expect("it is there");
+    let command = COMPOSE.split("command: [postgres, -c, ").nth(1).and_then(|rest| rest.split(']').next());
+    let settings: Vec<_> = command.expect("there is one").split(", -c, ").collect();
+    assert!(settings.len() >= 3, "{settings:?}");
+    for setting in settings {
+        let (name, expected) = setting.split_once('=').expect("name=value");
+        let current: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(name)
+            .fetch_one(&mut database)
+            .await
+            .expect("there is such a setting");
+        assert_eq!(current, expected, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ pub use databases::{DatabaseError, Endpoint};
 
 const NAME: &str = "PostgreSQL";
 const SUPERUSER: &str = "admin";
+/// What differs from PostgreSQL's defaults, for speed (docs/PERFORMANCE.md); durability is what it is by default.
+const SETTINGS: [&str; 3] = ["shared_buffers=1GB", "max_wal_size=4GB", "checkpoint_timeout=15min"];
+
 const STOP_POLICY: StopPolicy = StopPolicy {
     signal: StopSignal::Interrupt,
     timeout: Duration::from_secs(15),
@@ -75,7 +78,8 @@ impl Postgres {
             // No client uses a socket file, and its path would have to stay below 107 bytes.
             .args(["-c", "unix_socket_directories="])
             // Room for a pool of every service of every test that runs at the same time.
-            .args(["-c", "max_connections=300"]);
+            .args(["-c", "max_connections=300"])
+            .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         let process = self.process.insert(server.spawn(&self.log)?);
         let endpoint = &self.endpoint;
         process.ready(TIMEOUT, || async { endpoint.ping().await.map_err(|error| error.to_string()) }).await?;
