@@ -24,7 +24,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::publisher::{Batch, PublishError, PublishResult};
 use super::{Broker, Message, Unavailable};
 use crate::crash_here;
-use crate::telemetry::{METER, TraceContext};
+use crate::telemetry::{METER, TRACE_ONLY, TraceContext};
 
 /// Lanes of each queue.
 pub(super) const LANES: usize = 2;
@@ -224,6 +224,7 @@ fn publish_span(message: &Message) -> Span {
     let route = message.route();
     let destination = format!("{}:{}", route.exchange, route.routing_key);
     let span = info_span!(
+        target: TRACE_ONLY,
         "publish",
         otel.name = format!("publish {destination}"),
         otel.kind = "producer",
@@ -231,7 +232,6 @@ fn publish_span(message: &Message) -> Span {
         order.id = %message.order_id,
         correlation.id = message.correlation_id,
         error.r#type = field::Empty,
-        trace.id = field::Empty,
     );
     span.set_attribute("messaging.system", "rabbitmq");
     span.set_attribute("messaging.operation.name", "publish");

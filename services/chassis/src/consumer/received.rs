@@ -6,7 +6,7 @@ use contracts::topology::Queue;
 use contracts::{DecodeError, Envelope, EventType};
 use lapin::message::Delivery;
 use thiserror::Error;
-use tracing::{Span, field, info_span};
+use tracing::{Span, field, info_span, record_all};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::aggregate::{Aggregate, Cause, Triggered};
@@ -75,9 +75,12 @@ pub(crate) fn read<A: Aggregate>(aggregate: &A, origin: &Origin, body: &[u8]) ->
         let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
         // An event that names none is the first of its saga.
         let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());
-        span.record("messaging.message.id", field::display(envelope.event_id));
-        span.record("order.id", field::display(envelope.order_id()));
-        span.record("correlation.id", &correlation_id);
+        record_all!(
+            span,
+            messaging.message.id = %envelope.event_id,
+            order.id = %envelope.order_id(),
+            correlation.id = &*correlation_id,
+        );
         let not_consumed = || Unreadable::NotConsumed(envelope.event.event_type());
         Ok(Triggered {
             order_id: envelope.order_id(),

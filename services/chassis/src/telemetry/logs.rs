@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Environment, Problems};
@@ -18,6 +18,9 @@ crate::variables! {
         rust_log = "info,sqlx=warn,lapin=off",
     }
 }
+
+/// The target of spans in which nothing is logged, so that their fields are not written down for logs.
+pub(crate) const TRACE_ONLY: &str = "chassis::trace_only";
 
 /// How a service logs.
 pub struct LogConfig {
@@ -51,13 +54,18 @@ pub(super) fn layer<S>(config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let layer = tracing_subscriber::fmt::layer();
     let layer: Box<dyn Layer<S> + Send + Sync> = match config.format {
-        // The innermost span alone: it carries the ids, and its ancestors would repeat them.
+        // The innermost span alone: it carries the ids, and its ancestors would repeat them. Not tracing-subscriber's own
+        // JSON, which parses the fields of the span again for each line and for each field that is recorded later.
         Format::Json => {
-            Box::new(layer.json().flatten_event(true).with_current_span(true).with_span_list(false))
+            let json = json_subscriber::fmt::layer();
+            Box::new(json.flatten_event(true).with_current_span(true).with_span_list(false))
         }
-        Format::Human => Box::new(layer.with_ansi(std::io::stdout().is_terminal())),
+        Format::Human => {
+            let human = tracing_subscriber::fmt::layer();
+            Box::new(human.with_ansi(std::io::stdout().is_terminal()))
+        }
     };
-    Box::new(layer.with_filter(EnvFilter::new(&config.filter)))
+    let logged = filter_fn(|metadata| metadata.target() != TRACE_ONLY);
+    Box::new(layer.with_filter(EnvFilter::new(&config.filter).and(logged)))
 }

@@ -78,8 +78,11 @@ impl TraceContext {
     }
 }
 
-/// Writes the id of the trace that `span` belongs to into its field `trace.id`, for the logs.
+/// Writes the id of the trace that `span` belongs to into its field `trace.id`, if it has one, for the logs.
 pub fn record_trace_id(span: &Span) {
+    if !span.has_field("trace.id") {
+        return;
+    }
     let context = span.context();
     let context = context.span().span_context().clone();
     if context.is_valid() {
