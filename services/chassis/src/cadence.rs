@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 /// How far apart batches begin that an order waits for.
-const PROMPT: Duration = Duration::from_millis(20);
+const PROMPT: Duration = Duration::from_millis(30);
 
 /// How far apart batches begin that no order waits for.
 const RELAXED: Duration = Duration::from_millis(200);
