@@ -20,7 +20,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 pub(crate) use logs::TRACE_ONLY;
 pub use logs::{LogConfig, LogVariables};
 pub use metrics::{METER, prometheus_text};
-pub use trace_context::{TraceContext, record_trace_id};
+pub use trace_context::TraceContext;
 
 use crate::config::{Environment, Problems};
 

@@ -79,7 +79,7 @@ impl TraceContext {
 }
 
 /// Writes the id of the trace that `span` belongs to into its field `trace.id`, if it has one, for the logs.
-pub fn record_trace_id(span: &Span) {
+fn record_trace_id(span: &Span) {
     if !span.has_field("trace.id") {
         return;
     }

@@ -21,7 +21,8 @@ pub use databases::{DatabaseError, Endpoint};
 
 const NAME: &str = "PostgreSQL";
 const SUPERUSER: &str = "admin";
-/// What differs from PostgreSQL's defaults, for speed (docs/PERFORMANCE.md); durability is what it is by default.
+
+/// What differs from PostgreSQL's defaults, for speed; docs/OPERATIONS.md, "PostgreSQL's settings", says why.
 const SETTINGS: [&str; 3] = ["shared_buffers=1GB", "max_wal_size=4GB", "checkpoint_timeout=15min"];
 
 const STOP_POLICY: StopPolicy = StopPolicy {

@@ -79,7 +79,7 @@ struct OpenLoop {
     /// Send so many orders a second, answered or not; times count from when an order is due
     #[arg(long, value_name = "ORDERS", value_parser = rate(), group = "open", conflicts_with_all = ["single", "orders", "concurrency"])]
     rate: Option<f64>,
-    /// Find the highest rate at which nothing is refused, the backlog does not grow, and 99 % settle in time
+    /// Find the highest rate at which nothing is refused, the backlog does not grow, and 99 % settle in time; a rate is tried twice before it counts as missed
     #[arg(long, group = "open", conflicts_with_all = ["single", "orders", "concurrency"])]
     find_max: bool,
     /// For how long orders are sent at each rate

@@ -39,7 +39,7 @@ pub struct Search {
     pub bound: Bound,
     /// The highest rate that it did; `None` if not even the first.
     pub sustained: Option<f64>,
-    /// Every rate that was tried, in the order in which that was done.
+    /// Every attempt, in the order in which they were made.
     pub runs: Vec<RateReport>,
 }
 
@@ -58,6 +58,26 @@ impl Bound {
     }
 }
 
+impl Search {
+    /// Whether the rate of a plan is sustained in one of its attempts.
+    async fn attempt(
+        &mut self,
+        gateway: &Gateway,
+        plan: &RatePlan,
+        progress: &Progress,
+    ) -> Result<bool, BenchError> {
+        for _ in 0..ATTEMPTS {
+            let report = run(gateway, plan, progress).await?;
+            let holds = self.bound.holds(&report);
+            self.runs.push(report);
+            if holds {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Doubles the rate until it is missed, then halves the distance until it is small.
 pub async fn find_max(
     stack: MeasuredStack,
@@ -69,16 +89,7 @@ pub async fn find_max(
     let mut search = Search { stack, bound, sustained: None, runs: Vec::new() };
     let mut missed: Option<f64> = None;
     while let Some(rate) = next(search.sustained, missed) {
-        let mut holds = false;
-        for _ in 0..ATTEMPTS {
-            let report = run(gateway, &RatePlan { rate, ..plan.clone() }, progress).await?;
-            holds = bound.holds(&report);
-            search.runs.push(report);
-            if holds {
-                break;
-            }
-        }
-        if holds {
+        if search.attempt(gateway, &RatePlan { rate, ..plan.clone() }, progress).await? {
             search.sustained = Some(rate);
         } else {
             missed = Some(rate);
