@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Which page of a list, always within range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct PageRequest {
     page: u32,
     limit: u32,
@@ -70,7 +70,7 @@ impl<Id: FromStr> CursorRequest<Id> {
 }
 
 /// Which part of a list: a page by its number, or what comes behind an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ListRequest<Id> {
     /// The page of this number.
     Page(PageRequest),

@@ -28,10 +28,9 @@ pub(crate) struct Bulkheads {
 
 impl Default for Bulkheads {
     fn default() -> Self {
-        // A service queries its database with five connections (DATABASE_QUERY_CONNECTIONS): more requests under way at
-        // once are not answered earlier, and fewer pages leave one for what is quick.
+        // How many queries a service makes at once, it decides itself: those that come together share them.
         Self {
-            pages: Bulkhead::new(4, 64),
+            pages: Bulkhead::new(32, 64),
             ones: Bulkhead::new(64, 1024),
             changes: Bulkhead::new(64, 1024),
             // Each holds a connection for seconds, here and there. Several gateways together stay below MAX_CONNECTIONS.

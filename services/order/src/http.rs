@@ -1,20 +1,22 @@
 //! The order service's HTTP routes. Only the gateway calls them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{Method, StatusCode};
-use chassis::database::Connections;
+use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
-use chassis::http::{self, Request, Response, Routes, route};
-use contracts::Problem;
+use chassis::http::{self, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::order::IdempotencyClaim;
 use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
+use contracts::{OrderId, Problem};
 use sqlx::PgPool;
 
 use crate::settlement::Settlements;
-use crate::store::{idempotency_keys, orders, timeline};
+use crate::store::orders::{self, ClientOrder};
+use crate::store::{idempotency_keys, timeline};
 
 /// The longest that a client may wait for an order to settle; if it asks for longer, it waits as long as this.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -22,32 +24,55 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
     let connections = Connections::of(pool.clone());
-    let one = Routes::new((connections.clone(), settlements), [route(Method::GET, "/orders/{id}", find)]);
-    let several = Routes::new(
-        connections,
-        [route(Method::GET, "/orders", list), route(Method::PUT, "/idempotency-keys/{id}", claim_key)],
-    );
+    let reads = Arc::new(Reads {
+        connections: connections.clone(),
+        orders: SharedReads::of_one(),
+        lists: SharedReads::of_lists(),
+    });
+    let find = Routes::new((Arc::clone(&reads), settlements), [route(Method::GET, "/orders/{id}", find)]);
+    let list = Routes::new(reads, [route(Method::GET, "/orders", list)]);
+    let claim = Routes::new(connections, [route(Method::PUT, "/idempotency-keys/{id}", claim_key)]);
     let own = Routes::new(
         pool,
         [route(Method::GET, "/metrics", http::metrics), route(Method::GET, "/orders/{id}/events", events)],
     );
-    own.merge(one).merge(several).merge(failed_messages)
+    own.merge(find).merge(list).merge(claim).merge(failed_messages)
 }
 
-async fn list(connections: Connections, request: Request) -> Result<Response, Problem> {
-    match request.list()? {
-        ListRequest::Page(page) => Ok(http::page(&orders::page(&connections, page).await?, |order| order.id)),
-        ListRequest::Behind(id, limit) => {
-            let (slice, more) =
-                orders::behind(&connections, id, limit).await?.ok_or_else(http::invalid_cursor)?;
-            Ok(http::slice(&slice, more, |order| order.id))
-        }
+/// What clients read.
+struct Reads {
+    connections: Connections,
+    orders: SharedReads<OrderId, ClientOrder>,
+    lists: SharedReads<ListRequest<OrderId>, ReadyResponse>,
+}
+
+impl Reads {
+    async fn orders(&self, ids: Vec<OrderId>) -> Result<HashMap<OrderId, ClientOrder>, StoreError> {
+        let found = orders::find(&self.connections, &ids).await?;
+        Ok(found.into_iter().map(|order| (order.id, order)).collect())
     }
+
+    async fn list(&self, list: ListRequest<OrderId>) -> Result<Option<ReadyResponse>, StoreError> {
+        Ok(match list {
+            ListRequest::Page(page) => {
+                Some(http::page(&orders::page(&self.connections, page).await?, |order| order.id))
+            }
+            ListRequest::Behind(id, limit) => {
+                let behind = orders::behind(&self.connections, id, limit).await?;
+                behind.map(|(slice, more)| http::slice(&slice, more, |order| order.id))
+            }
+        })
+    }
+}
+
+async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
+    let list = reads.lists.get_one(request.list()?, |list| reads.list(list)).await?;
+    Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
 /// One order. With `?wait=N` it is answered once it has settled, or after N milliseconds as it is then.
 async fn find(
-    (connections, settlements): (Connections, Arc<Settlements>),
+    (reads, settlements): (Arc<Reads>, Arc<Settlements>),
     request: Request,
 ) -> Result<Response, Problem> {
     let id = request.id("id")?;
@@ -56,7 +81,7 @@ async fn find(
     {
         return Ok(http::json(StatusCode::OK, &order));
     }
-    http::found(orders::find(&connections, id).await?)
+    http::found(reads.orders.get(id, |ids| reads.orders(ids)).await?)
 }
 
 /// How long the client is ready to wait for the order to settle.

@@ -1,19 +1,24 @@
 //! The payment service's HTTP routes. Only the gateway calls them.
 
-use ::http::{Method, StatusCode};
-use chassis::database::Connections;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::http::Method;
+use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
-use chassis::http::{self, Request, Response, Routes, route};
-use contracts::Problem;
+use chassis::http::{self, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::page::ListRequest;
+use contracts::payment::PaymentStats;
+use contracts::{OrderId, PaymentId, Problem, Word};
 use sqlx::PgPool;
 
-use crate::store::{payment_totals, payments};
+use crate::store::payment_totals;
+use crate::store::payments::{self, ClientPayment};
 
 pub(crate) fn routes(pool: PgPool) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
     let own = Routes::new(
-        Connections::of(pool),
+        Arc::new(Reads::new(Connections::of(pool))),
         [
             route(Method::GET, "/metrics", http::metrics),
             route(Method::GET, "/payments", list),
@@ -25,30 +30,68 @@ pub(crate) fn routes(pool: PgPool) -> Routes {
     own.merge(failed_messages)
 }
 
-async fn list(connections: Connections, request: Request) -> Result<Response, Problem> {
-    match request.list()? {
-        ListRequest::Page(page) => {
-            Ok(http::page(&payments::page(&connections, page).await?, |payment| payment.id))
+/// What clients read.
+struct Reads {
+    connections: Connections,
+    payments: SharedReads<PaymentId, ClientPayment>,
+    payments_of_orders: SharedReads<OrderId, ClientPayment>,
+    lists: SharedReads<ListRequest<PaymentId>, ReadyResponse>,
+    stats: SharedReads<(), PaymentStats<Word>>,
+}
+
+impl Reads {
+    fn new(connections: Connections) -> Self {
+        Self {
+            connections,
+            payments: SharedReads::of_one(),
+            payments_of_orders: SharedReads::of_one(),
+            lists: SharedReads::of_lists(),
+            stats: SharedReads::of_one(),
         }
-        ListRequest::Behind(id, limit) => {
-            let (slice, more) =
-                payments::behind(&connections, id, limit).await?.ok_or_else(http::invalid_cursor)?;
-            Ok(http::slice(&slice, more, |payment| payment.id))
-        }
+    }
+
+    async fn payments(&self, ids: Vec<PaymentId>) -> Result<HashMap<PaymentId, ClientPayment>, StoreError> {
+        let found = payments::find(&self.connections, &ids).await?;
+        Ok(found.into_iter().map(|payment| (payment.id, payment)).collect())
+    }
+
+    async fn payments_of_orders(
+        &self,
+        ids: Vec<OrderId>,
+    ) -> Result<HashMap<OrderId, ClientPayment>, StoreError> {
+        let found = payments::find_of_orders(&self.connections, &ids).await?;
+        Ok(found.into_iter().map(|payment| (payment.order_id, payment)).collect())
+    }
+
+    async fn list(&self, list: ListRequest<PaymentId>) -> Result<Option<ReadyResponse>, StoreError> {
+        Ok(match list {
+            ListRequest::Page(page) => {
+                Some(http::page(&payments::page(&self.connections, page).await?, |payment| payment.id))
+            }
+            ListRequest::Behind(id, limit) => {
+                let behind = payments::behind(&self.connections, id, limit).await?;
+                behind.map(|(slice, more)| http::slice(&slice, more, |payment| payment.id))
+            }
+        })
     }
 }
 
-async fn stats(connections: Connections, _: Request) -> Result<Response, Problem> {
-    let stats = payment_totals::stats(&connections).await?;
-    Ok(http::json(StatusCode::OK, &stats))
+async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
+    let list = reads.lists.get_one(request.list()?, |list| reads.list(list)).await?;
+    Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
-async fn find(connections: Connections, request: Request) -> Result<Response, Problem> {
+async fn stats(reads: Arc<Reads>, _: Request) -> Result<Response, Problem> {
+    let stats = |()| async { payment_totals::stats(&reads.connections).await.map(Some) };
+    http::found(reads.stats.get_one((), stats).await?)
+}
+
+async fn find(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
-    http::found(payments::find(&connections, id).await?)
+    http::found(reads.payments.get(id, |ids| reads.payments(ids)).await?)
 }
 
-async fn find_by_order(connections: Connections, request: Request) -> Result<Response, Problem> {
+async fn find_by_order(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
     let id = request.id("orderId")?;
-    http::found(payments::find_of_order(&connections, id).await?)
+    http::found(reads.payments_of_orders.get(id, |ids| reads.payments_of_orders(ids)).await?)
 }

@@ -28,6 +28,7 @@ mod reply;
 mod request;
 mod routes;
 mod server;
+mod shared_reads;
 mod stream;
 mod waiting;
 
@@ -35,8 +36,9 @@ pub use body::Body;
 pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, PeerAddr};
 pub use endpoints::metrics;
-pub use reply::{found, json, page, problem, slice, with_next};
+pub use reply::{ReadyResponse, found, json, page, problem, slice, with_next};
 pub use request::{Request, invalid_cursor};
 pub use routes::{Matched, Route, Routes, route};
 pub use server::{BindError, Server};
+pub use shared_reads::SharedReads;
 pub use warp::reply::Response;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use bytes::Bytes;
 use contracts::Problem;
 use contracts::page::{Page, PageMeta, Slice};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -14,10 +15,15 @@ use crate::database::{FailureKind, StoreError};
 /// After how many seconds a request is worth sending again, where nothing better is known.
 const RETRY_AFTER: u16 = 1;
 
+/// A response whose body is in memory; a copy shares it.
+pub type ReadyResponse = http::Response<Bytes>;
+
+const JSON: &str = "application/json";
+
 /// A JSON response.
 #[must_use]
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    encode(status, "application/json", body)
+    encode(status, JSON, body).map(Into::into)
 }
 
 /// What a query found: 200, or the problem 404.
@@ -31,7 +37,7 @@ pub fn found(body: Option<impl Serialize>) -> Result<Response, Problem> {
 /// A response with a link to what comes next, if there is more (RFC 8288). The link is relative, so that it holds behind
 /// the gateway too.
 #[must_use]
-pub fn with_next(mut response: Response, next: Option<String>) -> Response {
+pub fn with_next<B>(mut response: http::Response<B>, next: Option<String>) -> http::Response<B> {
     let link = next.and_then(|next| HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).ok());
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
@@ -41,25 +47,29 @@ pub fn with_next(mut response: Response, next: Option<String>) -> Response {
 
 /// A page of a list, with a link to what comes behind its last item. Reading on from there costs the same at any depth.
 #[must_use]
-pub fn page<T: Serialize, Id: Display>(page: &Page<T>, id: impl Fn(&T) -> Id) -> Response {
+pub fn page<T: Serialize, Id: Display>(page: &Page<T>, id: impl Fn(&T) -> Id) -> ReadyResponse {
     let PageMeta { page: number, limit, total_pages, .. } = page.meta;
     let more = u64::from(number) < total_pages;
-    behind(json(StatusCode::OK, page), &page.data, limit, more, id)
+    behind(encode(StatusCode::OK, JSON, page), &page.data, limit, more, id)
 }
 
 /// A slice of a list, with a link to what comes behind its last item if there is more.
 #[must_use]
-pub fn slice<T: Serialize, Id: Display>(slice: &Slice<T>, more: bool, id: impl Fn(&T) -> Id) -> Response {
-    behind(json(StatusCode::OK, slice), &slice.data, slice.meta.limit, more, id)
+pub fn slice<T: Serialize, Id: Display>(
+    slice: &Slice<T>,
+    more: bool,
+    id: impl Fn(&T) -> Id,
+) -> ReadyResponse {
+    behind(encode(StatusCode::OK, JSON, slice), &slice.data, slice.meta.limit, more, id)
 }
 
 fn behind<T, Id: Display>(
-    response: Response,
+    response: ReadyResponse,
     items: &[T],
     limit: u32,
     more: bool,
     id: impl Fn(&T) -> Id,
-) -> Response {
+) -> ReadyResponse {
     let last = items.last().filter(|_| more);
     with_next(response, last.map(|last| format!("?cursor={}&limit={limit}", id(last))))
 }
@@ -76,7 +86,7 @@ pub(super) fn text(content_type: &'static str, body: String) -> Response {
 #[must_use]
 pub fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = encode(status, contracts::problem::CONTENT_TYPE, problem);
+    let mut response: Response = encode(status, contracts::problem::CONTENT_TYPE, problem).map(Into::into);
     let headers = response.headers_mut();
     match status {
         StatusCode::UNAUTHORIZED => {
@@ -114,7 +124,7 @@ impl From<StoreError> for Problem {
     }
 }
 
-fn encode(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response {
+fn encode(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> ReadyResponse {
     let (status, body) = match serde_json::to_vec(body) {
         Ok(body) => (status, body),
         Err(error) => {
@@ -122,7 +132,7 @@ fn encode(status: StatusCode, content_type: &'static str, body: &impl Serialize)
             (StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
         }
     };
-    let mut response = Response::new(body.into());
+    let mut response = http::Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

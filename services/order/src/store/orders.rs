@@ -15,7 +15,7 @@ use strum::VariantArray;
 use crate::domain::Order;
 
 /// An order as clients see it, whichever version wrote it.
-type ClientOrder = order::Order<Word, Word>;
+pub(crate) type ClientOrder = order::Order<Word, Word>;
 
 #[derive(FromRow)]
 struct Row {
@@ -184,15 +184,19 @@ pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.bind(OrderStatus::VARIANTS).fetch_one(pool).await?.unsigned_abs())
 }
 
-/// One order, as clients see it.
-pub(crate) async fn find(connections: &Connections, id: OrderId) -> Result<Option<ClientOrder>, StoreError> {
+/// Those of `orders` that exist, as clients see them.
+pub(crate) async fn find(
+    connections: &Connections,
+    orders: &[OrderId],
+) -> Result<Vec<ClientOrder>, StoreError> {
     let mut connection = connections.take().await?;
-    let order = sqlx::query_as::<_, order::Order<Word, Word>>(
-        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at FROM orders WHERE id = $1",
+    let found = sqlx::query_as::<_, order::Order<Word, Word>>(
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
+         FROM orders WHERE id = ANY($1)",
     );
-    let order = order.bind(id).fetch_optional(&mut *connection).await?;
+    let found = found.bind(orders).fetch_all(&mut *connection).await?;
     connection.keep();
-    Ok(order)
+    Ok(found)
 }
 
 /// Those of `orders` that have settled, as clients see them. One with a status of a later version has not, as far as this one

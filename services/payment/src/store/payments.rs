@@ -17,7 +17,7 @@ use super::payment_totals;
 use crate::domain::{Due, Expiry, LastCharge, NextStep, Payment, Refund, Step};
 
 /// A payment as clients see it, whichever version wrote it.
-type ClientPayment = payment::Payment<Word>;
+pub(crate) type ClientPayment = payment::Payment<Word>;
 
 #[derive(FromRow)]
 struct StateRow {
@@ -312,34 +312,34 @@ pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.fetch_one(pool).await?.unsigned_abs())
 }
 
-/// One payment, as clients see it.
+/// Those of `payments` that exist, as clients see them.
 pub(crate) async fn find(
     connections: &Connections,
-    id: PaymentId,
-) -> Result<Option<ClientPayment>, StoreError> {
+    payments: &[PaymentId],
+) -> Result<Vec<ClientPayment>, StoreError> {
     let mut connection = connections.take().await?;
-    let payment = sqlx::query_as::<_, payment::Payment<Word>>(
+    let found = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
-         FROM payments WHERE id = $1",
+         FROM payments WHERE id = ANY($1)",
     );
-    let payment = payment.bind(id).fetch_optional(&mut *connection).await?;
+    let found = found.bind(payments).fetch_all(&mut *connection).await?;
     connection.keep();
-    Ok(payment)
+    Ok(found)
 }
 
-/// The payment of an order, as clients see it.
-pub(crate) async fn find_of_order(
+/// The payments of `orders`, as clients see them.
+pub(crate) async fn find_of_orders(
     connections: &Connections,
-    order_id: OrderId,
-) -> Result<Option<ClientPayment>, StoreError> {
+    orders: &[OrderId],
+) -> Result<Vec<ClientPayment>, StoreError> {
     let mut connection = connections.take().await?;
-    let payment = sqlx::query_as::<_, payment::Payment<Word>>(
+    let found = sqlx::query_as::<_, payment::Payment<Word>>(
         "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
-         FROM payments WHERE order_id = $1",
+         FROM payments WHERE order_id = ANY($1)",
     );
-    let payment = payment.bind(order_id).fetch_optional(&mut *connection).await?;
+    let found = found.bind(orders).fetch_all(&mut *connection).await?;
     connection.keep();
-    Ok(payment)
+    Ok(found)
 }
 
 /// A page of the payments, as clients see them, newest first.
