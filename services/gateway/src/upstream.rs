@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use chassis::http::CorrelationId;
-use chassis::telemetry::TraceContext;
+use chassis::telemetry::{TRACE_ONLY, TraceContext};
 use contracts::Problem;
 use contracts::load::Load;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -211,6 +211,7 @@ impl Upstream {
 
 fn client_span(request: &UpstreamRequest<'_>, url: &Url) -> Span {
     info_span!(
+        target: TRACE_ONLY,
         "ask",
         otel.name = format!("{} {}", request.method, request.template),
         otel.kind = "client",

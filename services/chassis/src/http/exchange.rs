@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 use tracing::{Instrument, Span, error, field, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
@@ -77,7 +78,8 @@ impl Exchange {
         self.finish(&mut response, &correlation_id, &trace);
 
         let status = i64::from(response.status().as_u16());
-        span.record("http.response.status_code", status);
+        // Not a field: each that is recorded has all of them written down again for logs, and this is the last of it.
+        span.set_attribute("http.response.status_code", status);
         if status >= 500 {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", status);
@@ -150,7 +152,6 @@ fn server_span(
         otel.status_code = field::Empty,
         http.request.method = method,
         http.route = template,
-        http.response.status_code = field::Empty,
         url.path = request.uri().path(),
         url.scheme = "http",
         error.r#type = field::Empty,

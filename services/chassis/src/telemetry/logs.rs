@@ -19,8 +19,8 @@ crate::variables! {
     }
 }
 
-/// The target of spans in which nothing is logged, so that their fields are not written down for logs.
-pub(crate) const TRACE_ONLY: &str = "chassis::trace_only";
+/// The target of spans whose fields no line of the log needs: they are not written down for logs.
+pub const TRACE_ONLY: &str = "chassis::trace_only";
 
 /// How a service logs.
 pub struct LogConfig {

@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-pub(crate) use logs::TRACE_ONLY;
+pub use logs::TRACE_ONLY;
 pub use logs::{LogConfig, LogVariables};
 pub use metrics::{METER, prometheus_text};
 pub use trace_context::TraceContext;
