@@ -52,21 +52,15 @@ impl Reads {
         Ok(found.into_iter().map(|order| (order.id, order)).collect())
     }
 
-    async fn list(&self, list: ListRequest<OrderId>) -> Result<Option<ReadyResponse>, StoreError> {
-        Ok(match list {
-            ListRequest::Page(page) => {
-                Some(http::page(&orders::page(&self.connections, page).await?, |order| order.id))
-            }
-            ListRequest::Behind(id, limit) => {
-                let behind = orders::behind(&self.connections, id, limit).await?;
-                behind.map(|(slice, more)| http::slice(&slice, more, |order| order.id))
-            }
-        })
+    async fn list(&self, asked: ListRequest<OrderId>) -> Result<Option<ReadyResponse>, StoreError> {
+        let page_at = |page| orders::page(&self.connections, page);
+        let behind_item = |id, limit| orders::behind(&self.connections, id, limit);
+        http::list(asked, page_at, behind_item, |order| order.id).await
     }
 }
 
 async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
-    let list = reads.lists.get_one(request.list()?, |list| reads.list(list)).await?;
+    let list = reads.lists.get_each(request.list()?, |asked| reads.list(asked)).await?;
     Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 

@@ -63,27 +63,21 @@ impl Reads {
         Ok(found.into_iter().map(|payment| (payment.order_id, payment)).collect())
     }
 
-    async fn list(&self, list: ListRequest<PaymentId>) -> Result<Option<ReadyResponse>, StoreError> {
-        Ok(match list {
-            ListRequest::Page(page) => {
-                Some(http::page(&payments::page(&self.connections, page).await?, |payment| payment.id))
-            }
-            ListRequest::Behind(id, limit) => {
-                let behind = payments::behind(&self.connections, id, limit).await?;
-                behind.map(|(slice, more)| http::slice(&slice, more, |payment| payment.id))
-            }
-        })
+    async fn list(&self, asked: ListRequest<PaymentId>) -> Result<Option<ReadyResponse>, StoreError> {
+        let page_at = |page| payments::page(&self.connections, page);
+        let behind_item = |id, limit| payments::behind(&self.connections, id, limit);
+        http::list(asked, page_at, behind_item, |payment| payment.id).await
     }
 }
 
 async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
-    let list = reads.lists.get_one(request.list()?, |list| reads.list(list)).await?;
+    let list = reads.lists.get_each(request.list()?, |asked| reads.list(asked)).await?;
     Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
 async fn stats(reads: Arc<Reads>, _: Request) -> Result<Response, Problem> {
     let stats = |()| async { payment_totals::stats(&reads.connections).await.map(Some) };
-    http::found(reads.stats.get_one((), stats).await?)
+    http::found(reads.stats.get_each((), stats).await?)
 }
 
 async fn find(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {

@@ -36,7 +36,7 @@ pub use body::Body;
 pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, PeerAddr};
 pub use endpoints::metrics;
-pub use reply::{ReadyResponse, found, json, page, problem, slice, with_next};
+pub use reply::{ReadyResponse, found, json, list, problem, with_next};
 pub use request::{Request, invalid_cursor};
 pub use routes::{Matched, Route, Routes, route};
 pub use server::{BindError, Server};

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use contracts::Problem;
-use contracts::page::{Page, PageMeta, Slice};
+use contracts::page::{ListRequest, Page, PageMeta, PageRequest, Slice};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use tracing::{debug, error};
@@ -45,21 +45,36 @@ pub fn with_next<B>(mut response: http::Response<B>, next: Option<String>) -> ht
     response
 }
 
+/// The part of a list that is asked for, as `page_at` or `behind_item` reads it; `None` if there is nothing to read on from.
+pub async fn list<T, Id, P, B>(
+    asked: ListRequest<Id>,
+    page_at: impl FnOnce(PageRequest) -> P,
+    behind_item: impl FnOnce(Id, u32) -> B,
+    id: impl Fn(&T) -> Id,
+) -> Result<Option<ReadyResponse>, StoreError>
+where
+    T: Serialize,
+    Id: Display,
+    P: Future<Output = Result<Page<T>, StoreError>>,
+    B: Future<Output = Result<Option<(Slice<T>, bool)>, StoreError>>,
+{
+    Ok(match asked {
+        ListRequest::Page(asked) => Some(page(&page_at(asked).await?, id)),
+        ListRequest::Behind(last, limit) => {
+            behind_item(last, limit).await?.map(|(found, more)| slice(&found, more, id))
+        }
+    })
+}
+
 /// A page of a list, with a link to what comes behind its last item. Reading on from there costs the same at any depth.
-#[must_use]
-pub fn page<T: Serialize, Id: Display>(page: &Page<T>, id: impl Fn(&T) -> Id) -> ReadyResponse {
+fn page<T: Serialize, Id: Display>(page: &Page<T>, id: impl Fn(&T) -> Id) -> ReadyResponse {
     let PageMeta { page: number, limit, total_pages, .. } = page.meta;
     let more = u64::from(number) < total_pages;
     behind(encode(StatusCode::OK, JSON, page), &page.data, limit, more, id)
 }
 
 /// A slice of a list, with a link to what comes behind its last item if there is more.
-#[must_use]
-pub fn slice<T: Serialize, Id: Display>(
-    slice: &Slice<T>,
-    more: bool,
-    id: impl Fn(&T) -> Id,
-) -> ReadyResponse {
+fn slice<T: Serialize, Id: Display>(slice: &Slice<T>, more: bool, id: impl Fn(&T) -> Id) -> ReadyResponse {
     behind(encode(StatusCode::OK, JSON, slice), &slice.data, slice.meta.limit, more, id)
 }
 

@@ -17,10 +17,12 @@ use crate::database::StoreError;
 /// What was read for a key; `None` if there is no such thing.
 type Answer<V> = Result<Option<V>, Problem>;
 
+/// The requests that wait, by what they ask for, in the order in which that was first asked for.
+type Waiting<K, V> = IndexMap<K, Vec<Sender<Answer<V>>>>;
+
 /// Reads of one kind.
 pub struct SharedReads<K, V> {
-    /// In the order in which their keys came.
-    waiting: Mutex<IndexMap<K, Vec<Sender<Answer<V>>>>>,
+    waiting: Mutex<Waiting<K, V>>,
     turns: Semaphore,
     most: usize,
 }
@@ -78,7 +80,7 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedReads<K, V> {
     }
 
     /// As [`get`](Self::get), where each key is read for itself.
-    pub async fn get_one<R, F>(&self, key: K, read: R) -> Answer<V>
+    pub async fn get_each<R, F>(&self, key: K, read: R) -> Answer<V>
     where
         R: Fn(K) -> F,
         F: Future<Output = Result<Option<V>, StoreError>>,
@@ -100,21 +102,18 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedReads<K, V> {
         receiver
     }
 
-    fn next_batch(&self) -> IndexMap<K, Vec<Sender<Answer<V>>>> {
+    fn next_batch(&self) -> Waiting<K, V> {
         let mut waiting = self.waiting();
         let count = waiting.len().min(self.most);
         waiting.drain(..count).collect()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, IndexMap<K, Vec<Sender<Answer<V>>>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<K, V>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn reply<K: Eq + Hash, V: Clone>(
-    batch: IndexMap<K, Vec<Sender<Answer<V>>>>,
-    found: Result<HashMap<K, V>, StoreError>,
-) {
+fn reply<K: Eq + Hash, V: Clone>(batch: Waiting<K, V>, found: Result<HashMap<K, V>, StoreError>) {
     let found = found.map_err(Problem::from);
     for (key, senders) in batch {
         for sender in senders {
