@@ -8,6 +8,8 @@
 }:
 let
   name = package.pname;
+  # Of health and metrics.
+  managementPort = port + 1000;
 in
 lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
   pkgs.dockerTools.buildLayeredImage {
@@ -24,9 +26,15 @@ lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
       Env = [
         "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"
       ]
-      # The container's loopback can't be reached from outside. On this address the gateway requires API keys.
-      ++ lib.optional (port != null) "LISTEN_ADDRESS=0.0.0.0";
-      ExposedPorts = lib.optionalAttrs (port != null) { "${toString port}/tcp" = { }; };
+      # The container's loopback can't be reached from outside.
+      ++ lib.optionals (port != null) [
+        "LISTEN_ADDRESS=0.0.0.0"
+        "MANAGEMENT_ADDRESS=0.0.0.0:${toString managementPort}"
+      ];
+      ExposedPorts = lib.optionalAttrs (port != null) {
+        "${toString port}/tcp" = { };
+        "${toString managementPort}/tcp" = { };
+      };
       Labels = {
         "org.opencontainers.image.title" = "paysaga ${name}";
         "org.opencontainers.image.description" = package.meta.description;

@@ -23,6 +23,7 @@ let
 in
 {
   imports = [
+    ./gateway-key.nix
     (import ./service.nix {
       name = "gateway";
       about = "the only door: turns commands into events, and answers queries by asking the other services";
@@ -45,14 +46,6 @@ in
     );
 
     assertions = [
-      {
-        assertion = addresses.isLoopback cfg.listenAddress || hasKeys || !authenticates;
-        message = ''
-          services.paysaga.gateway.listenAddress is ${cfg.listenAddress}, open to the network, and no API key is required.
-          Give it a file of keys (services.paysaga.gateway.credentials.API_KEYS = "/run/secrets/…"; one `name:sha256-of-key` a line),
-          or turn authentication off explicitly: services.paysaga.gateway.settings.AUTHENTICATION = "off".
-        '';
-      }
       {
         assertion = !(hasKeys && !authenticates);
         message = ''

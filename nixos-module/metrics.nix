@@ -8,9 +8,8 @@ let
   localBroker = paysaga.rabbitmq.createLocally && enabled != [ ];
   brokerPort = 15692;
 
-  job = name: path: target: {
+  job = name: target: {
     job_name = "paysaga-${name}";
-    metrics_path = path;
     scrape_interval = cfg.scrapeInterval;
     static_configs = [ { targets = [ target ]; } ];
   };
@@ -18,9 +17,8 @@ let
     name:
     let
       service = paysaga.${name};
-      path = if name == "gateway" then "/api/metrics" else "/metrics";
     in
-    job name path "${addresses.reachable service.listenAddress}:${toString service.port}";
+    job name "${addresses.reachable service.managementAddress}:${toString service.managementPort}";
 in
 {
   options.services.paysaga.metrics = {
@@ -38,8 +36,7 @@ in
       enable = true;
       listenAddress = lib.mkDefault "127.0.0.1";
       scrapeConfigs =
-        map jobOf enabled
-        ++ lib.optional localBroker (job "rabbitmq" "/metrics" "127.0.0.1:${toString brokerPort}");
+        map jobOf enabled ++ lib.optional localBroker (job "rabbitmq" "127.0.0.1:${toString brokerPort}");
     };
 
     services.rabbitmq = lib.mkIf localBroker {
@@ -49,22 +46,5 @@ in
         "prometheus.tcp.port" = toString brokerPort;
       };
     };
-
-    assertions = [
-      {
-        # The gateway exports its metrics without a key to loopback only, and Prometheus would connect from another address.
-        assertion =
-          let
-            gateway = paysaga.gateway.listenAddress or "127.0.0.1";
-          in
-          !(builtins.elem "gateway" enabled)
-          || addresses.isLoopback gateway
-          || addresses.isEverywhere gateway;
-        message = ''
-          services.paysaga.metrics can't scrape a gateway that listens on one address of the network only, because metrics
-          are exported without a key to loopback only. Let it listen on 0.0.0.0 or ::, behind the firewall.
-        '';
-      }
-    ];
   };
 }

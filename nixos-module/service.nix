@@ -73,6 +73,22 @@ in
       description = "TCP port to listen on.";
     };
 
+    managementAddress = lib.mkOption {
+      type = lib.types.str;
+      default = "127.0.0.1";
+      example = "10.0.0.2";
+      description = ''
+        IP address of `/health/live`, `/health/ready` and `/metrics`, for probes and scrapers. They are not for clients:
+        `openFirewall` does not open their port.
+      '';
+    };
+
+    managementPort = lib.mkOption {
+      type = lib.types.port;
+      default = port + 1000;
+      description = "TCP port of health and metrics.";
+    };
+
     openFirewall = lib.mkOption {
       type = lib.types.bool;
       default = false;
@@ -120,6 +136,7 @@ in
           {
             LISTEN_ADDRESS = cfg.listenAddress;
             PORT = cfg.port;
+            MANAGEMENT_ADDRESS = addresses.socket cfg.managementAddress cfg.managementPort;
             SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
           }
           # Exchanges and queues are part of the local broker's definitions.
@@ -195,7 +212,7 @@ in
         || isOfOpenTelemetry variable;
       message = ''
         ${option}.settings.${variable}: the ${name} service has no such variable. It reads
-        ${lib.concatStringsSep ", " allVariables} and OTEL_*; address and port are ${option}.{listenAddress,port}.
+        ${lib.concatStringsSep ", " allVariables} and OTEL_*; addresses and ports are ${option}.{listenAddress,port,managementAddress,managementPort}.
       '';
     }) cfg.settings
     ++ lib.mapAttrsToList (variable: _: {

@@ -30,10 +30,11 @@ for name in gateway order payment paysaga; do
     payment) port=3002 ;;
     *) port= ;;
   esac
+  management_port=${port:+$((port + 1000))}
   for transport in oci-archive docker-archive; do
     configuration=$(skopeo inspect --config --format '{{.Architecture}} {{.OS}} {{.Config.User}} {{.Config.Entrypoint}} {{.Config.Env}} {{.Config.ExposedPorts}} {{.Config.StopSignal}}' "$transport:$archive")
     equal "the configuration of $archive" \
-      "amd64 linux 65532:65532 [/bin/$name] [SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt${port:+ LISTEN_ADDRESS=0.0.0.0}] map[${port:+$port/tcp:{\}}] SIGTERM" \
+      "amd64 linux 65532:65532 [/bin/$name] [SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt${port:+ LISTEN_ADDRESS=0.0.0.0 MANAGEMENT_ADDRESS=0.0.0.0:$management_port}] map[${port:+$port/tcp:{\} $management_port/tcp:{\}}] SIGTERM" \
       "$configuration"
   done
   digest=$(skopeo inspect --format '{{.Digest}}' "oci-archive:$archive")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # compose-secrets.sh [FOLDER]: creates the secrets of compose.yaml, once, in packaging/secrets or FOLDER: passwords, the URLs
-# that contain them, RabbitMQ's users, and the gateway's first API key (in api-key, for its first caller).
+# that contain them, RabbitMQ's users, and the gateway's first API key (in api-key, for its first caller; in authorization, as curl sends
+# it).
 set -euo pipefail
 
 folder=${1:-$(dirname "${BASH_SOURCE[0]}")/secrets}
@@ -43,6 +44,7 @@ END
 
   password=$(random)
   printf '%s\n' "$password" >api-key
+  printf 'authorization: Bearer %s\n' "$password" >authorization
   printf 'me:%s\n' "$(printf %s "$password" | sha256sum | cut -c-64)" >api-keys
   printf 'Secrets are in %s; the API key is in api-key there.\n' "$folder"
 }

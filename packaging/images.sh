@@ -39,8 +39,9 @@ image() {
   mkdir -p "$layout/blobs/sha256"
   local ports='' variables='"SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"'
   if [[ $port ]]; then
-    ports="\"$port/tcp\": {}"
-    variables+=', "LISTEN_ADDRESS=0.0.0.0"'
+    local management_port=$((port + 1000))
+    ports="\"$port/tcp\": {}, \"$management_port/tcp\": {}"
+    variables+=", \"LISTEN_ADDRESS=0.0.0.0\", \"MANAGEMENT_ADDRESS=0.0.0.0:$management_port\""
   fi
 
   layer "$name" "$layout"

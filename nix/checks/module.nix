@@ -36,6 +36,7 @@ assert lib.assertMsg (failed == [ ]) (
 );
 assert lib.assertMsg (
   builtins.attrNames units == [
+    "paysaga-gateway-key.service"
     "paysaga-gateway.service"
     "paysaga-order-migrate.service"
     "paysaga-order.service"

@@ -58,7 +58,7 @@ pkgs.testers.runNixOSTest {
             f"{API}/{path} | jq --exit-status '.status == \"{status}\"'", timeout=60)
 
     def ready():
-        for port in (3000, 3001, 3002):
+        for port in (4000, 4001, 4002):
             server.wait_until_succeeds(f"curl --fail --silent http://127.0.0.1:{port}/health/ready", timeout=180)
 
     start_all()
@@ -86,7 +86,7 @@ pkgs.testers.runNixOSTest {
     with subtest("without a key, the network reaches the gateway alone and gets 401"):
         client.succeed("nc -z server 3000")
         client.succeed(f"test $(curl --silent --output /dev/null --write-out '%{{http_code}}' {API}/orders) = 401")
-        for port in (3001, 3002, 4317, 4318, 4369, 5432, 5672, 15672, 16686, 25672):
+        for port in (3001, 3002, 4000, 4001, 4002, 4317, 4318, 4369, 5432, 5672, 15672, 16686, 25672):
             client.fail(f"nc -z -w 2 server {port}")
 
     with subtest("passwords are readable by root alone"):

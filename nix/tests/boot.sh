@@ -13,7 +13,6 @@ source nix/tests/evaluate.sh
 
 host=full
 base=${PAYSAGA_MACHINE:-/}
-key=a-customers-key
 jaeger=$(type -P jaeger || echo "$HOME/.cache/paysaga/jaeger")
 machine=
 
@@ -27,7 +26,7 @@ main() {
   install_rabbitmq
   install_paysaga
   boot
-  inside /opt/booted.sh "$key" "$([[ -e $root/opt/with-jaeger ]] && echo with-jaeger || echo without-jaeger)"
+  inside /opt/booted.sh "$([[ -e $root/opt/with-jaeger ]] && echo with-jaeger || echo without-jaeger)"
 }
 
 # --- a root of its own ---
@@ -147,8 +146,6 @@ install_paysaga() {
     # The others are started as dependencies of these.
     ! grep -q '^WantedBy=multi-user.target$' "$units/$unit" || enable "$unit"
   done
-  printf 'customer:%s\n' "$(printf %s "$key" | sha256sum | cut -c-64)" >"$root/etc/paysaga-keys"
-  chmod 600 "$root/etc/paysaga-keys"
 }
 
 # --- up and down ---

@@ -2,7 +2,8 @@
 # Runs in the machine that boot.sh has booted: the saga, and what must be refused.
 #   booted.sh API_KEY with-jaeger|without-jaeger
 set -euo pipefail
-key=$1 jaeger=$2
+jaeger=$1
+key=/var/lib/paysaga-gateway-key # of the gateway, made when it was started first
 api=http://127.0.0.1:3000/api
 customer=3f2504e0-4f89-41d3-9a0c-0305e82c3301
 accounts=/var/lib/paysaga-rabbitmq
@@ -33,8 +34,9 @@ until_true() {
   done
 }
 
-call() { curl --silent --show-error --max-time 10 --header "authorization: Bearer $key" --header 'content-type: application/json' "$@"; }
-ready() { curl --silent --fail --max-time 5 "http://127.0.0.1:$1/health/ready"; }
+call() { curl --silent --show-error --max-time 10 --header "@$key/authorization" --header 'content-type: application/json' "$@"; }
+# ready PORT: of the service on that port.
+ready() { curl --silent --fail --max-time 5 "http://127.0.0.1:$(($1 + 1000))/health/ready"; }
 status_is() { [[ $(call "$api/$1" | jq --raw-output .status) == "$2" ]]; }
 place() { call --request POST --data "{\"userId\":\"$customer\",\"total\":$1}" "$api/orders" | jq --raw-output .orderId; }
 all_ready() {
@@ -48,12 +50,16 @@ environment_of() { tr '\0' '\n' <"/proc/$(systemctl show --property=MainPID --va
 
 # beside PORT SERVICE VARIABLE=VALUE…: starts one more process of a service, without a unit but as the unit's user.
 beside() {
-  local port=$1 service=$2 url=()
+  local port=$1 service=$2 own
   shift 2
-  [[ $service == gateway ]] || url=("DATABASE_URL=postgres://paysaga-$service@localhost/paysaga-$service?host=/run/postgresql")
+  if [[ $service == gateway ]]; then
+    own=(AUTHENTICATION=off)
+  else
+    own=("DATABASE_URL=postgres://paysaga-$service@localhost/paysaga-$service?host=/run/postgresql")
+  fi
   # Not through `as`: $! must be the process itself, not a subshell.
   setpriv --reuid="$(id -u "paysaga-$service")" --regid="$(id -g "paysaga-$service")" --clear-groups \
-    env -i "PORT=$port" "${url[@]}" "$@" "/opt/$service" >"$scratch/$port.log" 2>&1 &
+    env -i "PORT=$port" "MANAGEMENT_ADDRESS=127.0.0.1:$((port + 1000))" "${own[@]}" "$@" "/opt/$service" >"$scratch/$port.log" 2>&1 &
   extra[$port]=$!
 }
 end() {
@@ -73,7 +79,7 @@ a_saga() {
 the_units_start() {
   local unit
   all_ready
-  for unit in paysaga-rabbitmq-accounts paysaga-order-migrate paysaga-payment-migrate; do
+  for unit in paysaga-gateway-key paysaga-rabbitmq-accounts paysaga-order-migrate paysaga-payment-migrate; do
     [[ $(systemctl show --property=ActiveState,Result --value "$unit" | sort | xargs) == 'active success' ]] || fail "$unit succeeded"
   done
   [[ $(systemctl list-units --failed --plain --no-legend 'paysaga-*' | wc -l) == 0 ]] || fail 'no unit failed'
@@ -121,17 +127,17 @@ rabbitmq_refuses() {
   rabbitmqctl --quiet authenticate_user paysaga-order "$password" >/dev/null || fail 'the right password is accepted'
   refused rabbitmqctl --quiet authenticate_user paysaga-order "x$password" || fail 'a wrong password is refused'
   [[ $(rabbitmqctl --quiet list_users) != *guest* ]] || fail 'there is no user guest'
-  beside 4001 order "RABBITMQ_URL=$(url_of order | sed -E 's/:[^:@]+@/:wrong@/')" BROKER_TOPOLOGY=verify
-  until_true 20 'a wrong password is refused by AMQP, too' grep -qE 'ACCESS_REFUSED|ACCESS-REFUSED|[Ll]ogin was refused' "$scratch/4001.log"
-  refused ready 4001 || fail 'order is not ready with a wrong password'
-  end 4001
+  beside 4005 order "RABBITMQ_URL=$(url_of order | sed -E 's/:[^:@]+@/:wrong@/')" BROKER_TOPOLOGY=verify
+  until_true 20 'a wrong password is refused by AMQP, too' grep -qE 'ACCESS_REFUSED|ACCESS-REFUSED|[Ll]ogin was refused' "$scratch/4005.log"
+  refused ready 4005 || fail 'order is not ready with a wrong password'
+  end 4005
   prove 'a wrong password is refused'
 
-  beside 4001 order "RABBITMQ_URL=$(url_of payment)" BROKER_TOPOLOGY=verify
+  beside 4005 order "RABBITMQ_URL=$(url_of payment)" BROKER_TOPOLOGY=verify
   until_true 20 "a queue of another is refused" \
-    grep -qE "refused.*order\.[a-z-]+\.(queue|dlq)|order\.[a-z-]+\.(queue|dlq).*refused" "$scratch/4001.log"
-  refused ready 4001 || fail 'order is not ready without its queues'
-  end 4001
+    grep -qE "refused.*order\.[a-z-]+\.(queue|dlq)|order\.[a-z-]+\.(queue|dlq).*refused" "$scratch/4005.log"
+  refused ready 4005 || fail 'order is not ready without its queues'
+  end 4005
   prove 'the queue of another service is refused'
 
   # The gateway as the user of another service: payment may not write to that exchange, order not under that routing key.
@@ -234,7 +240,7 @@ one_trace() {
 
 metrics_are_exported() {
   local address
-  for address in 3000/api/metrics 3001/metrics 3002/metrics 15692/metrics; do
+  for address in 4000/metrics 4001/metrics 4002/metrics 15692/metrics; do
     [[ $(curl --silent --fail --max-time 10 "http://127.0.0.1:$address") == *'# TYPE '* ]] || fail "there are metrics at $address"
   done
   prove 'metrics are where Prometheus scrapes them'

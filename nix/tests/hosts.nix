@@ -44,8 +44,6 @@ rec {
         enable = true;
         listenAddress = "0.0.0.0";
         openFirewall = true;
-        credentials.API_KEYS = "/etc/paysaga-keys";
-        settings.OPERATORS = "operator";
       };
       order = {
         enable = true;

@@ -75,18 +75,6 @@ impl Api {
         self.post_order(body).send().await.expect("the gateway answers")
     }
 
-    /// Waits until the gateway is ready to accept orders.
-    pub(crate) async fn accepts_orders(&self) {
-        eventually("orders are accepted", async || {
-            let answer = self.request(Method::GET, "/health/ready").send().await;
-            match answer.map_err(|error| error.to_string())?.status() {
-                StatusCode::OK => Ok(()),
-                status => Err(status.to_string()),
-            }
-        })
-        .await;
-    }
-
     /// `POST /api/orders` of the usual customer under an `Idempotency-Key`. `total` is a JSON number.
     pub fn post_keyed(&self, key: IdempotencyKey<'_>, total: &str) -> RequestBuilder {
         self.post_order(order(total)).header("idempotency-key", key.0)

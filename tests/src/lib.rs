@@ -6,6 +6,7 @@
 //! programs        the programs under test
 //! service         a service as a child process
 //! api             the gateway, as a client sees it
+//! api_keys        the keys that callers present
 //! raw_http        HTTP byte by byte
 //! amqp            the broker, as another service sees it
 //! statement_tap   what a service sends to PostgreSQL
@@ -21,6 +22,7 @@
 
 pub mod amqp;
 pub mod api;
+pub mod api_keys;
 pub mod faults;
 pub mod infrastructure;
 pub mod management;

@@ -27,12 +27,13 @@ pub async fn run(program: &str, arguments: &[&str], environment: &Environment) -
     ended.unwrap_or_else(|_| panic!("{program} {arguments:?} does not end")).expect("it can be run")
 }
 
-/// A program with these variables: on any free port and with logs in JSON, unless they say otherwise.
+/// A program with these variables: on any free ports and with logs in JSON, unless they say otherwise.
 pub(crate) fn command(program: &Path, environment: &Environment) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
         .env("PORT", "0")
+        .env("MANAGEMENT_ADDRESS", "127.0.0.1:0")
         .env("LOG_FORMAT", "json")
         .envs(environment)
         .stdin(Stdio::null())

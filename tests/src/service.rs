@@ -20,30 +20,43 @@ pub struct ServiceProcess {
     environment: Environment,
     log: PathBuf,
     process: Child,
-    address: SocketAddr,
+    addresses: Addresses,
+}
+
+/// Where a service listens.
+#[derive(Clone, Copy)]
+struct Addresses {
+    clients: SocketAddr,
+    management: SocketAddr,
 }
 
 impl ServiceProcess {
     /// Starts a service with exactly these variables, on any free port unless they name one, and waits until it listens.
     pub async fn start(service: Service, environment: Environment, log_directory: &Path) -> Self {
         let mut process = Self::launch(service, &programs::directory(), environment, log_directory);
-        process.address = process.listening().await;
+        process.addresses = process.listening().await;
         process
     }
 
-    /// Starts a service of the folder `programs` and waits for nothing. Its address is known only if `PORT` is among its
-    /// variables.
+    /// Starts a service of the folder `programs` and waits for nothing. Its addresses are known only if `PORT` and
+    /// `MANAGEMENT_ADDRESS` are among its variables. A gateway asks for keys only if they name a file of them.
     pub(crate) fn launch(
         service: Service,
         programs: &Path,
-        environment: Environment,
+        mut environment: Environment,
         log_directory: &Path,
     ) -> Self {
+        if service == Service::Gateway && !environment.contains_key("API_KEYS_FILE") {
+            environment.insert("AUTHENTICATION".to_owned(), "off".to_owned());
+        }
         let log = log_directory.join(format!("{service}-{}.log", uuid::Uuid::now_v7()));
         let process = spawn(&programs.join(service.name()), &environment, &log);
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let port = environment.get("PORT").and_then(|port| port.parse().ok()).unwrap_or_default();
-        let address = ([127, 0, 0, 1], port).into();
-        Self { service, programs: programs.to_owned(), environment, log, process, address }
+        let management = environment.get("MANAGEMENT_ADDRESS").and_then(|address| address.parse().ok());
+        let addresses =
+            Addresses { clients: ([127, 0, 0, 1], port).into(), management: management.unwrap_or(unknown) };
+        Self { service, programs: programs.to_owned(), environment, log, process, addresses }
     }
 
     /// Which service it is.
@@ -55,7 +68,13 @@ impl ServiceProcess {
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.clients
+    }
+
+    /// Where it answers probes and scrapers.
+    #[must_use]
+    pub const fn management_address(&self) -> SocketAddr {
+        self.addresses.management
     }
 
     /// Its variables.
@@ -67,7 +86,19 @@ impl ServiceProcess {
     /// Its base URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.addresses.clients)
+    }
+
+    /// The base URL of its health and metrics.
+    #[must_use]
+    pub fn management_url(&self) -> String {
+        format!("http://{}", self.addresses.management)
+    }
+
+    /// Its metrics.
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("{}/metrics", self.management_url())).await.expect("an answer");
+        answer.text().await.expect("metrics are text")
     }
 
     /// What it has logged so far, one JSON object a line.
@@ -85,7 +116,7 @@ impl ServiceProcess {
 
     /// Waits until it is ready to work.
     pub async fn ready(&mut self) {
-        let url = format!("{}/health/ready", self.url());
+        let url = format!("{}/health/ready", self.management_url());
         eventually(&format!("{} is ready", self.service), async || {
             if let Ok(Some(status)) = self.process.try_wait() {
                 panic!("{} ended with {status}:\n{}", self.service, self.log());
@@ -102,7 +133,7 @@ impl ServiceProcess {
 
     /// Whether it reports that it is ready.
     pub async fn is_ready(&self) -> bool {
-        let answer = reqwest::get(format!("{}/health/ready", self.url())).await;
+        let answer = reqwest::get(format!("{}/health/ready", self.management_url())).await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
@@ -129,15 +160,17 @@ impl ServiceProcess {
         self.process.kill().await.expect("it can be killed");
     }
 
-    /// Starts it again after its end, with the same variables and on the same port.
+    /// Starts it again after its end, with the same variables and on the same ports.
     pub async fn start_again(&mut self) {
         self.launch_again();
         self.ready().await;
     }
 
-    /// Starts it again after its end, with the same variables and on the same port, and waits for nothing.
+    /// Starts it again after its end, with the same variables and on the same ports, and waits for nothing.
     pub(crate) fn launch_again(&mut self) {
-        self.environment.insert("PORT".to_owned(), self.address.port().to_string());
+        let Addresses { clients, management } = self.addresses;
+        self.environment.insert("PORT".to_owned(), clients.port().to_string());
+        self.environment.insert("MANAGEMENT_ADDRESS".to_owned(), management.to_string());
         self.process = spawn(&self.programs.join(self.service.name()), &self.environment, &self.log);
     }
 
@@ -156,7 +189,7 @@ impl ServiceProcess {
         self.process.try_wait().expect("it can be waited for")
     }
 
-    async fn listening(&mut self) -> SocketAddr {
+    async fn listening(&mut self) -> Addresses {
         eventually(&format!("{} listens", self.service), async || {
             if let Ok(Some(status)) = self.process.try_wait() {
                 panic!("{} ended with {status}:\n{}", self.service, self.log());
@@ -164,8 +197,10 @@ impl ServiceProcess {
             let log = self.log();
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let listening = lines.rev().find(|line| line["message"] == "listening");
-            let address = listening.and_then(|line| line["address"].as_str()?.parse().ok());
-            address.ok_or_else(|| format!("its log:\n{log}"))
+            let address = |name: &str| listening.as_ref()?[name].as_str()?.parse().ok();
+            let addresses = address("address").zip(address("management_address"));
+            let addresses = addresses.map(|(clients, management)| Addresses { clients, management });
+            addresses.ok_or_else(|| format!("its log:\n{log}"))
         })
         .await
     }

@@ -50,6 +50,7 @@ let
   special = [
     "PORT"
     "LISTEN_ADDRESS"
+    "MANAGEMENT_ADDRESS"
     "RABBITMQ_URL"
     "DATABASE_URL"
     "API_KEYS_FILE"

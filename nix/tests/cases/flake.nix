@@ -123,8 +123,12 @@ in
     && config.Labels ? "org.opencontainers.image.version"
     && config.Labels."org.opencontainers.image.licenses" == "MIT"
   ) images;
-  "images expose the port of their service" =
-    attrNames x86.order-image.config.ExposedPorts == [ "3001/tcp" ]
+  "images expose the ports of their service" =
+    attrNames x86.order-image.config.ExposedPorts == [
+      "3001/tcp"
+      "4001/tcp"
+    ]
+    && elem "MANAGEMENT_ADDRESS=0.0.0.0:4001" x86.order-image.config.Env
     && x86.paysaga-image.config.ExposedPorts == { };
   "a program has no dependencies" = all (name: x86.${name}.allowedReferences == [ ]) programs;
 }

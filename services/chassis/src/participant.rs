@@ -91,13 +91,15 @@ impl ParticipantConfig {
         RetentionVariables::VARIABLES,
     ];
 
-    /// Reads the configuration; every mistake goes to `problems`. `port` is the service's own `PORT`, whose default differs.
+    /// Reads the configuration; every mistake goes to `problems`. `port` and `management_address` are the service's own `PORT`
+    /// and `MANAGEMENT_ADDRESS`, whose defaults differ.
     pub fn from_environment(
         port: Setting<'_>,
+        management_address: Setting<'_>,
         environment: &Environment,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let http = HttpConfig::from_environment(port, environment, problems);
+        let http = HttpConfig::from_environment(port, management_address, environment, problems);
         let database = DatabaseConfig::from_environment(environment, problems);
         let broker = BrokerConfig::from_environment(environment, problems);
         let consumer = ConsumerConfig::from_environment(environment, problems);
@@ -139,7 +141,7 @@ where
         if !migrate_only {
             let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
             let routes = routes.merge(probe.routes());
-            Server::bind(config.http)?.serve(routes, health.clone(), intake);
+            Server::bind(config.http)?.serve(routes, health, intake, connections);
         }
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
         // Both from the start: in between, with nothing else to report on yet, the service would be ready.

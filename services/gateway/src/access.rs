@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use chassis::http::{Caller, Matched, PeerAddr, Request};
+use chassis::http::{Caller, Request};
 use chassis::tasks::Tasks;
 use contracts::Problem;
 use http::{HeaderMap, header};
@@ -122,15 +122,12 @@ pub(crate) fn require_operator(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Rejects requests of unknown callers, except for health and metrics from this machine.
+/// Rejects requests of unknown callers.
 pub(crate) fn require_caller() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
     warp::ext::optional::<Caller>()
-        .and(warp::ext::get::<PeerAddr>())
-        .and(warp::ext::get::<Matched>())
-        .and_then(async |caller: Option<Caller>, peer: PeerAddr, matched: Matched| {
-            let open = peer.0.ip().to_canonical().is_loopback()
-                && matches!(matched.template(), Some("/health/live" | "/health/ready" | "/api/metrics"));
-            if open || caller.is_some() { Ok(()) } else { Err(warp::reject::custom(Unauthorized)) }
+        .and_then(async |caller: Option<Caller>| match caller {
+            Some(_) => Ok(()),
+            None => Err(warp::reject::custom(Unauthorized)),
         })
         .untuple_one()
 }

@@ -1,6 +1,5 @@
 //! What the gateway reads from its environment.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use chassis::broker::{BrokerConfig, BrokerVariables};
@@ -16,17 +15,19 @@ chassis::variables! {
     pub struct GatewayVariables {
         /// TCP port to listen on.
         port = "3000",
+        /// IP address and port of `/health/live`, `/health/ready` and `/metrics`, for probes and scrapers: not for clients.
+        management_address = "127.0.0.1:4000",
         /// Where the order service is.
         order_service_url = "http://127.0.0.1:3001",
         /// Where the payment service is.
         payment_service_url = "http://127.0.0.1:3002",
         /// How long a query may take, retries included, in milliseconds.
         request_timeout = "5000",
-        /// File of API keys, one `name:sha256-of-key` (hexadecimal) a line; read again on SIGHUP. Required on an address that is not loopback.
+        /// File of API keys, one `name:sha256-of-key` (hexadecimal) a line; read again on SIGHUP. Required, unless `AUTHENTICATION` is `off`.
         api_keys_file,
-        /// Names of the API keys that may use `/api/admin`, separated by commas. None by default, where there are keys.
+        /// Names of the API keys that may use `/api/admin` and `/api/metrics`, separated by commas. None by default.
         operators,
-        /// `off`: ask for no API keys, although the address is not loopback.
+        /// `off`: ask for no API keys. Whoever reaches the gateway, such as through a proxy on its host, is then an operator.
         authentication = "on",
         /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.
         cors_origins,
@@ -62,7 +63,7 @@ impl Config {
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let broker = BrokerConfig::from_environment(environment, problems);
         let own: GatewayVariables = environment.read(problems)?;
-        let http = HttpConfig::from_environment(own.port(), environment, problems);
+        let http = HttpConfig::from_environment(own.port(), own.management_address(), environment, problems);
         let order_url = own.order_service_url().url(problems, &["http", "https"]);
         let payment_url = own.payment_service_url().url(problems, &["http", "https"]);
         let request_timeout = own.request_timeout().duration(problems);
@@ -70,8 +71,7 @@ impl Config {
         let operators = own.operators().optional(problems, |text| {
             Ok(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
         });
-        let address = http.as_ref().map(|http| http.address.ip());
-        let access = Self::access(&own, address, problems);
+        let access = Self::access(&own, problems);
         Some(Self {
             http: http?,
             broker: broker?,
@@ -84,12 +84,9 @@ impl Config {
         })
     }
 
-    /// Keys where there are some. They may only be left out on loopback, or with `AUTHENTICATION=off`.
-    fn access(
-        own: &GatewayVariables,
-        address: Option<IpAddr>,
-        problems: &mut Problems,
-    ) -> Option<AccessConfig> {
+    /// Keys, or `AUTHENTICATION=off`. An address on loopback is no reason to leave them out: a proxy on the same host may
+    /// publish it.
+    fn access(own: &GatewayVariables, problems: &mut Problems) -> Option<AccessConfig> {
         let on = own.authentication().parse_with(problems, |text| match text {
             "on" => Ok(true),
             "off" => Ok(false),
@@ -102,12 +99,8 @@ impl Config {
                 None
             }
             Some(keys) => Some(keys),
-            None if on && !address?.to_canonical().is_loopback() => {
-                problems.add(
-                    "API_KEYS_FILE",
-                    "is missing. LISTEN_ADDRESS is open to the network, so callers need keys; \
-                     AUTHENTICATION=off accepts requests without",
-                );
+            None if on => {
+                problems.add("API_KEYS_FILE", "is missing; AUTHENTICATION=off accepts requests without keys");
                 None
             }
             None => Some(AccessConfig::Open),
@@ -130,19 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn loopback_needs_nothing_but_the_broker() {
-        assert!(problems(&[]).is_empty());
-        for loopback in ["::1", "::ffff:127.0.0.1"] {
-            assert!(problems(&[("LISTEN_ADDRESS", loopback)]).is_empty(), "{loopback}");
+    fn every_address_needs_keys_or_authentication_off() {
+        for address in ["127.0.0.1", "::1", "0.0.0.0"] {
+            let address = ("LISTEN_ADDRESS", address);
+            let lines = problems(&[address]);
+            assert!(lines.len() == 1 && lines[0].starts_with("API_KEYS_FILE: is missing"), "{lines:?}");
+            assert!(problems(&[address, ("AUTHENTICATION", "off")]).is_empty());
         }
-    }
-
-    #[test]
-    fn an_address_on_the_network_needs_keys_or_authentication_off() {
-        let open = ("LISTEN_ADDRESS", "0.0.0.0");
-        let lines = problems(&[open]);
-        assert!(lines.len() == 1 && lines[0].starts_with("API_KEYS_FILE: is missing"), "{lines:?}");
-        assert!(problems(&[open, ("AUTHENTICATION", "off")]).is_empty());
     }
 
     #[test]

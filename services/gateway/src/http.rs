@@ -19,7 +19,6 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let clients = Routes::new(
         Arc::clone(gateway),
         [
-            route(Method::GET, "/api/metrics", http::metrics),
             route(Method::POST, "/api/orders", commands::create),
             route(Method::GET, "/api/orders", queries::order_list),
             route(Method::GET, "/api/orders/{id}", queries::order_resource),
@@ -35,6 +34,7 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let operators = Routes::new(
         Arc::clone(gateway),
         [
+            route(Method::GET, "/api/metrics", http::metrics),
             route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
             route(Method::POST, "/api/admin/{service}/failed-messages/replay", admin::failed_messages),
             route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),

@@ -73,6 +73,6 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     server
         .identify(move |headers| access.caller(headers))
         .wrap(move |routes| http::protect(routes, config.cors.as_ref()))
-        .serve(http::routes(&gateway), health, &intake);
+        .serve(http::routes(&gateway), &health, &intake, &connections);
     Ok(())
 }

@@ -8,13 +8,14 @@
 //! - [`infrastructure`]: PostgreSQL and RabbitMQ alone, for tests; the program `private-servers` starts them for tests that
 //!   share them.
 //! - [`postgres`], [`rabbitmq`], [`jaeger`], [`services`]: how each of them is started.
-//! - [`directory`]: the data directory. [`installation`]: where the servers' programs are.
+//! - [`gateway_key`]: the API key of the gateway. [`directory`]: the data directory. [`installation`]: where the servers' programs are.
 //! - [`process`], [`ports`], [`secret`], [`http`]: what starting a server needs. [`error`]: what can go wrong meanwhile.
 //! - [`progress`]: what is reported to the caller. [`interrupts`]: what makes the caller stop it all.
 
 mod account;
 pub mod directory;
 pub mod error;
+pub mod gateway_key;
 pub mod http;
 pub mod infrastructure;
 pub mod installation;

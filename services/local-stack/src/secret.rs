@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::error::{Error, failed};
 
@@ -16,7 +15,7 @@ use crate::error::{Error, failed};
 pub struct Password(String);
 
 impl Password {
-    /// The password kept in `file`, or a new random one (122 bits, hexadecimal), which is then kept there.
+    /// The password kept in `file`, or a new random one (256 bits, hexadecimal), which is then kept there.
     pub fn load_or_create(file: &Path) -> Result<Self, Error> {
         Self::load(file)
             .or_else(
@@ -30,7 +29,7 @@ impl Password {
     }
 
     fn create(file: &Path) -> io::Result<Self> {
-        let password = Uuid::new_v4().simple().to_string();
+        let password = hex::encode(rand::random::<[u8; 32]>());
         write_private(file, &format!("{password}\n"))?;
         Ok(Self(password))
     }
@@ -68,7 +67,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
         let first = Password::load_or_create(&file).unwrap();
-        assert_eq!(first.expose().len(), 32);
+        assert_eq!(first.expose().len(), 64);
         assert_eq!(Password::load_or_create(&file).unwrap(), first);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }

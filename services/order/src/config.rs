@@ -11,6 +11,8 @@ chassis::variables! {
     pub struct OrderVariables {
         /// TCP port to listen on.
         port = "3001",
+        /// IP address and port of `/health/live`, `/health/ready` and `/metrics`, for probes and scrapers: not for clients.
+        management_address = "127.0.0.1:4001",
         /// How long an order may wait for the result of its payment; then it is cancelled, and its payment voided or refunded.
         saga_timeout = "15m",
         /// How long the timeline of an order that has settled is kept (such as `90d`). Without end unless set.
@@ -36,7 +38,8 @@ impl Config {
     /// Reads the configuration; every mistake goes to `problems`.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let own: OrderVariables = environment.read(problems)?;
-        let participant = ParticipantConfig::from_environment(own.port(), environment, problems);
+        let participant =
+            ParticipantConfig::from_environment(own.port(), own.management_address(), environment, problems);
         let saga_timeout = own.saga_timeout().duration(problems);
         let keep_timeline = retention::keep(own.retention_timeline(), problems);
         let mut participant = participant?;

@@ -32,11 +32,8 @@ pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
     let find = Routes::new((Arc::clone(&reads), settlements), [route(Method::GET, "/orders/{id}", find)]);
     let list = Routes::new(reads, [route(Method::GET, "/orders", list)]);
     let claim = Routes::new(connections, [route(Method::PUT, "/idempotency-keys/{id}", claim_key)]);
-    let own = Routes::new(
-        pool,
-        [route(Method::GET, "/metrics", http::metrics), route(Method::GET, "/orders/{id}/events", events)],
-    );
-    own.merge(find).merge(list).merge(claim).merge(failed_messages)
+    let events = Routes::new(pool, [route(Method::GET, "/orders/{id}/events", events)]);
+    events.merge(find).merge(list).merge(claim).merge(failed_messages)
 }
 
 /// What clients read.

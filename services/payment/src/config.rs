@@ -12,6 +12,8 @@ chassis::variables! {
     pub struct PaymentVariables {
         /// TCP port to listen on.
         port = "3002",
+        /// IP address and port of `/health/live`, `/health/ready` and `/metrics`, for probes and scrapers: not for clients.
+        management_address = "127.0.0.1:4002",
         /// How long the simulated provider remembers a charge that holds no money, once its payment has come to its end (such as `90d`). Without end unless set.
         retention_simulated_charges,
     }
@@ -38,9 +40,9 @@ impl Config {
     /// Reads the configuration; every mistake goes to `problems`.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let own: Option<PaymentVariables> = environment.read(problems);
-        let participant = own
-            .as_ref()
-            .and_then(|own| ParticipantConfig::from_environment(own.port(), environment, problems));
+        let participant = own.as_ref().and_then(|own| {
+            ParticipantConfig::from_environment(own.port(), own.management_address(), environment, problems)
+        });
         let keep_charges =
             own.as_ref().and_then(|own| retention::keep(own.retention_simulated_charges(), problems));
         let collection = CollectionConfig::from_environment(environment, problems);

@@ -20,7 +20,6 @@ pub(crate) fn routes(pool: PgPool) -> Routes {
     let own = Routes::new(
         Arc::new(Reads::new(Connections::of(pool))),
         [
-            route(Method::GET, "/metrics", http::metrics),
             route(Method::GET, "/payments", list),
             route(Method::GET, "/payments/stats", stats),
             route(Method::GET, "/payments/{id}", find),

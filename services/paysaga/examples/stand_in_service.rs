@@ -9,7 +9,7 @@
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,11 +26,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let behaviour = fs::read_to_string(env::current_exe()?.with_extension("behaviour")).unwrap_or_default();
     let _ignored =
         (behaviour.trim() == "ignores-sigterm").then(|| signal(SignalKind::terminate())).transpose()?;
-    let port = match env::args().nth(2) {
-        Some(configuration) => jaeger_port(&fs::read_to_string(configuration)?).unwrap_or_default(),
-        None => variables.iter().find(|(name, _)| name == "PORT").map_or("0", |(_, value)| value).parse()?,
+    let address = if let Some(configuration) = env::args().nth(2) {
+        let port = jaeger_port(&fs::read_to_string(configuration)?).unwrap_or_default();
+        (Ipv4Addr::LOCALHOST, port).into()
+    } else {
+        let variable = variables.iter().find(|(name, _)| name == "MANAGEMENT_ADDRESS");
+        variable.map_or("127.0.0.1:0", |(_, value)| value).parse::<SocketAddr>()?
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = TcpListener::bind(address).await?;
     let mut asked = 0;
     loop {
         let (mut connection, _) = listener.accept().await?;

@@ -137,6 +137,7 @@ fn services_get_what_they_need_and_nothing_else_of_the_environment() {
         "HOME",
         "LISTEN_ADDRESS",
         "LOG_FORMAT",
+        "MANAGEMENT_ADDRESS",
         "PATH",
         "PAYSAGA_DIRECTORY",
         "PORT",

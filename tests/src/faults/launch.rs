@@ -87,12 +87,14 @@ impl Rig<'_> {
     }
 
     fn launch_service(&mut self, service: Service, plan: &Plan, port: u16, urls: &[(&str, String)]) {
+        let management_port = self.claim_port();
         let mut environment: Environment =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut set = |name: &str, value: String| {
             environment.insert(name.to_owned(), value);
         };
         set("PORT", port.to_string());
+        set("MANAGEMENT_ADDRESS", format!("127.0.0.1:{management_port}"));
         set("PROVIDER_SEED", self.seed.to_string());
         set("RABBITMQ_URL", self.broker_url(true));
         if service != Service::Gateway {

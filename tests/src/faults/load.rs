@@ -96,7 +96,14 @@ impl CustomerRecords {
 /// A gateway, and whether it is ready.
 pub(super) struct GatewayAddress {
     pub(super) url: String,
+    management_url: String,
     pub(super) ready: AtomicBool,
+}
+
+impl GatewayAddress {
+    pub(super) const fn new(url: String, management_url: String) -> Self {
+        Self { url, management_url, ready: AtomicBool::new(true) }
+    }
 }
 
 /// Running customers.
@@ -108,12 +115,10 @@ pub struct Load {
 }
 
 impl Load {
-    pub(super) fn start(urls: Vec<String>, seed: u64, plan: LoadPlan) -> Self {
+    pub(super) fn start(gateways: Vec<GatewayAddress>, seed: u64, plan: LoadPlan) -> Self {
         let stopping = Arc::new(AtomicBool::new(false));
         let accepted = Arc::new(AtomicU64::new(0));
-        let gateways: Arc<Vec<GatewayAddress>> = Arc::new(
-            urls.into_iter().map(|url| GatewayAddress { url, ready: AtomicBool::new(true) }).collect(),
-        );
+        let gateways = Arc::new(gateways);
         let client = plain_builder().and_then(|builder| Ok(builder.timeout(ANSWER_TIMEOUT).build()?));
         let client = client.expect("an HTTP client can be made");
         let mut balancer = JoinSet::new();
@@ -198,7 +203,7 @@ async fn arrivals(
 async fn watch_readiness(client: Client, gateways: Arc<Vec<GatewayAddress>>, number: usize) {
     let gateway = &gateways[number];
     loop {
-        let answer = client.get(format!("{}/health/ready", gateway.url)).send().await;
+        let answer = client.get(format!("{}/health/ready", gateway.management_url)).send().await;
         let ready = answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
         gateway.ready.store(ready, Ordering::Relaxed);
         sleep(Duration::from_millis(100)).await;

@@ -1,5 +1,6 @@
 //! Databases, virtual host, relays and services of one scenario.
 
+use std::iter::repeat;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::load::{Load, LoadPlan};
+use super::load::{GatewayAddress, Load, LoadPlan};
 use super::relay::Relay;
 use super::remote_host::RemoteHost;
 use super::servers::Servers;
@@ -131,13 +132,13 @@ impl<'a> Rig<'a> {
     /// Begins a load.
     #[must_use]
     pub fn load_of(&self, plan: LoadPlan) -> Load {
-        let urls = if self.relays.gateways.is_empty() {
-            let gateways = self.services.iter().filter(|process| process.service() == Service::Gateway);
-            gateways.map(ServiceProcess::url).collect()
-        } else {
-            self.relays.gateways.iter().map(|relay| format!("http://127.0.0.1:{}", relay.port())).collect()
-        };
-        Load::start(urls, self.seed, plan)
+        let gateways = self.services.iter().filter(|process| process.service() == Service::Gateway);
+        let relays =
+            self.relays.gateways.iter().map(|relay| Some(format!("http://127.0.0.1:{}", relay.port())));
+        let gateways = gateways.zip(relays.chain(repeat(None))).map(|(gateway, relay)| {
+            GatewayAddress::new(relay.unwrap_or_else(|| gateway.url()), gateway.management_url())
+        });
+        Load::start(gateways.collect(), self.seed, plan)
     }
 
     /// A client of the first gateway.

@@ -1,26 +1,19 @@
 //! Access: API keys, and web pages of other origins.
 
 use std::net::{IpAddr, UdpSocket};
-use std::path::PathBuf;
 
 use contracts::order::CreateOrderAccepted;
 use http::{Method, StatusCode};
 use reqwest::Response;
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 use tests::api::{UNKNOWN_ID, header, order, problem};
+use tests::api_keys::{APP, KeyFile, SHOP};
 use tests::{Stack, eventually};
-
-/// Keys and their digests (`printf key-of-shop | sha256sum`).
-const SHOP: (&str, &str) =
-    ("key-of-shop", "shop:625ec9a8bfc54cc62de07d58b187d9e967e1fbcaa61cf9acd03ce7995c261a8d");
-const APP: (&str, &str) =
-    ("key-of-app", "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805");
 
 #[tokio::test]
 async fn only_callers_with_a_key_are_served() {
-    let keys = KeyFile::with(&[SHOP.1, APP.1]);
+    let keys = KeyFile::of(&[SHOP, APP]);
     let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
     for (method, path) in [
         (Method::GET, "/api/orders".to_owned()),
@@ -31,16 +24,19 @@ async fn only_callers_with_a_key_are_served() {
         // Unknown callers do not learn which paths exist.
         (Method::GET, "/api/nothing".to_owned()),
         (Method::DELETE, "/api/orders".to_owned()),
+        (Method::GET, "/api/metrics".to_owned()),
+        (Method::GET, "/metrics".to_owned()),
+        (Method::GET, "/health/ready".to_owned()),
     ] {
         let request = || stack.api.request(method.clone(), &path).body(order("10.01"));
         for authorization in [
             None,
             Some("Bearer wrong".to_owned()),
-            Some(format!("Basic {}", SHOP.0)),
-            Some(SHOP.0.to_owned()),
+            Some(format!("Basic {}", SHOP.secret)),
+            Some(SHOP.secret.to_owned()),
             Some("Bearer ".to_owned()),
             // The digest in the file is not a credential.
-            Some(format!("Bearer {}", &SHOP.1["shop:".len()..])),
+            Some(format!("Bearer {}", &SHOP.line["shop:".len()..])),
         ] {
             let request = match &authorization {
                 Some(authorization) => request().header("authorization", authorization),
@@ -52,23 +48,20 @@ async fn only_callers_with_a_key_are_served() {
             assert_eq!(problem(response).await.status, 401, "{method} {path} {authorization:?}");
         }
     }
-    let (shop, app) = (placed(&stack, SHOP.0, None).await, placed(&stack, APP.0, None).await);
+    let (shop, app) = (placed(&stack, SHOP.secret, None).await, placed(&stack, APP.secret, None).await);
     assert_eq!((shop.status(), app.status()), (StatusCode::ACCEPTED, StatusCode::ACCEPTED));
-    let list = stack.api.request(Method::GET, "/api/orders").bearer_auth(SHOP.0).send().await;
+    let list = stack.api.request(Method::GET, "/api/orders").bearer_auth(SHOP.secret).send().await;
     assert_eq!(list.expect("an answer").status(), StatusCode::OK);
-    for open in ["/health/live", "/health/ready", "/api/metrics"] {
-        assert_eq!(stack.api.get(open).await.status(), StatusCode::OK, "{open} is open to this machine");
-    }
     let log = stack.gateway.log();
-    assert!(!log.contains(SHOP.0) && !log.contains(APP.0), "a key is in the log");
+    assert!(!log.contains(SHOP.secret) && !log.contains(APP.secret), "a key is in the log");
 }
 
 #[tokio::test]
 async fn two_callers_do_not_share_idempotency_keys() {
-    let keys = KeyFile::with(&[SHOP.1, APP.1]);
+    let keys = KeyFile::of(&[SHOP, APP]);
     let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
     let mut ids = Vec::new();
-    for key in [SHOP.0, APP.0, SHOP.0, APP.0] {
+    for key in [SHOP.secret, APP.secret, SHOP.secret, APP.secret] {
         let response = placed(&stack, key, Some("k-1")).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED);
         ids.push(response.json::<CreateOrderAccepted>().await.expect("JSON").order_id);
@@ -79,57 +72,64 @@ async fn two_callers_do_not_share_idempotency_keys() {
 
 #[tokio::test]
 async fn a_key_is_revoked_and_added_by_editing_the_file() {
-    let keys = KeyFile::with(&[SHOP.1]);
+    let keys = KeyFile::of(&[SHOP]);
     let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
-    assert_eq!(placed(&stack, APP.0, None).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(placed(&stack, APP.secret, None).await.status(), StatusCode::UNAUTHORIZED);
 
-    keys.write(&["# shop left", APP.1]);
+    keys.write(&["# shop left", APP.line]);
     stack.gateway.signal(Signal::HUP);
-    eventually("the new key is known", async || match placed(&stack, APP.0, None).await.status() {
+    eventually("the new key is known", async || match placed(&stack, APP.secret, None).await.status() {
         StatusCode::ACCEPTED => Ok(()),
         status => Err(status),
     })
     .await;
-    assert_eq!(placed(&stack, SHOP.0, None).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(placed(&stack, SHOP.secret, None).await.status(), StatusCode::UNAUTHORIZED);
 
     // A file with a mistake changes nothing, and the log names the mistake without the line.
-    keys.write(&[APP.1, "shop:plain-text-key"]);
+    keys.write(&[APP.line, "shop:plain-text-key"]);
     stack.gateway.signal(Signal::HUP);
     eventually("the mistake is in the log", async || {
         if stack.gateway.log().contains("the API keys can't be reloaded") { Ok(()) } else { Err("it is not") }
     })
     .await;
     assert!(!stack.gateway.log().contains("plain-text-key"));
-    assert_eq!(placed(&stack, APP.0, None).await.status(), StatusCode::ACCEPTED);
-    assert_eq!(placed(&stack, SHOP.0, None).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(placed(&stack, APP.secret, None).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(placed(&stack, SHOP.secret, None).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn health_and_metrics_are_closed_to_the_network() {
+async fn health_and_metrics_are_not_for_clients_and_are_closed_to_the_network() {
     let address = address_on_the_network().expect(
         "this machine has no address but loopback; leave this test out: -- --skip closed_to_the_network",
     );
-    let keys = KeyFile::with(&[SHOP.1]);
+    let keys = KeyFile::of(&[SHOP]);
     let stack = Stack::with()
         .gateway_env("API_KEYS_FILE", keys.path())
         .gateway_env("LISTEN_ADDRESS", "0.0.0.0")
         .start()
         .await;
     let port = stack.gateway.address().port();
-    for path in ["/health/live", "/health/ready", "/api/metrics"] {
-        let url = format!("http://{address}:{port}{path}");
-        assert_eq!(problem(reqwest::get(&url).await.expect("an answer")).await.status, 401, "{path}");
-        let request = reqwest::Client::new().get(&url).bearer_auth(SHOP.0).send().await;
-        assert_eq!(request.expect("an answer").status(), StatusCode::OK, "{path}");
+    // An operator's key reads the gateway's metrics; a client's reads none.
+    for (path, status) in
+        [("/health/live", 404), ("/health/ready", 404), ("/metrics", 404), ("/api/metrics", 403)]
+    {
+        let request = reqwest::Client::new().get(format!("http://{address}:{port}{path}"));
+        let answer = request.bearer_auth(SHOP.secret).send().await.expect("an answer");
+        assert_eq!(problem(answer).await.status, status, "{path}");
+    }
+    let port = stack.gateway.management_address().port();
+    for path in ["/health/live", "/health/ready", "/metrics"] {
         let here = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.expect("an answer");
         assert_eq!(here.status(), StatusCode::OK, "{path}");
+        let there = reqwest::get(format!("http://{address}:{port}{path}")).await;
+        assert!(there.is_err_and(|error| error.is_connect()), "{path} of another host");
     }
 }
 
 #[tokio::test]
 async fn pages_of_an_allowed_origin_may_call_and_others_may_not() {
     let shop = "https://shop.example";
-    let keys = KeyFile::with(&[SHOP.1]);
+    let keys = KeyFile::of(&[SHOP]);
     let stack = Stack::with()
         .gateway_env("API_KEYS_FILE", keys.path())
         .gateway_env("CORS_ORIGINS", format!("http://localhost:8080,{shop}"))
@@ -170,7 +170,7 @@ async fn pages_of_an_allowed_origin_may_call_and_others_may_not() {
         let request = stack.api.request(Method::GET, "/api/orders").header("origin", origin);
         request.bearer_auth(key).send()
     };
-    let response = get(shop, SHOP.0).await.expect("an answer");
+    let response = get(shop, SHOP.secret).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(header(&response, "access-control-allow-origin"), shop);
     assert!(header(&response, "access-control-expose-headers").contains("x-correlation-id"));
@@ -178,10 +178,10 @@ async fn pages_of_an_allowed_origin_may_call_and_others_may_not() {
     let response = get(shop, "wrong").await.expect("an answer");
     assert_eq!(header(&response, "access-control-allow-origin"), shop);
     assert_eq!(problem(response).await.status, 401);
-    let response = get("https://foreign.example", SHOP.0).await.expect("an answer");
+    let response = get("https://foreign.example", SHOP.secret).await.expect("an answer");
     assert!(!response.headers().contains_key("access-control-allow-origin"));
     // A request without an origin does not come from a web page.
-    let plain = stack.api.request(Method::GET, "/api/orders").bearer_auth(SHOP.0).send().await;
+    let plain = stack.api.request(Method::GET, "/api/orders").bearer_auth(SHOP.secret).send().await;
     assert_eq!(plain.expect("an answer").status(), StatusCode::OK);
 }
 
@@ -215,27 +215,4 @@ fn address_on_the_network() -> Option<IpAddr> {
         .ok()
         .map(|address| address.ip())
         .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
-}
-
-/// A file of API keys.
-struct KeyFile(TempDir);
-
-impl KeyFile {
-    fn with(lines: &[&str]) -> Self {
-        let file = Self(TempDir::with_prefix("paysaga-keys-").expect("there is room for a file"));
-        file.write(lines);
-        file
-    }
-
-    fn write(&self, lines: &[&str]) {
-        std::fs::write(self.file(), lines.join("\n")).expect("the file can be written");
-    }
-
-    fn path(&self) -> String {
-        self.file().to_str().expect("a path of text").to_owned()
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.path().join("keys")
-    }
 }

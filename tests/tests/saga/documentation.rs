@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use contracts::topology::ROUTES;
+use tests::api_keys::{KeyFile, SHOP};
 use tests::programs;
 use tests::{Stack, eventually};
 
@@ -12,13 +13,17 @@ const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 
 #[tokio::test]
 async fn every_command_of_the_readme_gives_the_readmes_answer() {
-    let stack = Stack::start().await;
+    let keys = KeyFile::of(&[SHOP]);
+    let header = keys.header_of(SHOP);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
     let mut commands = 0;
     // Variables that one command sets are kept for the next.
     let mut settings = String::new();
     for (command, expected) in console(README) {
         commands += 1;
-        let command = command.replace("http://127.0.0.1:3000", &stack.gateway.url());
+        let command = command
+            .replace("http://127.0.0.1:3000", &stack.gateway.url())
+            .replace(".paysaga/gateway/authorization", &header);
         if !command.starts_with("curl") {
             settings.push_str(&command);
             settings.push('\n');
@@ -66,14 +71,13 @@ async fn every_metric_and_every_command_of_the_readme_exists() {
     for [metric, services, _] in table::<3>(README, "| metric | of |") {
         let metric = metric.trim_matches('`').to_owned();
         for name in services.split(", ") {
-            let url = match name {
-                "gateway" => format!("{}/api/metrics", stack.gateway.url()),
-                "order" => format!("{}/metrics", stack.order.url()),
-                _ => format!("{}/metrics", stack.payment.url()),
+            let service = match name {
+                "gateway" => &stack.gateway,
+                "order" => &stack.order,
+                _ => &stack.payment,
             };
             eventually(&format!("{name} has {metric}"), async || {
-                let text = async { reqwest::get(&url).await?.text().await }.await;
-                let text = text.map_err(|error| error.to_string())?;
+                let text = service.metrics().await;
                 let exported = text.lines().any(|line| line.split(['{', ' ']).next() == Some(&metric));
                 if exported { Ok(()) } else { Err(text) }
             })

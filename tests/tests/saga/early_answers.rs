@@ -2,27 +2,21 @@
 
 use std::net::SocketAddr;
 
-use tempfile::TempDir;
 use tests::Stack;
 use tests::api::{UNKNOWN_ID, order};
+use tests::api_keys::{KeyFile, SHOP};
 use tests::raw_http::{exchange, rest};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-/// A key and its digest (`printf key-of-shop | sha256sum`).
-const KEY: &str = "key-of-shop";
-const KEY_LINE: &str = "shop:625ec9a8bfc54cc62de07d58b187d9e967e1fbcaa61cf9acd03ce7995c261a8d";
 
 const JSON: &str = "Content-Type: application/json";
 
 #[tokio::test]
 async fn a_request_that_is_refused_for_its_head_is_answered_before_its_body_is_sent() {
-    let keys = TempDir::with_prefix("paysaga-keys-").expect("there is room for a file");
-    let file = keys.path().join("keys");
-    std::fs::write(&file, KEY_LINE).expect("the file can be written");
-    let stack = Stack::with().gateway_env("API_KEYS_FILE", file.display().to_string()).start().await;
+    let keys = KeyFile::of(&[SHOP]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
     let gateway = stack.gateway.address();
-    let key = format!("Authorization: Bearer {KEY}\r\n{JSON}");
+    let key = format!("Authorization: Bearer {}\r\n{JSON}", SHOP.secret);
     for (request_line, headers, status) in [
         ("POST /api/orders", JSON, 401),
         ("POST /api/orders", "Authorization: Bearer wrong", 401),

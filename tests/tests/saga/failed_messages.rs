@@ -7,15 +7,10 @@ use contracts::{Envelope, EventType, OrderId, OrderStatus, PaymentStatus};
 use lapin::BasicProperties;
 use serde_json::Value;
 use tests::api::{USER, problem};
+use tests::api_keys::{APP, Key, KeyFile, SHOP};
 use tests::programs::environment;
 use tests::{Stack, eventually};
 use uuid::Uuid;
-
-/// A key and its digest (`printf key-of-shop | sha256sum`).
-const SHOP: (&str, &str) =
-    ("key-of-shop", "shop:625ec9a8bfc54cc62de07d58b187d9e967e1fbcaa61cf9acd03ce7995c261a8d");
-const APP: (&str, &str) =
-    ("key-of-app", "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805");
 
 #[tokio::test]
 async fn a_message_that_was_too_early_is_replayed_with_its_event_id() {
@@ -174,34 +169,33 @@ async fn repeated_poison_is_one_failed_message_with_its_reason() {
 
 #[tokio::test]
 async fn only_an_operator_discards_a_message_and_gives_a_reason() {
-    let keys = tempfile::NamedTempFile::new().expect("a file can be made");
-    std::fs::write(keys.path(), format!("{}\n{}\n", SHOP.1, APP.1)).expect("it can be written");
+    let keys = KeyFile::of(&[SHOP, APP]);
     let stack = Stack::with()
-        .gateway_env("API_KEYS_FILE", keys.path().to_string_lossy())
+        .gateway_env("API_KEYS_FILE", keys.path())
         .gateway_env("OPERATORS", "shop")
         .start()
         .await;
     stack.amqp.publish(EventType::OrderCreated, b"not json", BasicProperties::default()).await;
     let listed = eventually("it failed", async || {
-        let ran = with_key(&stack, SHOP.0, &["failed", "list", "--json"]).await;
+        let ran = with_key(&stack, SHOP, &["failed", "list", "--json"]).await;
         let listed: Vec<Value> = serde_json::from_str(&ran.stdout).map_err(|_| format!("{ran:?}"))?;
         listed.into_iter().next().ok_or_else(|| "it did not yet".to_owned())
     })
     .await;
     let id = listed["id"].as_str().expect("it has an id");
 
-    let refused = with_key(&stack, APP.0, &["failed", "show", id]).await;
+    let refused = with_key(&stack, APP, &["failed", "show", id]).await;
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("403 Forbidden: This API key is not an operator's"), "{refused:?}");
     let discard = ["failed", "discard", id, "--reason", "sent by mistake"];
-    let refused = with_key(&stack, APP.0, &discard).await;
+    let refused = with_key(&stack, APP, &discard).await;
     assert!(refused.stderr.contains("403 Forbidden"), "{refused:?}");
 
-    let discarded = with_key(&stack, SHOP.0, &discard).await;
+    let discarded = with_key(&stack, SHOP, &discard).await;
     assert_eq!(discarded.stdout, format!("{id} is discarded\n"), "{discarded:?}");
-    let again = with_key(&stack, SHOP.0, &discard).await;
+    let again = with_key(&stack, SHOP, &discard).await;
     assert!(again.stderr.contains("409 Conflict") && again.stderr.contains("DISCARDED"), "{again:?}");
-    let shown = with_key(&stack, SHOP.0, &["failed", "show", id]).await;
+    let shown = with_key(&stack, SHOP, &["failed", "show", id]).await;
     let shown: Value = serde_json::from_str(&shown.stdout).expect("it prints JSON");
     let audit: Vec<_> = shown["audit"]
         .as_array()
@@ -216,11 +210,11 @@ async fn only_an_operator_discards_a_message_and_gives_a_reason() {
     assert_eq!(shown["body"], "not json");
 
     let missing = Uuid::new_v4().to_string();
-    let unknown = with_key(&stack, SHOP.0, &["failed", "replay", &missing]).await;
+    let unknown = with_key(&stack, SHOP, &["failed", "replay", &missing]).await;
     assert!(unknown.stderr.contains(&format!("no service has a failed message {missing}")), "{unknown:?}");
     // The API answers the same.
     let path = format!("/api/admin/payment/failed-messages/{missing}/replay");
-    let request = stack.api.request(http::Method::POST, &path).bearer_auth(SHOP.0).send().await;
+    let request = stack.api.request(http::Method::POST, &path).bearer_auth(SHOP.secret).send().await;
     assert_eq!(problem(request.expect("an answer")).await.status, 404);
 }
 
@@ -246,9 +240,8 @@ async fn list(stack: &Stack, filter: &[&str]) -> Vec<Value> {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
-async fn with_key(stack: &Stack, key: &str, arguments: &[&str]) -> tests::stack::CommandOutput {
-    let file = tempfile::NamedTempFile::new().expect("a file can be made");
-    std::fs::write(file.path(), key).expect("it can be written");
-    let path = file.path().to_string_lossy();
-    stack.paysaga_with(arguments, environment(&[("PAYSAGA_API_KEY_FILE", &path)])).await
+async fn with_key(stack: &Stack, key: Key, arguments: &[&str]) -> tests::stack::CommandOutput {
+    let keys = KeyFile::of(&[key]);
+    let file = keys.secret_of(key);
+    stack.paysaga_with(arguments, environment(&[("PAYSAGA_API_KEY_FILE", &file)])).await
 }

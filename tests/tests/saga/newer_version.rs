@@ -65,11 +65,9 @@ async fn rows_of_a_newer_version_are_left_alone_and_everything_else_goes_on() {
     ] {
         assert!(stack.api.text(&path).await.contains(&format!("\"{word}\"")), "{path}");
     }
-    for (url, table, count) in [(stack.order.url(), "orders", 1), (stack.payment.url(), "payments", 2)] {
+    for (service, table, count) in [(&stack.order, "orders", 1), (&stack.payment, "payments", 2)] {
         eventually(&format!("{count} {table} are counted"), async || {
-            let answer = reqwest::get(format!("{url}/metrics")).await.expect("an answer");
-            let metrics = answer.text().await.expect("text");
-            let counted = metrics.lines().any(|line| {
+            let counted = service.metrics().await.lines().any(|line| {
                 line.starts_with("paysaga_rows_newer")
                     && line.contains(table)
                     && line.ends_with(&format!(" {count}"))

@@ -25,9 +25,15 @@ async fn help_names_every_variable_and_version_the_version() {
             assert!(help.status.success());
             let text = stdout(&help);
             assert!(text.starts_with(&format!("{service}: ")), "{text}");
-            for variable in
-                ["PORT", "LISTEN_ADDRESS", "RABBITMQ_URL", "LOG_FORMAT", "SHUTDOWN_TIMEOUT", "OTEL_"]
-            {
+            for variable in [
+                "PORT",
+                "LISTEN_ADDRESS",
+                "MANAGEMENT_ADDRESS",
+                "RABBITMQ_URL",
+                "LOG_FORMAT",
+                "SHUTDOWN_TIMEOUT",
+                "OTEL_",
+            ] {
                 assert!(text.contains(variable), "{service}: {variable} in {text}");
             }
             let own: &[&str] = match service {
@@ -74,6 +80,7 @@ async fn every_mistake_in_the_configuration_is_reported_at_once_and_no_secret_is
     let secret_file = file("secret", "mysql://user:hunter2@host/db\n");
     let common = [
         ("PORT", "http"),
+        ("MANAGEMENT_ADDRESS", "4000"),
         ("LISTEN_ADDRESS", "everywhere"),
         ("MAX_CONNECTIONS", "0"),
         ("LOG_FORMAT", "xml"),
@@ -154,9 +161,9 @@ async fn a_missing_variable_and_an_unusable_file_are_named() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_open_to_the_network_needs_keys_or_an_opt_out() {
+async fn a_gateway_needs_keys_or_an_opt_out_on_loopback_too() {
     let broker = ("RABBITMQ_URL", "amqp://127.0.0.1:1");
-    for address in ["0.0.0.0", "::", "192.0.2.1"] {
+    for address in ["127.0.0.1", "::1", "0.0.0.0", "::", "192.0.2.1"] {
         let output =
             programs::run("gateway", &[], &environment(&[broker, ("LISTEN_ADDRESS", address)])).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG), "{address}");
@@ -166,7 +173,8 @@ async fn a_gateway_that_is_open_to_the_network_needs_keys_or_an_opt_out() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let open = [broker, ("LISTEN_ADDRESS", "0.0.0.0"), ("AUTHENTICATION", "off")];
     let gateway = ServiceProcess::start(Service::Gateway, environment(&open), logs.path()).await;
-    let response = reqwest::get(format!("{}/health/live", gateway.url())).await.expect("it listens");
+    let response =
+        reqwest::get(format!("{}/health/live", gateway.management_url())).await.expect("it listens");
     assert!(response.status().is_success());
 }
 
@@ -178,10 +186,15 @@ async fn a_port_that_is_taken_is_named() {
         let url = ("DATABASE_URL", "postgres://user@127.0.0.1:1/database");
         let port = port.to_string();
         let broker = ("RABBITMQ_URL", "amqp://127.0.0.1:1");
-        let output = programs::run(service, &[], &environment(&[url, broker, ("PORT", &port)])).await;
-        assert_eq!(output.status.code(), Some(1), "{service}");
-        let text = stdout(&output) + &stderr(&output);
-        assert!(text.contains(&format!("127.0.0.1:{port}")), "{service}: {text}");
+        let key = ("AUTHENTICATION", "off");
+        let address = format!("127.0.0.1:{port}");
+        for taken in [("PORT", &port), ("MANAGEMENT_ADDRESS", &address)] {
+            let (name, value) = taken;
+            let output = programs::run(service, &[], &environment(&[url, broker, key, (name, value)])).await;
+            assert_eq!(output.status.code(), Some(1), "{service} {name}");
+            let text = stdout(&output) + &stderr(&output);
+            assert!(text.contains(&address), "{service} {name}: {text}");
+        }
     }
 }
 
@@ -231,16 +244,12 @@ async fn the_migrations_alone_make_the_schema_and_can_be_run_concurrently() {
 async fn metrics_are_prometheus_text_and_measure_requests_and_messages() {
     let stack = Stack::start().await;
     stack.drain_every_queue().await;
+    let of_participant = ["http_server_request_duration", "messaging_process_duration"];
     for (url, families) in [
-        (format!("{}/api/metrics", stack.gateway.url()), &["http_server_request_duration"][..]),
-        (
-            format!("{}/metrics", stack.order.url()),
-            &["http_server_request_duration", "messaging_process_duration"],
-        ),
-        (
-            format!("{}/metrics", stack.payment.url()),
-            &["http_server_request_duration", "messaging_process_duration"],
-        ),
+        (format!("{}/api/metrics", stack.gateway.url()), &of_participant[..1]),
+        (format!("{}/metrics", stack.gateway.management_url()), &of_participant[..1]),
+        (format!("{}/metrics", stack.order.management_url()), &of_participant),
+        (format!("{}/metrics", stack.payment.management_url()), &of_participant),
     ] {
         let text = eventually("the requests before are measured", async || {
             let response = reqwest::get(&url).await.expect("it answers");
@@ -268,8 +277,7 @@ async fn metrics_are_prometheus_text_and_measure_requests_and_messages() {
     let metrics = stack.api.text("/api/metrics").await;
     // Templates, not paths: ids would make a series for every order.
     assert!(metrics.contains(r#"http_route="/api/orders/{id}""#), "{metrics}");
-    let metrics = reqwest::get(format!("{}/metrics", stack.order.url())).await.expect("it answers");
-    let metrics = metrics.text().await.expect("a body");
+    let metrics = stack.order.metrics().await;
     assert!(metrics.contains(r#"messaging_destination_name="order.create.queue""#), "{metrics}");
 }
 

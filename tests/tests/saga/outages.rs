@@ -45,11 +45,13 @@ async fn a_service_stays_live_and_names_what_is_unavailable() {
     ] {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
         let service = ServiceProcess::start(service, variables, logs.path()).await;
-        let live = reqwest::get(format!("{}/health/live", service.url())).await.expect("it answers");
+        let live =
+            reqwest::get(format!("{}/health/live", service.management_url())).await.expect("it answers");
         assert_eq!(live.status(), StatusCode::OK);
         assert_eq!(live.json::<Health>().await.expect("JSON").status, HealthStatus::Up);
         eventually("it reports what is unavailable", async || {
-            let ready = reqwest::get(format!("{}/health/ready", service.url())).await.expect("it answers");
+            let ready = reqwest::get(format!("{}/health/ready", service.management_url())).await;
+            let ready = ready.expect("it answers");
             assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
             let health: Health = ready.json().await.expect("JSON");
             assert_eq!(health.status, HealthStatus::Down);

@@ -51,6 +51,5 @@ async fn calls_pause_while_the_provider_does_not_answer() {
 }
 
 async fn metrics(stack: &Stack) -> String {
-    let url = format!("{}/metrics", stack.payment.url());
-    reqwest::get(url).await.expect("an answer").text().await.expect("text")
+    stack.payment.metrics().await
 }

@@ -6,6 +6,7 @@ use contracts::{EventType, OrderId, OrderStatus, PaymentId, PaymentStatus};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::api::{UNKNOWN_ID, problem, refused};
+use tests::api_keys::{KeyFile, SHOP};
 use tests::programs::environment;
 use tests::{Stack, eventually};
 
@@ -50,8 +51,7 @@ async fn a_refused_refund_is_visible_and_an_operator_settles_it() {
     assert_eq!(listed.reason.as_deref(), Some("the customer's account is closed"));
     assert!(refunds(&stack, "?status=OPEN").await.is_empty());
     eventually("it is counted", async || {
-        let url = format!("{}/metrics", stack.payment.url());
-        let metrics = reqwest::get(url).await.expect("an answer").text().await.expect("text");
+        let metrics = stack.payment.metrics().await;
         let counted =
             metrics.lines().any(|line| line.starts_with("paysaga_refunds_refused") && line.ends_with(" 1"));
         if counted { Ok(()) } else { Err("it is not") }
@@ -169,14 +169,9 @@ async fn a_decision_that_is_not_possible_changes_nothing_and_says_why() {
 
 #[tokio::test]
 async fn only_operators_see_refunds_and_decide() {
-    let keys = tempfile::NamedTempFile::new().expect("a file can be made");
-    // printf key-of-shop | sha256sum
-    let shop = "shop:625ec9a8bfc54cc62de07d58b187d9e967e1fbcaa61cf9acd03ce7995c261a8d\n";
-    std::fs::write(keys.path(), shop).expect("it can be written");
-    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path().to_string_lossy()).start().await;
-    let file = tempfile::NamedTempFile::new().expect("a file can be made");
-    std::fs::write(file.path(), "key-of-shop").expect("it can be written");
-    let key = environment(&[("PAYSAGA_API_KEY_FILE", &file.path().to_string_lossy())]);
+    let keys = KeyFile::of(&[SHOP]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let key = environment(&[("PAYSAGA_API_KEY_FILE", &keys.secret_of(SHOP))]);
     for arguments in [&["refunds", "list"][..], &["refunds", "retry", UNKNOWN_ID, "--note", "n"]] {
         let ran = stack.paysaga_with(arguments, key.clone()).await;
         assert!(ran.stderr.contains("403 Forbidden: This API key is not an operator's"), "{ran:?}");

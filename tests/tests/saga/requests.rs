@@ -140,9 +140,10 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
         &format!("/api/orders/{UNKNOWN_ID}/refund"),
         &format!("/api/orders/{UNKNOWN_ID}/cancel/now"),
         &format!("/api/payments/order/{UNKNOWN_ID}/x"),
-        "/api/health/ready",
+        // Health and metrics are not for clients.
+        "/health/live",
+        "/health/ready",
         "/metrics",
-        "/health",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
             let response = stack.api.request(method.clone(), path).send().await.expect("an answer");
@@ -161,7 +162,6 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
         (Method::DELETE, &format!("/api/payments/{UNKNOWN_ID}"), &["GET"]),
         (Method::PUT, &format!("/api/payments/order/{UNKNOWN_ID}"), &["GET"]),
         (Method::POST, "/api/metrics", &["GET"]),
-        (Method::POST, "/health/live", &["GET"]),
         (Method::from_bytes(b"BREW").expect("a method"), "/api/orders", &["GET", "POST"]),
     ] {
         let response = stack.api.request(method.clone(), path).send().await.expect("an answer");
@@ -176,7 +176,7 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
 #[tokio::test]
 async fn a_slash_at_the_end_makes_no_difference() {
     let stack = Stack::start().await;
-    for path in ["/api/orders/", "/api/payments/stats/", "/health/live/"] {
+    for path in ["/api/orders/", "/api/payments/stats/"] {
         assert_eq!(stack.api.get(path).await.status(), StatusCode::OK, "{path}");
     }
     for path in ["/api/orders//", &format!("/api/orders/{UNKNOWN_ID}/")] {
@@ -203,7 +203,6 @@ async fn head_is_answered_as_get_without_the_body() {
         ("/api/orders".to_owned(), "200 OK"),
         (format!("/api/orders/{id}"), "200 OK"),
         (format!("/api/payments/{payment}"), "200 OK"),
-        ("/health/ready".to_owned(), "200 OK"),
         (format!("/api/orders/{UNKNOWN_ID}"), "404 Not Found"),
         (format!("/api/orders/{id}/cancel"), "405 Method Not Allowed"),
     ] {

@@ -15,11 +15,16 @@ crate::variables! {
     }
 }
 
+/// Most connections to the management listener open at once.
+const MAX_MANAGEMENT_CONNECTIONS: usize = 64;
+
 /// Where and how a service listens.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Address and port; port 0 takes any free one.
     pub address: SocketAddr,
+    /// Address and port of health and metrics.
+    pub management_address: SocketAddr,
     /// Most connections open at once.
     pub max_connections: usize,
     /// How long a client may take to send a request's header. Less than a shutdown may take, which waits for it.
@@ -33,9 +38,11 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// Reads `LISTEN_ADDRESS` and `MAX_CONNECTIONS`; `port` is the service's own `PORT`, whose default differs.
+    /// Reads `LISTEN_ADDRESS` and `MAX_CONNECTIONS`; `port` and `management_address` are the service's own `PORT` and
+    /// `MANAGEMENT_ADDRESS`, whose defaults differ.
     pub fn from_environment(
         port: Setting<'_>,
+        management_address: Setting<'_>,
         environment: &Environment,
         problems: &mut Problems,
     ) -> Option<Self> {
@@ -44,14 +51,23 @@ impl HttpConfig {
         let address = variables.listen_address().parse_with(problems, |text| {
             text.parse::<IpAddr>().map_err(|_| "must be an IP address such as 127.0.0.1 or ::".to_owned())
         });
+        let management_address = management_address.parse_with(problems, |text| {
+            text.parse().map_err(|_| "must be an IP address and a port such as 127.0.0.1:4000".to_owned())
+        });
         let max_connections = variables.max_connections().number(problems, 1..=1_000_000);
         Some(Self {
             address: SocketAddr::new(address?, port?),
+            management_address: management_address?,
             max_connections: max_connections? as usize,
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),
             max_body: 64 * 1024,
         })
+    }
+
+    /// The same for the management listener.
+    pub(super) fn of_management(&self) -> Self {
+        Self { address: self.management_address, max_connections: MAX_MANAGEMENT_CONNECTIONS, ..self.clone() }
     }
 }

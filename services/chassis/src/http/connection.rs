@@ -68,7 +68,7 @@ impl Connections {
             // On the heap: hyper would reserve the place for it in each connection, requests or not.
             Box::pin(async move {
                 turn.pause();
-                let response = exchange.answer(request, peer).await;
+                let response = exchange.answer(request).await;
                 turn.resume();
                 let is_unread = response.extensions().get::<BodyUnread>().is_some();
                 unread.store(is_unread, Ordering::Relaxed);
@@ -131,6 +131,7 @@ mod tests {
         let routes = Routes::new((), [route(Method::GET, "/", large)]);
         let config = HttpConfig {
             address,
+            management_address: address,
             max_connections: 1,
             header_timeout: time,
             body_timeout: time,

@@ -1,6 +1,5 @@
 //! What is known of a request before it is routed: request extensions.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
@@ -25,10 +24,6 @@ impl CorrelationId {
         }
     }
 }
-
-/// The address that the request came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddr(pub SocketAddr);
 
 /// Who sent the request, as [`Server::identify`](super::Server::identify) found out. Absent if the caller is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! One request and its response: correlation id, server span, caller, metrics.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -22,7 +21,7 @@ use warp::reply::Response;
 
 use super::body::Limits;
 use super::context::CORRELATION_ID;
-use super::{Body, Caller, CorrelationId, HttpConfig, PeerAddr, Routes, reply};
+use super::{Body, Caller, CorrelationId, HttpConfig, Routes, reply};
 use crate::health::Health;
 use crate::telemetry::{METER, TraceContext};
 
@@ -54,7 +53,7 @@ pub(super) struct Exchange {
 pub(super) struct BodyUnread;
 
 impl Exchange {
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Response {
         let started = Instant::now();
         let matched = self.routes.find(request.method(), request.uri().path());
         let template = matched.template();
@@ -64,7 +63,6 @@ impl Exchange {
         let trace = TraceContext::of(&span);
 
         let extensions = request.extensions_mut();
-        extensions.insert(PeerAddr(peer));
         extensions.insert(correlation_id.clone());
         extensions.insert(matched);
 

@@ -126,7 +126,7 @@ impl Entry {
 
 /// What a service's routes have for a request. A request extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Matched {
+pub(super) enum Matched {
     /// A route takes it; the template.
     Route(&'static str),
     /// The path exists, but not with this method; the methods that it exists with.
@@ -138,7 +138,7 @@ pub enum Matched {
 impl Matched {
     /// The template, where there is one: bounded in number, so fit for names of spans and labels of metrics.
     #[must_use]
-    pub const fn template(&self) -> Option<&'static str> {
+    pub(super) const fn template(&self) -> Option<&'static str> {
         match self {
             Self::Route(template) => Some(template),
             Self::WrongMethod(_) | Self::Unknown => None,

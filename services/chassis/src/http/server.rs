@@ -17,7 +17,7 @@ use super::body::Limits;
 use super::connection::Connections;
 use super::exchange::{Exchange, Identify};
 use super::listener::listen;
-use super::{Caller, HttpConfig, Routes, endpoints};
+use super::{Caller, HttpConfig, Routes, management};
 use crate::health::Health;
 use crate::open_files;
 use crate::tasks::Tasks;
@@ -38,24 +38,27 @@ const OTHER_FILES: usize = 512;
 
 type Wrap = Box<dyn FnOnce(BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)>>;
 
-/// A bound listener that waits to be given its routes.
+/// Bound listeners that wait to be given their routes: one for clients, one for probes and scrapers.
 pub struct Server {
     listener: TcpListener,
+    management: TcpListener,
     config: HttpConfig,
     identify: Identify,
     wrap: Wrap,
 }
 
 impl Server {
-    /// Takes the port.
+    /// Takes the ports.
     pub fn bind(config: HttpConfig) -> Result<Self, BindError> {
-        match listen(config.address) {
-            Ok(listener) => {
-                let (identify, wrap): (Identify, Wrap) = (Arc::new(|_| None), Box::new(|routes| routes));
-                Ok(Self { listener, config, identify, wrap })
-            }
-            Err(source) => Err(BindError { address: config.address, source }),
-        }
+        let bind = |address| listen(address).map_err(|source| BindError { address, source });
+        let (listener, management) = (bind(config.address)?, bind(config.management_address)?);
+        Ok(Self {
+            listener,
+            management,
+            config,
+            identify: Arc::new(|_| None),
+            wrap: Box::new(|routes| routes),
+        })
     }
 
     /// Finds out who sent a request from its headers, once; filters and handlers read the [`Caller`].
@@ -78,16 +81,26 @@ impl Server {
         self
     }
 
-    /// Answers requests until the tasks stop; then finishes the requests in flight and closes every connection.
-    /// Besides `routes` there are `/health/live` and `/health/ready`.
-    pub fn serve(self, routes: Routes, health: Health, tasks: &Tasks) {
-        let Self { listener, config, identify, wrap } = self;
-        info!(address = %listener.local_addr().unwrap_or(config.address), "listening");
-        let routes = routes.merge(endpoints::health(health.clone()));
+    /// Answers clients until `intake` stops; then finishes the requests in flight and closes every connection. Health and
+    /// metrics are answered on the management listener until `connections` stop, so that the drain can be watched.
+    pub fn serve(self, routes: Routes, health: &Health, intake: &Tasks, connections: &Tasks) {
+        let Self { listener, management, config, identify, wrap } = self;
+        info!(
+            address = %listener.local_addr().unwrap_or(config.address),
+            management_address = %management.local_addr().unwrap_or(config.management_address),
+            "listening"
+        );
+        let exchange = |routes: Routes, filter, identify, config: HttpConfig| {
+            let bodies = Limits::new(config.max_body, config.body_timeout);
+            Exchange { routes, filter, identify, config, bodies, health: health.clone() }
+        };
+        let endpoints = management::routes(health.clone());
+        let filter = endpoints.filter();
+        let endpoints = exchange(endpoints, filter, Arc::new(|_| None), config.of_management());
+        connections.spawn_essential("management", accept(management, endpoints, connections.clone()));
         let filter = wrap(routes.filter());
-        let bodies = Limits::new(config.max_body, config.body_timeout);
-        let exchange = Exchange { routes, filter, identify, config, bodies, health };
-        tasks.spawn_essential("http", accept(listener, exchange, tasks.clone()));
+        let routes = exchange(routes, filter, identify, config);
+        intake.spawn_essential("http", accept(listener, routes, intake.clone()));
     }
 }
 

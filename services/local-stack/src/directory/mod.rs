@@ -8,6 +8,7 @@
 //!   postgres/       data/, passwords, port      (elsewhere if its account can't reach it, see `postgres`)
 //!   rabbitmq/       mnesia/, configuration, cookie, password, ports; node-2/, … of a cluster
 //!   jaeger/         configuration
+//!   gateway/        the API key: api-key, its digest for the gateway, and the header that curl sends
 //! ```
 
 mod lock;
@@ -97,7 +98,7 @@ impl Directory {
             ensure_ours(&directory.postgres)?;
         }
         directory.begin_logs()?;
-        for folder in [directory.rabbitmq(), directory.jaeger()] {
+        for folder in [directory.rabbitmq(), directory.jaeger(), directory.gateway()] {
             create_private(&folder)?;
         }
         Ok(directory)
@@ -153,6 +154,12 @@ impl Directory {
     #[must_use]
     pub fn jaeger(&self) -> PathBuf {
         self.path.join("jaeger")
+    }
+
+    /// The gateway's part.
+    #[must_use]
+    pub fn gateway(&self) -> PathBuf {
+        self.path.join("gateway")
     }
 
     /// Starts programs that belong to this directory.

@@ -2,10 +2,12 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use contracts::topology::Service;
 
 use super::Ports;
+use crate::gateway_key;
 
 /// What the services connect to.
 #[derive(Clone)]
@@ -13,6 +15,8 @@ pub(crate) struct Connections {
     pub(crate) rabbitmq_url: String,
     pub(crate) order_database_url: String,
     pub(crate) payment_database_url: String,
+    /// The gateway's file of API keys.
+    pub(crate) api_keys_file: PathBuf,
     /// Where traces go, if anywhere.
     pub(crate) otlp_url: Option<String>,
 }
@@ -21,11 +25,13 @@ pub(crate) struct Connections {
 pub(crate) fn configuration(
     service: Service,
     ports: Ports,
+    management_ports: Ports,
     connections: &Connections,
 ) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("PORT", ports.of(service).to_string()),
         ("LISTEN_ADDRESS", "127.0.0.1".to_owned()),
+        ("MANAGEMENT_ADDRESS", format!("127.0.0.1:{}", management_ports.of(service))),
         ("LOG_FORMAT", "json".to_owned()),
         ("RABBITMQ_URL", connections.rabbitmq_url.clone()),
     ];
@@ -33,6 +39,8 @@ pub(crate) fn configuration(
         Service::Gateway => variables.extend([
             ("ORDER_SERVICE_URL", format!("http://127.0.0.1:{}", ports.order)),
             ("PAYMENT_SERVICE_URL", format!("http://127.0.0.1:{}", ports.payment)),
+            ("API_KEYS_FILE", connections.api_keys_file.display().to_string()),
+            ("OPERATORS", gateway_key::CALLER.to_owned()),
         ]),
         Service::Order => variables.push(("DATABASE_URL", connections.order_database_url.clone())),
         Service::Payment => variables.push(("DATABASE_URL", connections.payment_database_url.clone())),
@@ -66,9 +74,11 @@ mod tests {
             rabbitmq_url: "amqp://broker".to_owned(),
             order_database_url: "postgres://orders".to_owned(),
             payment_database_url: "postgres://payments".to_owned(),
+            api_keys_file: PathBuf::from("/data/api-keys"),
             otlp_url: otlp_url.map(str::to_owned),
         };
-        configuration(service, ports, &connections)
+        let management_ports = Ports { gateway: 4000, order: 4001, payment: 4002 };
+        configuration(service, ports, management_ports, &connections)
     }
 
     fn value(variables: &[(&str, String)], name: &str) -> Option<String> {
@@ -83,11 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_gateway_learns_where_the_others_are() {
+    fn only_the_gateway_learns_where_the_others_are_and_the_keys() {
         let gateway = variables(Service::Gateway, None);
         assert_eq!(value(&gateway, "ORDER_SERVICE_URL").unwrap(), "http://127.0.0.1:3001");
         assert_eq!(value(&gateway, "PAYMENT_SERVICE_URL").unwrap(), "http://127.0.0.1:3002");
-        assert_eq!(value(&variables(Service::Order, None), "PAYMENT_SERVICE_URL"), None);
+        assert_eq!(value(&gateway, "API_KEYS_FILE").unwrap(), "/data/api-keys");
+        for name in ["PAYMENT_SERVICE_URL", "API_KEYS_FILE"] {
+            assert_eq!(value(&variables(Service::Order, None), name), None);
+        }
     }
 
     #[test]

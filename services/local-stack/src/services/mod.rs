@@ -28,6 +28,20 @@ pub struct Ports {
     pub payment: u16,
 }
 
+impl FromIterator<(Service, u16)> for Ports {
+    fn from_iter<I: IntoIterator<Item = (Service, u16)>>(of_services: I) -> Self {
+        let mut ports = Self::default();
+        for (service, port) in of_services {
+            match service {
+                Service::Gateway => ports.gateway = port,
+                Service::Order => ports.order = port,
+                Service::Payment => ports.payment = port,
+            }
+        }
+        ports
+    }
+}
+
 /// The program of a service is neither in its folder nor on `PATH`.
 #[derive(Debug, thiserror::Error)]
 #[error(

@@ -21,6 +21,7 @@ use futures_util::future::select_all;
 
 use crate::directory::Directory;
 use crate::error::Error;
+use crate::gateway_key::GatewayKey;
 use crate::installation::Installation;
 use crate::jaeger::Jaeger;
 use crate::postgres::Postgres;
@@ -41,6 +42,7 @@ pub struct Stack {
     jaeger: Option<Jaeger>,
     postgres: Option<Postgres>,
     rabbitmq: Option<RabbitMq>,
+    key: GatewayKey,
     directory: Directory,
     plan: Plan,
     planned: Vec<Planned>,
@@ -51,10 +53,14 @@ pub struct Stack {
 pub struct Addresses {
     /// The ports of the services.
     pub ports: Ports,
+    /// The ports of their health and metrics.
+    pub management_ports: Ports,
     /// RabbitMQ's management pages and the file that holds their password, if it is a private one.
-    pub management: Option<(String, PathBuf)>,
+    pub rabbitmq: Option<(String, PathBuf)>,
     /// PostgreSQL's port and the file that holds its administrator's password, if it is a private one.
     pub postgres: Option<(u16, PathBuf)>,
+    /// The key that the gateway knows.
+    pub key: GatewayKey,
     /// Jaeger's pages.
     pub jaeger: Option<String>,
     /// Where the logs are.
@@ -73,6 +79,7 @@ impl Stack {
             jaeger: None,
             postgres: postgres.transpose()?,
             rabbitmq: rabbitmq.transpose()?,
+            key: GatewayKey::load_or_create(directory.gateway())?,
             directory,
             plan,
             planned,
@@ -102,27 +109,25 @@ impl Stack {
         let Self { jaeger, postgres, rabbitmq, directory, .. } = self;
         Addresses {
             ports: self.ports(),
-            management: rabbitmq.as_ref().map(|rabbitmq| {
+            management_ports: self.management_ports(),
+            rabbitmq: rabbitmq.as_ref().map(|rabbitmq| {
                 (rabbitmq.endpoint().management_url(), directory.rabbitmq().join("password"))
             }),
             postgres: postgres
                 .as_ref()
                 .map(|postgres| (postgres.endpoint().port, directory.postgres().join("password"))),
+            key: self.key.clone(),
             jaeger: jaeger.as_ref().map(Jaeger::url),
             logs: directory.logs(),
         }
     }
 
     fn ports(&self) -> Ports {
-        let mut ports = Ports::default();
-        for Planned { service, port, .. } in &self.planned {
-            match service {
-                Service::Gateway => ports.gateway = port.number(),
-                Service::Order => ports.order = port.number(),
-                Service::Payment => ports.payment = port.number(),
-            }
-        }
-        ports
+        self.planned.iter().map(|planned| (planned.service, planned.port.number())).collect()
+    }
+
+    fn management_ports(&self) -> Ports {
+        self.planned.iter().map(|planned| (planned.service, planned.management_port.number())).collect()
     }
 }
 

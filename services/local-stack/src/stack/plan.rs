@@ -41,6 +41,8 @@ pub(super) struct Planned {
     pub(super) service: Service,
     pub(super) program: PathBuf,
     pub(super) port: Port,
+    /// Of health and metrics.
+    pub(super) management_port: Port,
 }
 
 /// Everything that is in the way of a start.
@@ -89,9 +91,16 @@ impl Plan {
         let mut planned = Vec::new();
         for &service in Service::VARIANTS {
             let program = find_program(service, &self.programs, installation).map_err(Obstacle::from);
-            match (program, claim(service, self.ports.of(service))) {
-                (Ok(program), Ok(port)) => planned.push(Planned { service, program, port }),
-                (program, port) => obstacles.extend(program.err().into_iter().chain(port.err())),
+            let port = claim(service, self.ports.of(service));
+            let management_port = claim_management(service).map_err(Obstacle::from);
+            match (program, port, management_port) {
+                (Ok(program), Ok(port), Ok(management_port)) => {
+                    planned.push(Planned { service, program, port, management_port });
+                }
+                (program, port, management_port) => {
+                    let causes = [program.err(), port.err(), management_port.err()];
+                    obstacles.extend(causes.into_iter().flatten());
+                }
             }
         }
         if obstacles.is_empty() { Ok(planned) } else { Err(Obstacles(obstacles)) }
@@ -108,6 +117,16 @@ fn claim(service: Service, port: u16) -> Result<Port, Obstacle> {
         holder: holder::of(port).unwrap_or_else(|| "another process".to_owned()),
     };
     Ok(Port::claim_number(port).ok_or_else(taken)?)
+}
+
+/// The usual port of a service's health and metrics, or any free one if that is taken.
+fn claim_management(service: Service) -> Result<Port, NoFreePort> {
+    let usual = match service {
+        Service::Gateway => 4000,
+        Service::Order => 4001,
+        Service::Payment => 4002,
+    };
+    Port::claim_number(usual).map_or_else(Port::claim, Ok)
 }
 
 impl InfrastructureUrls {

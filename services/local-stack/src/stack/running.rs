@@ -15,11 +15,13 @@ use tempfile::NamedTempFile;
 
 const NAME: &str = "stack.json";
 
-/// The addresses of a running stack. Holds passwords.
+/// The addresses of a running stack. Holds passwords and a key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningStack {
     /// `http://…` of the gateway.
     pub gateway_url: String,
+    /// An operator's API key for it.
+    pub api_key: String,
     /// `postgres://…` of the order service's database.
     pub order_database_url: String,
     /// `postgres://…` of the payment service's database.
@@ -107,6 +109,7 @@ mod tests {
 
     fn stack() -> RunningStack {
         RunningStack {
+            api_key: "hunter2".to_owned(),
             gateway_url: "http://127.0.0.1:3456".to_owned(),
             order_database_url: "postgres://order:hunter2@127.0.0.1/order".to_owned(),
             payment_database_url: "postgres://payment:hunter2@127.0.0.1/payment".to_owned(),

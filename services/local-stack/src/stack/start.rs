@@ -42,15 +42,15 @@ impl Stack {
             rabbitmq_url,
             order_database_url: databases.order,
             payment_database_url: databases.payment,
+            api_keys_file: self.key.digests_file(),
             otlp_url: jaeger.as_ref().map(Jaeger::otlp_url),
         };
         self.start_services(&connections)?;
         let http = http::client()?;
-        let ports = self.ports();
-        let ready = self
-            .services
-            .iter_mut()
-            .map(|(service, process)| wait_until_ready(process, ports.of(*service), &http, progress));
+        let (ports, management_ports) = (self.ports(), self.management_ports());
+        let ready = self.services.iter_mut().map(|(service, process)| {
+            wait_until_ready(process, ports.of(*service), management_ports.of(*service), &http, progress)
+        });
         try_join_all(ready).await?;
         self.publish(connections)
     }
@@ -58,6 +58,7 @@ impl Stack {
     fn publish(&mut self, connections: Connections) -> Result<(), Error> {
         let running = RunningStack {
             gateway_url: format!("http://127.0.0.1:{}", self.ports().gateway),
+            api_key: self.key.expose().to_owned(),
             order_database_url: connections.order_database_url,
             payment_database_url: connections.payment_database_url,
             rabbitmq_url: connections.rabbitmq_url,
@@ -69,14 +70,14 @@ impl Stack {
     }
 
     fn start_services(&mut self, connections: &Connections) -> Result<(), ProcessError> {
-        let ports = self.ports();
+        let (ports, management_ports) = (self.ports(), self.management_ports());
         for Planned { service, program, .. } in &self.planned {
             let process = self
                 .directory
                 .launcher()
                 .program(service.name(), program, services::STOP_POLICY, None)
                 .envs(environment::passed_through())
-                .envs(environment::configuration(*service, ports, connections))
+                .envs(environment::configuration(*service, ports, management_ports, connections))
                 .spawn(&self.directory.log(service.name()))?;
             self.services.push((*service, process));
         }
@@ -151,12 +152,13 @@ async fn start_jaeger(
 async fn wait_until_ready(
     process: &mut Process,
     port: u16,
+    management_port: u16,
     http: &Client,
     progress: &impl Progress,
 ) -> Result<(), ProcessError> {
     const TIMEOUT: Duration = Duration::from_mins(1);
     let step = progress.step(process.name());
-    let url = format!("http://127.0.0.1:{port}/health/ready");
+    let url = format!("http://127.0.0.1:{management_port}/health/ready");
     let probe = || async {
         let ready = readiness(http, &url).await;
         if let Err(reason) = &ready {

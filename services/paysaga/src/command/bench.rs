@@ -12,7 +12,7 @@ use clap::builder::{RangedU64ValueParser, StringValueParser, TypedValueParser};
 use local_stack::RunningStack;
 use serde::Serialize;
 
-use super::running_stack::StackOptions;
+use super::running_stack::{StackOptions, read_key};
 use crate::bench::open_loop::{self, Bound, MeasuredStack, RatePlan, Run, Search};
 use crate::bench::{self, Ceilings, Plan};
 use crate::forced_outcome::ForcedOutcome;
@@ -94,6 +94,9 @@ struct OpenLoop {
     /// Measure another stack in turn with this one: its gateway's address
     #[arg(long, value_name = "URL", requires = "open")]
     against: Option<GatewayUrl>,
+    /// File that holds an API key of that other gateway, if it asks for one
+    #[arg(long, value_name = "PATH", requires = "against")]
+    against_api_key_file: Option<PathBuf>,
     /// Write a picture of what came, settled and waited, and of how long it took, over time, for --rate
     #[arg(long, value_name = "FILE", requires = "rate")]
     svg: Option<PathBuf>,
@@ -207,7 +210,8 @@ impl Bench {
     fn in_turn(&self, gateway: &Gateway) -> anyhow::Result<Vec<(MeasuredStack, Gateway)>> {
         let this = (MeasuredStack::This, gateway.clone());
         let Some(other) = &self.open_loop.against else { return Ok(vec![this]) };
-        let other = (MeasuredStack::Other, self.stack.gateway_at(other.clone())?);
+        let key = read_key(self.open_loop.against_api_key_file.as_deref())?;
+        let other = (MeasuredStack::Other, Gateway::new(other.clone(), key)?);
         let pair = [this, other];
         Ok(pair.iter().cycle().take(pair.len() * self.open_loop.rounds as usize).cloned().collect())
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use local_stack::RunningStack;
 
-use crate::gateway::{ApiKey, Gateway, GatewayUrl};
+use crate::gateway::{ApiKey, ApiKeyError, Gateway, GatewayUrl};
 use crate::progress::Progress;
 
 /// Where `paysaga up` keeps data unless told otherwise.
@@ -21,7 +21,7 @@ pub(super) struct StackOptions {
     /// The gateway's address [default: that of the stack that runs in --directory, else port 3000 of this machine]
     #[arg(long, value_name = "URL", env = "PAYSAGA_GATEWAY")]
     gateway: Option<GatewayUrl>,
-    /// File that holds an API key, if the gateway wants one
+    /// File that holds an API key [default: that of the stack that runs in --directory]
     #[arg(long, value_name = "PATH", env = "PAYSAGA_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
     /// Data directory of the `paysaga up` whose stack it is, if no address is given [default: .paysaga]
@@ -63,18 +63,18 @@ impl StackOptions {
 
     /// A client of the gateway that was given, else of the stack that was found, else of the one at the usual address.
     pub(super) fn gateway(&self, found: Option<&RunningStack>) -> anyhow::Result<Gateway> {
+        let found = found.filter(|_| self.gateway.is_none());
         let url = match (&self.gateway, found) {
             (Some(given), _) => given.clone(),
             (None, Some(stack)) => stack.gateway_url.parse().context("the running stack's gateway")?,
             (None, None) => DEFAULT_GATEWAY.parse().context("the usual gateway")?,
         };
-        self.gateway_at(url)
+        let key_of_stack = || found.and_then(|stack| ApiKey::parse(&stack.api_key));
+        Ok(Gateway::new(url, read_key(self.api_key_file.as_deref())?.or_else(key_of_stack))?)
     }
+}
 
-    /// A client of the gateway at this address, with the API key that was given.
-    pub(super) fn gateway_at(&self, url: GatewayUrl) -> anyhow::Result<Gateway> {
-        let file = self.api_key_file.as_ref().filter(|file| !file.as_os_str().is_empty());
-        let api_key = file.map(|file| ApiKey::read(file)).transpose()?;
-        Ok(Gateway::new(url, api_key)?)
-    }
+/// The API key in a file, if one is named.
+pub(super) fn read_key(file: Option<&Path>) -> Result<Option<ApiKey>, ApiKeyError> {
+    file.filter(|file| !file.as_os_str().is_empty()).map(ApiKey::read).transpose()
 }

@@ -116,6 +116,7 @@ async fn run_until_a_part_ends(stack: &mut Stack, progress: &Progress) -> anyhow
 
 fn welcome(addresses: &Addresses, took: Duration) -> String {
     let Ports { gateway, order, payment } = addresses.ports;
+    let management = addresses.management_ports;
     let mut lines = vec![
         String::new(),
         format!("paysaga is up ({:.1} s)", took.as_secs_f32()),
@@ -123,8 +124,12 @@ fn welcome(addresses: &Addresses, took: Duration) -> String {
         format!("  gateway     http://127.0.0.1:{gateway}/api"),
         format!("  order       http://127.0.0.1:{order}"),
         format!("  payment     http://127.0.0.1:{payment}"),
+        format!(
+            "  management  http://127.0.0.1:{} (gateway), {} (order), {} (payment): /health/ready, /metrics",
+            management.gateway, management.order, management.payment
+        ),
     ];
-    if let Some((url, password)) = &addresses.management {
+    if let Some((url, password)) = &addresses.rabbitmq {
         lines.push(format!("  RabbitMQ    {url}  (user paysaga, password in {})", password.display()));
     }
     if let Some((port, password)) = &addresses.postgres {
@@ -136,13 +141,16 @@ fn welcome(addresses: &Addresses, took: Duration) -> String {
     if let Some(url) = &addresses.jaeger {
         lines.push(format!("  Jaeger      {url}"));
     }
+    let header_file = addresses.key.header_file();
     lines.extend([
         format!("  logs        {}", addresses.logs.display()),
+        format!("  API key     {}  (as curl sends it: -H @{})", addresses.key.expose(), header_file.display()),
         String::new(),
         "Place an order:".to_owned(),
         String::new(),
         format!(
-            "  curl -s -X POST http://127.0.0.1:{gateway}/api/orders -H 'content-type: application/json' \\"
+            "  curl -s -X POST http://127.0.0.1:{gateway}/api/orders -H @{} -H 'content-type: application/json' \\",
+            header_file.display()
         ),
         r#"    -d '{"userId":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","total":999.99}'"#.to_owned(),
         String::new(),
@@ -154,19 +162,27 @@ fn welcome(addresses: &Addresses, took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use local_stack::gateway_key::GatewayKey;
+
     use super::*;
 
     #[test]
     fn only_what_runs_is_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = GatewayKey::load_or_create(folder.path().to_owned()).unwrap();
+        let secret = key.expose().to_owned();
         let addresses = Addresses {
+            key,
             ports: Ports { gateway: 3000, order: 3001, payment: 3002 },
-            management: None,
+            management_ports: Ports { gateway: 4000, order: 4001, payment: 4002 },
+            rabbitmq: None,
             postgres: None,
             jaeger: Some("http://127.0.0.1:16686".to_owned()),
             logs: PathBuf::from("/data/log"),
         };
         let welcome = welcome(&addresses, Duration::from_millis(6040));
         assert!(welcome.contains("paysaga is up (6.0 s)") && welcome.contains("http://127.0.0.1:16686"));
+        assert!(welcome.contains(&secret));
         assert!(!welcome.contains("RabbitMQ") && !welcome.contains("PostgreSQL"));
     }
 }

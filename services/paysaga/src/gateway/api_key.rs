@@ -32,10 +32,12 @@ impl ApiKey {
     pub fn read(file: &Path) -> Result<Self, ApiKeyError> {
         let text = fs::read_to_string(file)
             .map_err(|source| ApiKeyError::Unreadable { file: file.to_owned(), source })?;
-        Self::new(text.trim()).ok_or_else(|| ApiKeyError::NotAKey(file.to_owned()))
+        Self::parse(text.trim()).ok_or_else(|| ApiKeyError::NotAKey(file.to_owned()))
     }
 
-    fn new(key: &str) -> Option<Self> {
+    /// An API key as its text; `None` if it can't be one.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
         let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
         let mut bearer = HeaderValue::from_str(&format!("Bearer {key}")).ok().filter(|_| is_key)?;
         bearer.set_sensitive(true);

@@ -114,7 +114,7 @@ async fn empties(rig: &mut Rig<'_>, api: &Api, order: &mut PgConnection, rows: u
         watched: Vec::new(),
         violation: None,
     };
-    api.accepts_orders().await;
+    rig.first_of(Service::Gateway).ready().await;
     loop {
         let placed = Instant::now();
         let id = api.place("10.01").await;

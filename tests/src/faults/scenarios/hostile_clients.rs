@@ -21,15 +21,12 @@ use tokio::time::sleep;
 
 use super::{only_short, scenario};
 use crate::api::{self, Api};
+use crate::api_keys::{KeyFile, SHOP};
 use crate::faults::launch::Plan;
 use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
 use crate::faults::rig::Rig;
 use crate::faults::run::Scenario;
-
-/// The key of every client here that has one, and its line in the file of keys (`printf key-of-shop | sha256sum`).
-const KEY: &str = "key-of-shop";
-const KEY_LINE: &str = "shop:625ec9a8bfc54cc62de07d58b187d9e967e1fbcaa61cf9acd03ce7995c261a8d";
 
 /// How much memory the gateway may take beyond what it had before.
 const MOST_GROWTH: u64 = 64 << 20;
@@ -150,7 +147,8 @@ impl Kind {
             }
             Self::Unread => {
                 let get = format!(
-                    "GET /api/orders?limit=100 HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+                    "GET /api/orders?limit=100 HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {}\r\n\r\n",
+                    SHOP.secret
                 );
                 // More pages than the buffers on the way hold. An empty line, which is ignored, finds out whether it has ended.
                 stream.write_all(get.repeat(8).as_bytes()).await?;
@@ -169,7 +167,8 @@ impl Kind {
 
 /// The head of an order.
 fn post(length: &str, with_key: bool) -> String {
-    let authorization = if with_key { format!("Authorization: Bearer {KEY}\r\n") } else { String::new() };
+    let authorization =
+        if with_key { format!("Authorization: Bearer {}\r\n", SHOP.secret) } else { String::new() };
     format!(
         "POST /api/orders HTTP/1.1\r\nHost: gateway\r\n{authorization}Content-Type: application/json\r\n{length}\r\n\r\n"
     )
@@ -193,10 +192,9 @@ async fn repeat(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
 
 async fn hostile(rig: &mut Rig<'_>, clients: u64, time: Duration) -> Outcome {
     open_files::raise_limit();
-    let keys = rig.logs().join("keys");
-    std::fs::write(&keys, KEY_LINE).expect("there is room for a key");
+    let keys = KeyFile::of(&[SHOP]);
     // Without lines in the log for the thousands of requests that are refused.
-    let environment = vec![("API_KEYS_FILE", keys.display().to_string()), ("RUST_LOG", "warn".to_owned())];
+    let environment = vec![("API_KEYS_FILE", keys.path()), ("RUST_LOG", "warn".to_owned())];
     rig.start(&Plan { environment, ..Plan::default() }).await;
     let (gateway, id) = {
         let gateway = rig.first_of(Service::Gateway);
@@ -307,7 +305,7 @@ impl Customer {
 
     async fn answered(&mut self, request: RequestBuilder, wanted: StatusCode) -> Option<Response> {
         let sent = Instant::now();
-        let response = request.bearer_auth(KEY).timeout(2 * MOST_TIME).send().await;
+        let response = request.bearer_auth(SHOP.secret).timeout(2 * MOST_TIME).send().await;
         self.slowest = self.slowest.max(sent.elapsed());
         match response {
             Ok(response) if response.status() == wanted => Some(response),

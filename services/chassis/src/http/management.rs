@@ -1,4 +1,4 @@
-//! Health and metrics, the same on every service.
+//! Health and metrics, for probes and scrapers: the same on every service, on a listener that clients don't reach.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,15 @@ use super::{Request, Routes, reply, route};
 use crate::health::Health;
 use crate::telemetry;
 
-/// `/health/live` and `/health/ready`.
-pub(super) fn health(health: Health) -> Routes {
+/// `/health/live`, `/health/ready` and `/metrics`.
+pub(super) fn routes(health: Health) -> Routes {
     Routes::new(
         health,
-        [route(Method::GET, "/health/live", live), route(Method::GET, "/health/ready", ready)],
+        [
+            route(Method::GET, "/health/live", live),
+            route(Method::GET, "/health/ready", ready),
+            route(Method::GET, "/metrics", metrics),
+        ],
     )
 }
 
