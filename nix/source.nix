@@ -30,6 +30,7 @@ in
         ../README.md
         ../docs
         ../packaging
+        ../nix/tests/booted.sh
       ]
     );
   };

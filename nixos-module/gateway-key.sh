@@ -12,7 +12,14 @@ keep() {
   mv "$1.new" "$1"
 }
 
-[[ -s api-key ]] || head -c 32 /dev/urandom | basenc --base16 --wrap=0 | tr A-F a-f | keep api-key
-key=$(<api-key)
-printf '%s:%s\n' "$caller" "$(printf %s "$key" | sha256sum | cut -c-64)" | keep api-keys
+sha256() { printf %s "$1" | sha256sum | cut -c-64; }
+
+# Only once: a key that was revoked is not to come back.
+[[ ! -e api-keys ]] || exit 0
+key=psk_live_$(head -c 32 /dev/urandom | basenc --base16 --wrap=0 | tr A-F a-f)
+checksum=$(sha256 "$key")
+key+=${checksum:0:8}
+scopes=orders:read,orders:write,payments:read,statistics,admin:read,admin:write
+printf '%s\n' "$key" | keep api-key
 printf 'authorization: Bearer %s\n' "$key" | keep authorization
+printf '%s:%s scopes=%s\n' "$caller" "$(sha256 "$key")" $scopes | keep api-keys

@@ -4,8 +4,6 @@ let
   inherit (config.services) paysaga;
   cfg = paysaga.gateway;
   addresses = import ./addresses.nix { inherit lib; };
-  authenticates = cfg.settings.AUTHENTICATION or "on" != "off";
-  hasKeys = cfg.credentials ? API_KEYS;
 
   # Where order and payment are, if they run here too.
   urls = lib.mapAttrs' (name: variable: {
@@ -23,7 +21,7 @@ let
 in
 {
   imports = [
-    ./gateway-key.nix
+    ./gateway-keys.nix
     (import ./service.nix {
       name = "gateway";
       about = "the only door: turns commands into events, and answers queries by asking the other services";
@@ -32,11 +30,11 @@ in
         "ORDER_SERVICE_URL"
         "PAYMENT_SERVICE_URL"
         "REQUEST_TIMEOUT"
-        "OPERATORS"
         "AUTHENTICATION"
         "CORS_ORIGINS"
       ];
       secrets = [ "API_KEYS" ];
+      followed = [ "API_KEYS" ];
     })
   ];
 
@@ -45,15 +43,7 @@ in
       removeAttrs urls (builtins.attrNames cfg.credentials)
     );
 
-    assertions = [
-      {
-        assertion = !(hasKeys && !authenticates);
-        message = ''
-          services.paysaga.gateway has API keys (credentials.API_KEYS) and settings.AUTHENTICATION = "off"; give one of them.
-        '';
-      }
-    ]
-    ++ lib.mapAttrsToList (name: variable: {
+    assertions = lib.mapAttrsToList (name: variable: {
       assertion = cfg.settings ? ${variable} || cfg.credentials ? ${variable};
       message = ''
         The gateway has no address of the ${name} service. Enable it here (services.paysaga.${name}.enable = true),

@@ -7,6 +7,8 @@
   variables,
   # What may only be given as a credential.
   secrets,
+  # Of those, the ones that the service gets in another way, because they change while it runs.
+  followed ? [ ],
 }:
 { config, lib, ... }:
 let
@@ -39,7 +41,7 @@ let
     lib.optionalAttrs localBroker {
       RABBITMQ_URL = (import ./rabbitmq-accounts.nix { inherit lib; }).urlFile name;
     }
-    // cfg.credentials;
+    // removeAttrs cfg.credentials followed;
   listensLocally = addresses.isLoopback cfg.listenAddress;
   dependencies = [ "network.target" ] ++ lib.optional localBroker "rabbitmq.service";
   needsNetwork = !localBroker || !listensLocally;
@@ -117,7 +119,11 @@ in
       example.RABBITMQ_URL = "/run/secrets/paysaga-${name}-rabbitmq-url";
       description = ''
         Files that hold the value of a variable, by the variable's name. The service gets a copy that only it can read
-        (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service starts.
+        (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service starts${
+          lib.optionalString (
+            followed != [ ]
+          ) ", ${lib.concatStringsSep ", " followed} whenever the file changes"
+        }.
       '';
     };
   };

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # compose-secrets.sh [FOLDER]: creates the secrets of compose.yaml, once, in packaging/secrets or FOLDER: passwords, the URLs
-# that contain them, RabbitMQ's users, and the gateway's first API key (in api-key, for its first caller; in authorization, as curl sends
-# it).
+# that contain them, RabbitMQ's users, and the gateway's first API key (in api-key; in authorization as the header that curl
+# sends; its digest in keys/api-keys).
 set -euo pipefail
 
 folder=${1:-$(dirname "${BASH_SOURCE[0]}")/secrets}
@@ -42,15 +42,21 @@ ${permissions%,*}
 }
 END
 
-  password=$(random)
-  printf '%s\n' "$password" >api-key
-  printf 'authorization: Bearer %s\n' "$password" >authorization
-  printf 'me:%s\n' "$(printf %s "$password" | sha256sum | cut -c-64)" >api-keys
+  local key checksum
+  key=psk_live_$(random 32)
+  checksum=$(sha256 "$key")
+  key+=${checksum:0:8}
+  printf '%s\n' "$key" >api-key
+  printf 'authorization: Bearer %s\n' "$key" >authorization
+  mkdir keys
+  printf 'me:%s scopes=orders:read,orders:write,payments:read,statistics,admin:read,admin:write\n' "$(sha256 "$key")" >keys/api-keys
   printf 'Secrets are in %s; the API key is in api-key there.\n' "$folder"
 }
 
-# 192 bits, in letters that need no encoding in a URL.
-random() { head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
+# random [BYTES]: 192 bits unless told otherwise, in letters that need no encoding in a URL.
+random() { head -c "${1:-24}" /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
+
+sha256() { printf %s "$1" | sha256sum | cut -c-64; }
 
 user() {
   printf '{"name": "%s", "password_hash": "%s", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": []}' "$@"

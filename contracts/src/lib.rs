@@ -8,6 +8,7 @@
 //! The crate is pure: no I/O and no async runtime; the only effects are new random ids and the reading of the clock. The
 //! feature `postgres` adds how PostgreSQL stores ids, statuses, amounts and times.
 
+pub mod api_key;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;

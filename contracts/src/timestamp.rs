@@ -25,6 +25,14 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The time this much later; `None` if no calendar goes as far.
+    #[must_use]
+    pub fn checked_add(self, later: std::time::Duration) -> Option<Self> {
+        Some(Self(self.0.checked_add(later.try_into().ok()?)?))
+    }
+}
+
 impl std::ops::Add<std::time::Duration> for Timestamp {
     type Output = Self;
 

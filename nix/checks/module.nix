@@ -37,6 +37,8 @@ assert lib.assertMsg (failed == [ ]) (
 assert lib.assertMsg (
   builtins.attrNames units == [
     "paysaga-gateway-key.service"
+    "paysaga-gateway-keys-again.service"
+    "paysaga-gateway-keys.service"
     "paysaga-gateway.service"
     "paysaga-order-migrate.service"
     "paysaga-order.service"

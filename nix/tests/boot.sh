@@ -139,7 +139,7 @@ install_paysaga() {
   local folder=$work/paysaga unit
   mkdir "$folder"
   install_units "$work/units.json" $host "$folder"
-  for unit in "$folder"/paysaga-*.service; do
+  for unit in "$folder"/paysaga-*.{service,path}; do
     unit=$(basename "$unit")
     [[ $unit != paysaga-jaeger.service || -e $root/opt/with-jaeger ]] || continue
     cp "$folder/$unit" "$units/"

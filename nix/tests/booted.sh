@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs in the machine that boot.sh has booted: the saga, and what must be refused.
-#   booted.sh API_KEY with-jaeger|without-jaeger
+#   booted.sh with-jaeger|without-jaeger
 set -euo pipefail
 jaeger=$1
 key=/var/lib/paysaga-gateway-key # of the gateway, made when it was started first
@@ -106,6 +106,26 @@ only_the_gateway_is_reachable() {
       fail "port $port is on loopback alone"
   done
   prove 'the network reaches the gateway alone, which requires a key'
+}
+
+changed_keys_are_followed() {
+  local keys copy=/run/paysaga-gateway-keys
+  keys=$(realpath "$key/api-keys")
+  answers() { [[ $(curl --silent --output /dev/null --write-out '%{http_code}' --header 'authorization: Bearer another' "$api/orders") == "$1" ]]; }
+  answers 401 || fail 'an unknown key is refused'
+  { cat "$keys" && printf 'another:%s\n' "$(printf another | sha256sum | cut -c-64)"; } >"$keys.new"
+  mv "$keys.new" "$keys"
+  until_true 10 'a key that was added is accepted' answers 200
+  # The last of several changes counts.
+  for _ in 1 2 3 4 5; do
+    sed -i 's/^another:/other:/' "$keys"
+    sed -i 's/^other:/another:/' "$keys"
+  done
+  sed -i '/^another:/d' "$keys"
+  until_true 10 'a key that was revoked is refused' answers 401
+  refused as nobody ls "$copy" || fail 'another user is refused the list of keys'
+  ! journalctl --boot | grep -i 'ordering cycle' || fail 'the units have no ordering cycle'
+  prove 'keys are added and revoked while the gateway runs'
 }
 
 passwords_are_protected() {
@@ -259,6 +279,7 @@ the_units_start
 percent_signs_in_settings_are_kept
 the_saga_runs
 only_the_gateway_is_reachable
+changed_keys_are_followed
 passwords_are_protected
 rabbitmq_refuses
 postgresql_refuses

@@ -49,8 +49,24 @@ let
         }
       }${lines serviceConfig}
       ${lib.concatMapStringsSep "" (target: "[Install]\nWantedBy=${target}\n") wantedBy}'';
+
+  path =
+    {
+      description,
+      wantedBy,
+      pathConfig,
+    }:
+    ''
+      [Unit]
+      ${lines { Description = description; }}
+      [Path]
+      ${lines pathConfig}
+      ${lib.concatMapStringsSep "" (target: "[Install]\nWantedBy=${target}\n") wantedBy}'';
 in
 config:
 lib.mapAttrs' (
   name: definition: lib.nameValuePair "${name}.service" (unit definition)
 ) config.systemd.services
+// lib.mapAttrs' (
+  name: definition: lib.nameValuePair "${name}.path" (path definition)
+) config.systemd.paths

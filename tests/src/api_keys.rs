@@ -25,6 +25,14 @@ pub const APP: Key = Key {
     line: "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805",
 };
 
+impl Key {
+    /// The line of the key with attributes such as `scopes=orders:read`.
+    #[must_use]
+    pub fn with(&self, attributes: &str) -> String {
+        format!("{} {attributes}", self.line)
+    }
+}
+
 /// A file of API keys.
 pub struct KeyFile(TempDir);
 
@@ -38,7 +46,8 @@ impl KeyFile {
     }
 
     /// Replaces the lines of the file.
-    pub fn write(&self, lines: &[&str]) {
+    pub fn write(&self, lines: &[impl AsRef<str>]) {
+        let lines: Vec<_> = lines.iter().map(AsRef::as_ref).collect();
         self.file("keys", &lines.join("\n"));
     }
 

@@ -92,6 +92,8 @@ in
     attrNames (services bare) == [
       "paysaga-gateway"
       "paysaga-gateway-key"
+      "paysaga-gateway-keys"
+      "paysaga-gateway-keys-again"
       "paysaga-order"
       "paysaga-order-migrate"
       "paysaga-payment"
@@ -163,23 +165,35 @@ in
 
   "a gateway that was given no keys has an operator's, made on its host" =
     let
-      unit = (services bare).paysaga-gateway;
+      units = services bare;
     in
-    isOrderedAfter bare "paysaga-gateway" "paysaga-gateway-key.service"
-    && elem "API_KEYS:/var/lib/paysaga-gateway-key/api-keys" unit.serviceConfig.LoadCredential
-    && unit.environment.API_KEYS_FILE == "%d/API_KEYS"
-    && unit.environment.OPERATORS == "operator";
-  "a gateway with keys of its own, or without authentication, has none made" =
+    units.paysaga-gateway.environment.API_KEYS_FILE == "%t/paysaga-gateway-keys/api-keys"
+    && isOrderedAfter bare "paysaga-gateway" "paysaga-gateway-keys.service"
+    && isOrderedAfter bare "paysaga-gateway-keys" "paysaga-gateway-key.service"
+    &&
+      units.paysaga-gateway-keys.serviceConfig.LoadCredential == [
+        "API_KEYS:/var/lib/paysaga-gateway-key/api-keys"
+      ];
+  "keys that change are copied again, as the gateway's user" =
     let
-      unitsWith = settings: services (host (gateway settings));
-      given = unitsWith { credentials.API_KEYS = "/run/keys"; };
-      off = unitsWith { settings.AUTHENTICATION = "off"; };
+      given = host (gateway {
+        credentials.API_KEYS = "/run/secrets/keys";
+      });
+      units = services given;
     in
-    !(given ? paysaga-gateway-key)
-    && elem "API_KEYS:/run/keys" given.paysaga-gateway.serviceConfig.LoadCredential
-    && !(given.paysaga-gateway.environment ? OPERATORS)
-    && !(off ? paysaga-gateway-key)
-    && !(off.paysaga-gateway.environment ? API_KEYS_FILE);
+    given.systemd.paths.paysaga-gateway-keys.pathConfig.PathChanged == "/run/secrets/keys"
+    && units.paysaga-gateway-keys.serviceConfig.LoadCredential == [ "API_KEYS:/run/secrets/keys" ]
+    && units.paysaga-gateway-keys.serviceConfig.User == units.paysaga-gateway.serviceConfig.User
+    && !(units ? paysaga-gateway-key);
+  "a gateway without authentication has no keys" =
+    let
+      off = host (gateway {
+        settings.AUTHENTICATION = "off";
+      });
+    in
+    !(services off ? paysaga-gateway-keys)
+    && !(off.systemd.paths ? paysaga-gateway-keys)
+    && !((services off).paysaga-gateway.environment ? API_KEYS_FILE);
 
   # --- firewall ---
   "the firewall opens for openFirewall alone" =

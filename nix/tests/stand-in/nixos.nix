@@ -35,6 +35,10 @@ lib.evalModules {
       "services"
     ]
     [
+      "systemd"
+      "paths"
+    ]
+    [
       "networking"
       "firewall"
     ]

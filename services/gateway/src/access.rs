@@ -1,158 +1,167 @@
 //! Access: who a caller is, by the API key, and what they may do.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use chassis::http::{Caller, Request};
+use chassis::http::{Caller, Request, Unidentified};
 use chassis::tasks::Tasks;
 use contracts::Problem;
+use contracts::api_key::Scope;
 use http::{HeaderMap, header};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use warp::Filter;
 use warp::reject::{Reject, Rejection};
 
-use crate::api_keys::ApiKeys;
+use crate::api_keys::{ApiKeys, Refused};
+
+/// How often the file of keys is read. A key that is revoked is refused within a second.
+const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// How callers are identified.
 pub enum AccessConfig {
     /// Not at all: every request is accepted.
     Open,
     /// By API key.
-    Keys {
-        /// The file that the keys are read from, again on SIGHUP.
-        path: PathBuf,
-        /// The keys as they are now.
-        keys: ApiKeys,
-    },
+    Keys(KeyFile),
+}
+
+/// A file of API keys, as it was when the gateway started.
+pub struct KeyFile {
+    path: PathBuf,
+    text: String,
+    keys: ApiKeys,
 }
 
 impl AccessConfig {
     /// Reads a file of API keys.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
         let path = PathBuf::from(path);
-        let keys = ApiKeys::read(&path)?;
-        Ok(Self::Keys { path, keys })
+        let text = read(&path)?;
+        let keys = ApiKeys::parse(&text)?;
+        Ok(Self::Keys(KeyFile { path, text, keys }))
     }
 }
 
 /// Identifies callers.
-pub(crate) struct Access(Option<Arc<Authentication>>);
-
-struct Authentication {
-    path: PathBuf,
-    keys: RwLock<ApiKeys>,
-    /// Names of the callers that are operators.
-    operators: Vec<String>,
-}
+pub(crate) struct Access(Option<Arc<RwLock<ApiKeys>>>);
 
 impl Access {
-    pub(crate) fn new(config: AccessConfig, operators: Vec<String>) -> Self {
+    /// Identifies callers by the keys of the file as it is at the time: it is read again and again.
+    pub(crate) fn start(config: AccessConfig, tasks: &Tasks) -> Self {
         match config {
             AccessConfig::Open => Self(None),
-            AccessConfig::Keys { path, keys } => {
-                Self(Some(Arc::new(Authentication { path, keys: RwLock::new(keys), operators })))
+            AccessConfig::Keys(KeyFile { path, text, keys }) => {
+                let keys = Arc::new(RwLock::new(keys));
+                tasks.spawn(follow(path, text, Arc::clone(&keys), tasks.stopping()));
+                Self(Some(keys))
             }
         }
     }
 
-    /// The caller that a request with these headers comes from; none if the key is missing or unknown. Without
-    /// authentication all requests come from one caller, who is an operator.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
-        let Some(authentication) = &self.0 else {
-            return Some(Caller { name: "anonymous".into(), operator: true });
+    /// The caller that a request with these headers from this address comes from. Without authentication all requests come
+    /// from one caller, who may do everything.
+    pub(crate) fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Problem> {
+        let Some(keys) = &self.0 else {
+            return Ok(Caller { name: "anonymous".into(), scopes: Arc::new(Scope::of_operator()) });
         };
-        let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, key) = authorization.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        let name = authentication.keys.read().unwrap_or_else(PoisonError::into_inner).find(key.trim())?;
-        let operator = authentication.operators.iter().any(|operator| **operator == *name);
-        Some(Caller { name, operator })
-    }
-
-    /// Reads the keys again whenever the process gets a SIGHUP. A file that can't be read changes nothing.
-    pub(crate) fn reload_on_hangup(&self, tasks: &Tasks) {
-        let Some(authentication) = self.0.clone() else { return };
-        let stopping = tasks.stopping();
-        tasks.spawn(async move {
-            let mut hangups = match signal(SignalKind::hangup()) {
-                Ok(hangups) => hangups,
-                Err(error) => {
-                    return error!(%error, "SIGHUP can't be received: API keys are read only at start");
-                }
-            };
-            loop {
-                tokio::select! {
-                    () = stopping.cancelled() => return,
-                    _ = hangups.recv() => authentication.reload(),
-                }
-            }
-        });
+        let key = bearer_token(headers).ok_or(Refused::Missing)?;
+        let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(keys.find(key, from)?.clone())
     }
 }
 
-impl Authentication {
-    fn reload(&self) {
-        let path = self.path.display();
-        match ApiKeys::read(&self.path) {
-            Ok(keys) => {
-                info!(%path, count = keys.count(), "the API keys were reloaded");
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+/// Takes over the keys of the file whenever it has changed. One that can't be read, or has a mistake, changes nothing.
+async fn follow(path: PathBuf, text: String, keys: Arc<RwLock<ApiKeys>>, stopping: CancellationToken) {
+    let mut ticks = interval(READ_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = Ok(text);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let found = read(&path);
+        if found == seen {
+            continue;
+        }
+        match found.as_deref().map_err(Clone::clone).and_then(ApiKeys::parse) {
+            Ok(changed) => {
+                info!(path = %path.display(), count = changed.count(), "the API keys were read again");
+                *keys.write().unwrap_or_else(PoisonError::into_inner) = changed;
             }
             Err(reason) => {
-                error!(%path, reason, "the API keys can't be reloaded: the previous ones stay valid");
+                let path = path.display();
+                error!(%path, reason, "the API keys can't be read again: the previous ones stay valid");
             }
+        }
+        seen = found;
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("can't be read: {error}"))
+}
+
+/// The credentials of a request (RFC 6750 §2.1).
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Missing | Refused::Unknown => {
+                Self::new(401, "An API key is needed: Authorization: Bearer <key>.")
+            }
+            Refused::Damaged => Self::new(401, "This is not a whole API key: its checksum is wrong."),
+            Refused::Expired => Self::new(401, "This API key has expired."),
+            Refused::Address => Self::new(403, "This API key may not be used from this address."),
         }
     }
 }
 
-/// The caller of a request; 401 if unknown.
+/// The caller of a request, who passed [`require_caller`].
 pub(crate) fn caller(request: &Request) -> Result<&Caller, Problem> {
-    request.caller.as_ref().ok_or_else(unauthorized)
+    request.caller.as_ref().ok_or_else(|| Refused::Missing.into())
 }
 
-/// 403 unless the caller is an operator.
-pub(crate) fn require_operator(request: &Request) -> Result<(), Problem> {
-    if caller(request)?.operator {
-        Ok(())
-    } else {
-        Err(Problem::new(403, "This API key is not an operator's (OPERATORS names those that are)."))
+/// 403 unless the caller's key allows this.
+pub(crate) fn require(scope: Scope) -> impl Fn(&Request) -> Result<(), Problem> {
+    move |request| {
+        if caller(request)?.scopes.contains(&scope) {
+            Ok(())
+        } else {
+            Err(Problem::new(403, format!("This API key lacks the scope {scope}.")))
+        }
     }
 }
 
 /// Rejects requests of unknown callers.
 pub(crate) fn require_caller() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
-    warp::ext::optional::<Caller>()
-        .and_then(async |caller: Option<Caller>| match caller {
-            Some(_) => Ok(()),
-            None => Err(warp::reject::custom(Unauthorized)),
+    warp::ext::optional::<Unidentified>()
+        .and_then(async |unidentified: Option<Unidentified>| match unidentified {
+            None => Ok(()),
+            Some(Unidentified(problem)) => Err(warp::reject::custom(NotAccepted(problem))),
         })
         .untuple_one()
 }
 
 /// A request of an unknown caller, as warp rejects it.
 #[derive(Debug)]
-pub(crate) struct Unauthorized;
+pub(crate) struct NotAccepted(pub(crate) Problem);
 
-impl Reject for Unauthorized {}
-
-pub(crate) fn unauthorized() -> Problem {
-    Problem::new(401, "An API key is needed: Authorization: Bearer <key>.")
-}
+impl Reject for NotAccepted {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Access with the key `key` of the caller `shop`.
-    fn access(operators: &[&str]) -> Access {
-        let digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
-        let keys = ApiKeys::parse(&format!("shop:{digest}")).unwrap();
-        let operators = operators.iter().map(|name| (*name).to_owned()).collect();
-        Access::new(AccessConfig::Keys { path: PathBuf::new(), keys }, operators)
-    }
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn authorization(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
@@ -160,22 +169,23 @@ mod tests {
 
     #[test]
     fn a_caller_presents_a_known_key_as_bearer_token() {
-        let access = access(&[]);
+        // printf key | sha256sum
+        let digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
+        let keys = ApiKeys::parse(&format!("shop:{digest}")).unwrap();
+        let access = Access(Some(Arc::new(RwLock::new(keys))));
         for right in ["Bearer key", "bearer  key"] {
-            assert_eq!(&*access.caller(&authorization(right)).unwrap().name, "shop", "{right}");
+            let caller = access.caller(&authorization(right), HERE).unwrap();
+            assert_eq!((&*caller.name, &*caller.scopes), ("shop", &Scope::of_client()), "{right}");
         }
         for wrong in ["Basic key", "key", "Bearer", "Bearer yek"] {
-            assert_eq!(access.caller(&authorization(wrong)), None, "{wrong}");
+            assert_eq!(access.caller(&authorization(wrong), HERE).unwrap_err().status, 401, "{wrong}");
         }
-        assert_eq!(access.caller(&HeaderMap::new()), None);
+        assert_eq!(access.caller(&HeaderMap::new(), HERE).unwrap_err().status, 401);
     }
 
     #[test]
-    fn operators_are_configured_unless_there_is_no_authentication() {
-        let key = authorization("Bearer key");
-        assert!(access(&["ops", "shop"]).caller(&key).unwrap().operator);
-        assert!(!access(&["ops"]).caller(&key).unwrap().operator);
-        let open = Access::new(AccessConfig::Open, Vec::new());
-        assert!(open.caller(&HeaderMap::new()).unwrap().operator);
+    fn without_authentication_every_caller_may_do_everything() {
+        let caller = Access(None).caller(&HeaderMap::new(), HERE).unwrap();
+        assert_eq!(*caller.scopes, Scope::of_operator());
     }
 }

@@ -23,10 +23,8 @@ chassis::variables! {
         payment_service_url = "http://127.0.0.1:3002",
         /// How long a query may take, retries included, in milliseconds.
         request_timeout = "5000",
-        /// File of API keys, one `name:sha256-of-key` (hexadecimal) a line; read again on SIGHUP. Required, unless `AUTHENTICATION` is `off`.
+        /// File of API keys, as `paysaga key` writes it; a change is in force within a second. Required, unless `AUTHENTICATION` is `off`.
         api_keys_file,
-        /// Names of the API keys that may use `/api/admin` and `/api/metrics`, separated by commas. None by default.
-        operators,
         /// `off`: ask for no API keys. Whoever reaches the gateway, such as through a proxy on its host, is then an operator.
         authentication = "on",
         /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.
@@ -52,8 +50,6 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How callers are identified.
     pub access: AccessConfig,
-    /// Names of the API keys that may do an operator's work.
-    pub operators: Vec<String>,
     /// Which web pages may call.
     pub cors: Option<CorsConfig>,
 }
@@ -68,9 +64,6 @@ impl Config {
         let payment_url = own.payment_service_url().url(problems, &["http", "https"]);
         let request_timeout = own.request_timeout().duration(problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
-        let operators = own.operators().optional(problems, |text| {
-            Ok(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
-        });
         let access = Self::access(&own, problems);
         Some(Self {
             http: http?,
@@ -79,7 +72,6 @@ impl Config {
             payment_url: payment_url?,
             request_timeout: request_timeout?,
             access: access?,
-            operators: operators?.unwrap_or_default(),
             cors: cors?,
         })
     }

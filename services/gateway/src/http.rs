@@ -4,49 +4,75 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use ::http::Method;
-use chassis::http::{self, Response, Routes, route};
+use chassis::http::{self, Response, Route, Routes, route};
 use contracts::Problem;
+use contracts::api_key::Scope;
 use tracing::error;
 use warp::filters::BoxedFilter;
 use warp::reject::Rejection;
 use warp::{Filter, Reply};
 
-use crate::access::{self, Unauthorized};
+use crate::access::{self, NotAccepted};
 use crate::cors::CorsConfig;
 use crate::{Gateway, admin, commands, queries};
 
 pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
-    let clients = Routes::new(
-        Arc::clone(gateway),
-        [
+    let routes = |scope, routes: Vec<Route<Arc<Gateway>>>| {
+        Routes::new(Arc::clone(gateway), routes).require(access::require(scope))
+    };
+    let orders_write = routes(
+        Scope::OrdersWrite,
+        vec![
             route(Method::POST, "/api/orders", commands::create),
-            route(Method::GET, "/api/orders", queries::order_list),
-            route(Method::GET, "/api/orders/{id}", queries::order_resource),
             route(Method::PATCH, "/api/orders/{id}", commands::change),
             route(Method::PATCH, "/api/orders/{id}/cancel", commands::cancel),
+        ],
+    );
+    let orders_read = routes(
+        Scope::OrdersRead,
+        vec![
+            route(Method::GET, "/api/orders", queries::order_list),
+            route(Method::GET, "/api/orders/{id}", queries::order_resource),
             route(Method::GET, "/api/orders/{id}/events", queries::order_events),
+        ],
+    );
+    let statistics =
+        routes(Scope::Statistics, vec![route(Method::GET, "/api/payments/stats", queries::payment_resource)]);
+    let payments_read = routes(
+        Scope::PaymentsRead,
+        vec![
             route(Method::GET, "/api/payments", queries::payment_list),
-            route(Method::GET, "/api/payments/stats", queries::payment_resource),
             route(Method::GET, "/api/payments/{id}", queries::payment_resource),
             route(Method::GET, "/api/payments/order/{orderId}", queries::payment_resource),
         ],
     );
-    let operators = Routes::new(
-        Arc::clone(gateway),
-        [
+    let admin_read = routes(
+        Scope::AdminRead,
+        vec![
             route(Method::GET, "/api/metrics", http::metrics),
             route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
-            route(Method::POST, "/api/admin/{service}/failed-messages/replay", admin::failed_messages),
             route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
-            route(Method::DELETE, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
-            route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
             route(Method::GET, "/api/admin/payment/refunds", admin::refunds),
             route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
+        ],
+    );
+    let admin_write = routes(
+        Scope::AdminWrite,
+        vec![
+            route(Method::POST, "/api/admin/{service}/failed-messages/replay", admin::failed_messages),
+            route(Method::DELETE, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
+            route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/settle", admin::refunds),
         ],
     );
-    clients.merge(operators.require(access::require_operator))
+    // The statistics before the payment of any id: the first route that fits takes a request.
+    orders_write
+        .merge(orders_read)
+        .merge(statistics)
+        .merge(payments_read)
+        .merge(admin_read)
+        .merge(admin_write)
 }
 
 /// Puts authentication around the routes, and CORS around both: a preflight request carries no key, and a web page may
@@ -66,8 +92,8 @@ pub(crate) fn protect(
 
 /// Answers requests that did not get as far as the routes.
 async fn refuse(rejection: Rejection) -> Result<Response, Infallible> {
-    let problem = if rejection.find::<Unauthorized>().is_some() {
-        access::unauthorized()
+    let problem = if let Some(NotAccepted(problem)) = rejection.find() {
+        problem.clone()
     } else if rejection.find::<warp::cors::CorsForbidden>().is_some() {
         Problem::new(403, "This origin, method or header is not allowed (CORS_ORIGINS).")
     } else {

@@ -68,10 +68,9 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let admission = Admission::start(Arc::clone(&order), Arc::clone(&payment), &intake);
     let publish_failures = PublishFailureLog::default();
     let gateway = Arc::new(Gateway { admission, publisher, publish_failures, order, payment, stopping });
-    let access = Access::new(config.access, config.operators);
-    access.reload_on_hangup(&intake);
+    let access = Access::start(config.access, &intake);
     server
-        .identify(move |headers| access.caller(headers))
+        .identify(move |headers, from| access.caller(headers, from))
         .wrap(move |routes| http::protect(routes, config.cors.as_ref()))
         .serve(http::routes(&gateway), &health, &intake, &connections);
     Ok(())

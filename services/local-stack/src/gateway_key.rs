@@ -1,14 +1,15 @@
 //! The API key of the private gateway: made once, and kept in the data directory for the operator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use contracts::Timestamp;
+use contracts::api_key::{KeyDigest, KeyKind, KnownKey, NewKey, Scope};
 
 use crate::error::{Error, failed};
 use crate::secret::{Password, write_private};
 
-/// The caller whose key it is. It may do an operator's work.
-pub(crate) const CALLER: &str = "operator";
+/// The caller whose key it is.
+const CALLER: &str = "operator";
 
 /// The key, and the files that hold it.
 #[derive(Clone, Debug)]
@@ -18,17 +19,17 @@ pub struct GatewayKey {
 }
 
 impl GatewayKey {
-    /// The key that is kept in a folder, or a new one. The files that follow from it are written anew.
+    /// The key that is kept in a folder, or a new one.
     pub fn load_or_create(folder: PathBuf) -> Result<Self, Error> {
-        let key = Password::load_or_create(&folder.join("api-key"))?;
+        let new = || NewKey::new(KeyKind::Test, rand::random()).expose().to_owned();
+        let key = Password::load_or_create_as(&folder.join("api-key"), new)?;
         let key = Self { key, folder };
-        let digest = hex::encode(Sha256::digest(key.expose()));
-        let files = [
-            (key.digests_file(), format!("{CALLER}:{digest}\n")),
-            (key.header_file(), format!("authorization: Bearer {}\n", key.expose())),
-        ];
-        for (file, content) in files {
-            write_private(&file, &content).map_err(failed("write", &file))?;
+        let header = format!("authorization: Bearer {}\n", key.expose());
+        write_private(&key.header_file(), &header).map_err(failed("write", &key.header_file()))?;
+        let keys = key.keys_file();
+        // Only once: a key that was revoked is not to come back.
+        if !keys.exists() {
+            write_private(&keys, &format!("{}\n", key.known())).map_err(failed("write", &keys))?;
         }
         Ok(key)
     }
@@ -46,14 +47,34 @@ impl GatewayKey {
     }
 
     /// The gateway's `API_KEYS_FILE`.
-    pub(crate) fn digests_file(&self) -> PathBuf {
-        self.folder.join("api-keys")
+    pub(crate) fn keys_file(&self) -> PathBuf {
+        keys_file(&self.folder)
     }
+
+    /// The key as the gateway knows it.
+    fn known(&self) -> KnownKey {
+        KnownKey {
+            caller: CALLER.to_owned(),
+            digest: KeyDigest::of(self.expose()),
+            scopes: Scope::of_operator(),
+            expires: None,
+            from: Vec::new(),
+            created: Some(Timestamp::now()),
+        }
+    }
+}
+
+/// The file of the keys that a gateway knows, in the gateway's folder of a data directory.
+#[must_use]
+pub fn keys_file(folder: &Path) -> PathBuf {
+    folder.join("api-keys")
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use contracts::api_key::keys_of;
 
     use super::*;
 
@@ -61,12 +82,16 @@ mod tests {
     fn the_gateway_gets_the_digest_and_the_operator_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let key = GatewayKey::load_or_create(folder.path().to_owned()).unwrap();
-        let digests = fs::read_to_string(key.digests_file()).unwrap();
-        assert_eq!(digests, format!("operator:{}\n", hex::encode(Sha256::digest(key.expose()))));
+        let known = || keys_of(&fs::read_to_string(key.keys_file()).unwrap()).unwrap();
+        assert_eq!(known()[0].as_ref().unwrap().digest, KeyDigest::of(key.expose()));
         let header = fs::read_to_string(key.header_file()).unwrap();
         assert_eq!(header, format!("authorization: Bearer {}\n", key.expose()));
         assert!(!format!("{key:?}").contains(key.expose()));
+
+        // It is not added again once it was revoked.
+        fs::write(key.keys_file(), "# none\n").unwrap();
         let again = GatewayKey::load_or_create(folder.path().to_owned()).unwrap();
         assert_eq!(again.expose(), key.expose());
+        assert_eq!(known(), [None]);
     }
 }

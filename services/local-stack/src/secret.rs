@@ -17,19 +17,23 @@ pub struct Password(String);
 impl Password {
     /// The password kept in `file`, or a new random one (256 bits, hexadecimal), which is then kept there.
     pub fn load_or_create(file: &Path) -> Result<Self, Error> {
-        Self::load(file)
-            .or_else(
-                |error| if error.kind() == io::ErrorKind::NotFound { Self::create(file) } else { Err(error) },
-            )
-            .map_err(failed("keep a password in", file))
+        Self::load_or_create_as(file, || hex::encode(rand::random::<[u8; 32]>()))
+    }
+
+    /// The same for a new one that is made otherwise.
+    pub(crate) fn load_or_create_as(file: &Path, new: impl FnOnce() -> String) -> Result<Self, Error> {
+        match Self::load(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(file, new()),
+            loaded => loaded,
+        }
+        .map_err(failed("keep a password in", file))
     }
 
     fn load(file: &Path) -> io::Result<Self> {
         Ok(Self(fs::read_to_string(file)?.trim_end().to_owned()))
     }
 
-    fn create(file: &Path) -> io::Result<Self> {
-        let password = hex::encode(rand::random::<[u8; 32]>());
+    fn create(file: &Path, password: String) -> io::Result<Self> {
         write_private(file, &format!("{password}\n"))?;
         Ok(Self(password))
     }

@@ -4,6 +4,7 @@
 //! - [`gateway`]: a client of the gateway.
 //! - [`demo`], [`mod@bench`]: orders of every kind, followed until they settle; many orders, measured.
 //! - [`audit`]: checks the invariants on live data.
+//! - [`key_file`]: the gateway's file of API keys.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
 //! - [`command`]: the command line, one file a subcommand.
 //! - [`progress`], [`table`]: the terminal.
@@ -14,5 +15,6 @@ pub mod command;
 pub mod demo;
 pub mod forced_outcome;
 pub mod gateway;
+pub mod key_file;
 pub mod progress;
 pub mod table;

@@ -187,8 +187,9 @@ fn every_order_of_the_bench_is_accounted_for(stack: &Stack) {
 }
 
 fn every_order_at_a_rate_is_accounted_for(stack: &Stack) {
-    let options = ["bench", "--rate", "50", "--duration", "2s", "--rounds", "1", "--json", "--against"];
-    let report = stack.json(&[&options[..], &[stack.url()]].concat());
+    let options = ["bench", "--rate", "50", "--duration", "2s", "--rounds", "1", "--json"];
+    let key = ["--against-api-key-file", ".paysaga/gateway/api-key"];
+    let report = stack.json(&[&options[..], &key, &["--against", stack.url()]].concat());
     let runs = report["runs"].as_array().unwrap();
     for (run, of) in runs.iter().zip(["this", "other"]) {
         assert_eq!((&run["stack"], &run["accepted"], &run["refused"]), (&of.into(), &100.into(), &0.into()));

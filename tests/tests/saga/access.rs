@@ -5,10 +5,10 @@ use std::net::{IpAddr, UdpSocket};
 use contracts::order::CreateOrderAccepted;
 use http::{Method, StatusCode};
 use reqwest::Response;
-use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::api::{UNKNOWN_ID, header, order, problem};
 use tests::api_keys::{APP, KeyFile, SHOP};
+use tests::programs::environment;
 use tests::{Stack, eventually};
 
 #[tokio::test]
@@ -77,24 +77,122 @@ async fn a_key_is_revoked_and_added_by_editing_the_file() {
     assert_eq!(placed(&stack, APP.secret, None).await.status(), StatusCode::UNAUTHORIZED);
 
     keys.write(&["# shop left", APP.line]);
-    stack.gateway.signal(Signal::HUP);
-    eventually("the new key is known", async || match placed(&stack, APP.secret, None).await.status() {
-        StatusCode::ACCEPTED => Ok(()),
-        status => Err(status),
-    })
-    .await;
+    accepted_becomes(&stack, APP.secret, true).await;
     assert_eq!(placed(&stack, SHOP.secret, None).await.status(), StatusCode::UNAUTHORIZED);
 
     // A file with a mistake changes nothing, and the log names the mistake without the line.
     keys.write(&[APP.line, "shop:plain-text-key"]);
-    stack.gateway.signal(Signal::HUP);
     eventually("the mistake is in the log", async || {
-        if stack.gateway.log().contains("the API keys can't be reloaded") { Ok(()) } else { Err("it is not") }
+        let log = stack.gateway.log();
+        if log.contains("the API keys can't be read again") { Ok(()) } else { Err("it is not") }
     })
     .await;
     assert!(!stack.gateway.log().contains("plain-text-key"));
     assert_eq!(placed(&stack, APP.secret, None).await.status(), StatusCode::ACCEPTED);
     assert_eq!(placed(&stack, SHOP.secret, None).await.status(), StatusCode::UNAUTHORIZED);
+
+    // An empty one lets no caller in.
+    keys.write(&[""]);
+    accepted_becomes(&stack, APP.secret, false).await;
+}
+
+#[tokio::test]
+async fn a_key_allows_what_its_scopes_say() {
+    let keys = KeyFile::of(&[]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let order = format!("/api/orders/{UNKNOWN_ID}");
+    let of_order = |end: &str| format!("{order}{end}");
+    let routes = [
+        ("orders:write", Method::POST, "/api/orders".to_owned()),
+        ("orders:write", Method::PATCH, order.clone()),
+        ("orders:write", Method::PATCH, of_order("/cancel")),
+        ("orders:read", Method::GET, "/api/orders".to_owned()),
+        ("orders:read", Method::GET, order.clone()),
+        ("orders:read", Method::HEAD, order.clone()),
+        ("orders:read", Method::GET, of_order("/events")),
+        ("payments:read", Method::GET, "/api/payments".to_owned()),
+        ("payments:read", Method::GET, format!("/api/payments/{UNKNOWN_ID}")),
+        ("payments:read", Method::GET, format!("/api/payments/order/{UNKNOWN_ID}")),
+        ("statistics", Method::GET, "/api/payments/stats".to_owned()),
+        ("admin:read", Method::GET, "/api/metrics".to_owned()),
+        ("admin:read", Method::GET, "/api/admin/order/failed-messages".to_owned()),
+        ("admin:read", Method::GET, "/api/admin/payment/refunds".to_owned()),
+        ("admin:write", Method::POST, "/api/admin/payment/failed-messages/replay".to_owned()),
+        ("admin:write", Method::DELETE, format!("/api/admin/order/failed-messages/{UNKNOWN_ID}")),
+        ("admin:write", Method::POST, format!("/api/admin/payment/refunds/{UNKNOWN_ID}/retry")),
+    ];
+    for scope in ["orders:write", "orders:read", "payments:read", "statistics", "admin:read", "admin:write"] {
+        keys.write(&[SHOP.with(&format!("scopes={scope}")), APP.with("scopes=statistics")]);
+        let status = async |method: &Method, path: &str| {
+            let request = stack.api.request(method.clone(), path).bearer_auth(SHOP.secret).body("{}");
+            request.send().await.expect("an answer").status()
+        };
+        let (_, method, path) = routes.iter().find(|(of, ..)| *of == scope).expect("a route has it");
+        eventually(&format!("the scope {scope} is in force"), async || match status(method, path).await {
+            refused @ (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => Err(refused),
+            _ => Ok(()),
+        })
+        .await;
+        for (of, method, path) in &routes {
+            let refused = status(method, path).await == StatusCode::FORBIDDEN;
+            assert_eq!(refused, *of != scope, "{method} {path} with the scope {scope}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_valid_for_its_time_and_its_networks() {
+    let keys = KeyFile::of(&[]);
+    keys.write(&[SHOP.with("expires=2020-01-01T00:00:00Z"), APP.with("from=192.0.2.0/24")]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let expired = problem(placed(&stack, SHOP.secret, None).await).await;
+    assert_eq!((expired.status, expired.detail.as_str()), (401, "This API key has expired."));
+    let elsewhere = problem(placed(&stack, APP.secret, None).await).await;
+    assert_eq!(elsewhere.status, 403, "{elsewhere:?}");
+    let half = problem(placed(&stack, "psk_live_0123", None).await).await;
+    assert_eq!((half.status, half.detail.contains("checksum")), (401, true), "{half:?}");
+    keys.write(&[APP.with("from=127.0.0.0/8")]);
+    accepted_becomes(&stack, APP.secret, true).await;
+}
+
+#[tokio::test]
+async fn keys_are_made_rolled_and_revoked_by_the_operators_command() {
+    let keys = KeyFile::of(&[]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let environment = environment(&[("API_KEYS_FILE", &keys.path())]);
+    let key = async |arguments: &[&str]| {
+        let ran = stack.paysaga_with(&[&["key"], arguments].concat(), environment.clone()).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout.trim_end().to_owned()
+    };
+    let listed = async || {
+        let listed: Vec<Value> = serde_json::from_str(&key(&["list", "--json"]).await).expect("JSON");
+        listed
+    };
+    let first = key(&["new", "shop", "--scopes", "orders:write", "--expires-in", "90d"]).await;
+    assert!(first.starts_with("psk_live_"), "{first}");
+    accepted_becomes(&stack, &first, true).await;
+
+    let known = listed().await.remove(0);
+    assert_eq!((&known["caller"], &known["scopes"]), (&json!("shop"), &json!(["orders:write"])));
+    let id = known["id"].as_str().expect("an id");
+    let second = key(&["roll", id, "--overlap", "1h"]).await;
+    accepted_becomes(&stack, &second, true).await;
+    assert_eq!(placed(&stack, &first, None).await.status(), StatusCode::ACCEPTED, "both are valid meanwhile");
+    let both = listed().await;
+    assert_eq!(both[1]["scopes"], known["scopes"], "the new one allows the same");
+    let expires = |key: &Value| key["expires"].as_str().expect("it expires").to_owned();
+    assert!(expires(&both[0]) < expires(&known) && expires(&both[1]) >= expires(&known), "{both:?}");
+
+    key(&["revoke", id]).await;
+    accepted_becomes(&stack, &first, false).await;
+    assert_eq!(placed(&stack, &second, None).await.status(), StatusCode::ACCEPTED);
+    key(&["revoke", "--caller", "shop"]).await;
+    accepted_becomes(&stack, &second, false).await;
+    let file = std::fs::read_to_string(keys.path()).expect("the file is there");
+    assert!(!file.contains(&first) && !file.contains(&second), "{file}");
+    let unknown = stack.paysaga_with(&["key", "revoke", id], environment.clone()).await;
+    assert!(unknown.stderr.contains("there is no such key"), "{unknown:?}");
 }
 
 #[tokio::test]
@@ -193,6 +291,16 @@ async fn without_origins_no_page_may_call() {
     assert!(!response.headers().contains_key("access-control-allow-origin"));
     let list: Value = response.json().await.expect("JSON");
     assert_eq!(list["meta"]["total"], 0);
+}
+
+/// Waits until a key is accepted, or is not.
+async fn accepted_becomes(stack: &Stack, key: &str, accepted: bool) {
+    let expected = if accepted { StatusCode::ACCEPTED } else { StatusCode::UNAUTHORIZED };
+    eventually("the keys are read again", async || match placed(stack, key, None).await.status() {
+        status if status == expected => Ok(()),
+        status => Err(status),
+    })
+    .await;
 }
 
 async fn placed(stack: &Stack, key: &str, idempotency_key: Option<&str>) -> Response {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use contracts::api_key::is_damaged;
 use contracts::topology::Service;
 use reqwest::Client;
 use sqlx::{Connection, PgConnection};
@@ -30,6 +31,8 @@ async fn a_saga_completes_with_what_the_compose_file_gives_the_services() {
     let mut gateway = start(Service::Gateway, &secrets, folder.path(), urls.into()).await;
     tokio::join!(order.ready(), payment.ready(), gateway.ready());
     assert!(gateway.address().ip().is_unspecified());
+    let key = fs::read_to_string(secrets.join("api-key")).expect("compose-secrets.sh makes it");
+    assert!(key.starts_with("psk_live_") && !is_damaged(key.trim()), "the key is one");
 
     let mut operator = variables_of("paysaga", &secrets);
     operator.insert("PAYSAGA_GATEWAY".to_owned(), gateway.url());
@@ -104,7 +107,8 @@ fn variables_of(service: &str, secrets: &Path) -> Environment {
     lines
         .filter_map(|line| line.split_once(": "))
         .filter(|(name, _)| !name.starts_with('#'))
-        .map(|(name, value)| (name.to_owned(), value.replace("/run/secrets/", &secrets)))
+        .map(|(name, value)| (name, value.replace("/run/secrets/", &secrets)))
+        .map(|(name, value)| (name.to_owned(), value.replace("/run/keys/", &format!("{secrets}keys/"))))
         .collect()
 }
 

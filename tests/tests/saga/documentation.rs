@@ -1,14 +1,18 @@
 //! The documents agree with the programs.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use contracts::topology::ROUTES;
 use tests::api_keys::{KeyFile, SHOP};
+use tests::faults::scenarios;
 use tests::programs;
 use tests::{Stack, eventually};
 
 const README: &str = include_str!("../../../README.md");
+const SECURITY: &str = include_str!("../../../docs/SECURITY.md");
+const BOOTED: &str = include_str!("../../../nix/tests/booted.sh");
 const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 
 #[tokio::test]
@@ -113,6 +117,30 @@ fn the_architecture_lists_every_route() {
         })
         .collect();
     assert_eq!(listed, routes);
+}
+
+#[test]
+fn every_attack_of_the_threat_model_is_a_test() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/saga");
+    let sources = std::fs::read_dir(tests)
+        .expect("the tests are there")
+        .filter_map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).ok());
+    let sources: String = sources.collect();
+    let scenarios = scenarios::all();
+    let mut count = 0;
+    for [who, .., tried_by] in table::<4>(SECURITY, "| who | sends what to whom |") {
+        for name in tried_by.split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {name}(")), "{who}: there is no test {name}");
+            count += 1;
+        }
+        for text in tried_by.split('"').skip(1).step_by(2) {
+            let proved = BOOTED.contains(&format!("prove '{text}'"));
+            let scenario = scenarios.iter().any(|scenario| scenario.name.contains(text));
+            assert!(proved || scenario, "{who}: nothing proves {text}");
+            count += 1;
+        }
+    }
+    assert!(count > 15, "only {count} tests were found in docs/SECURITY.md");
 }
 
 /// Commands and what they print, of every `console` block.

@@ -68,7 +68,7 @@ impl Connections {
             // On the heap: hyper would reserve the place for it in each connection, requests or not.
             Box::pin(async move {
                 turn.pause();
-                let response = exchange.answer(request).await;
+                let response = exchange.answer(request, peer.ip()).await;
                 turn.resume();
                 let is_unread = response.extensions().get::<BodyUnread>().is_some();
                 unread.store(is_unread, Ordering::Relaxed);
@@ -141,7 +141,7 @@ mod tests {
         let exchange = Exchange {
             filter: routes.filter(),
             routes,
-            identify: Arc::new(|_| None),
+            identify: None,
             bodies: Limits::new(config.max_body, time),
             config,
             health: Health::default(),

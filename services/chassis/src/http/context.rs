@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use contracts::Problem;
+use contracts::api_key::Scopes;
 use http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
@@ -30,6 +32,10 @@ impl CorrelationId {
 pub struct Caller {
     /// The caller's name, for the log and the audit.
     pub name: Arc<str>,
-    /// Whether the caller may do an operator's work.
-    pub operator: bool,
+    /// What the caller may do.
+    pub scopes: Arc<Scopes>,
 }
+
+/// Why it is not known who sent the request. Absent where nobody asks.
+#[derive(Clone, Debug)]
+pub struct Unidentified(pub Problem);

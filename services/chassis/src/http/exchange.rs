@@ -1,5 +1,6 @@
 //! One request and its response: correlation id, server span, caller, metrics.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -21,7 +22,7 @@ use warp::reply::Response;
 
 use super::body::Limits;
 use super::context::CORRELATION_ID;
-use super::{Body, Caller, CorrelationId, HttpConfig, Routes, reply};
+use super::{Body, Caller, CorrelationId, HttpConfig, Routes, Unidentified, reply};
 use crate::health::Health;
 use crate::telemetry::{METER, TraceContext};
 
@@ -33,15 +34,16 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Finds out who sent a request from its headers.
-pub(super) type Identify = Arc<dyn Fn(&HeaderMap) -> Option<Caller> + Send + Sync>;
+/// Finds out who sent a request, from its headers and the address that it came from.
+pub(super) type Identify = Arc<dyn Fn(&HeaderMap, IpAddr) -> Result<Caller, Problem> + Send + Sync>;
 
 /// What every request passes through.
 pub(super) struct Exchange {
     pub(super) routes: Routes,
     /// The routes as a filter, with what the service has put around them.
     pub(super) filter: BoxedFilter<(Response,)>,
-    pub(super) identify: Identify,
+    /// Where it matters who sends requests.
+    pub(super) identify: Option<Identify>,
     pub(super) config: HttpConfig,
     /// The bounds of the requests' bodies.
     pub(super) bodies: Arc<Limits>,
@@ -53,7 +55,7 @@ pub(super) struct Exchange {
 pub(super) struct BodyUnread;
 
 impl Exchange {
-    pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Response {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, from: IpAddr) -> Response {
         let started = Instant::now();
         let matched = self.routes.find(request.method(), request.uri().path());
         let template = matched.template();
@@ -66,7 +68,7 @@ impl Exchange {
         extensions.insert(correlation_id.clone());
         extensions.insert(matched);
 
-        let mut response = AssertUnwindSafe(self.respond(request).instrument(span.clone()))
+        let mut response = AssertUnwindSafe(self.respond(request, from).instrument(span.clone()))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| {
@@ -93,12 +95,14 @@ impl Exchange {
         response
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Response {
+    async fn respond(&self, request: Request<Incoming>, from: IpAddr) -> Response {
         let (mut head, body) = request.into_parts();
         let body = Body::new(body, &self.bodies);
         head.extensions.insert(body.clone());
-        if let Some(caller) = (self.identify)(&head.headers) {
-            head.extensions.insert(caller);
+        match self.identify.as_ref().map(|identify| identify(&head.headers, from)) {
+            Some(Ok(caller)) => _ = head.extensions.insert(caller),
+            Some(Err(problem)) => _ = head.extensions.insert(Unidentified(problem)),
+            None => {}
         }
         if head.method == Method::HEAD {
             head.method = Method::GET; // hyper leaves the body of the answer out

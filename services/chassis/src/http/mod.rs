@@ -34,7 +34,7 @@ mod waiting;
 
 pub use body::Body;
 pub use config::{HttpConfig, HttpVariables};
-pub use context::{Caller, CorrelationId};
+pub use context::{Caller, CorrelationId, Unidentified};
 pub use management::metrics;
 pub use reply::{ReadyResponse, found, json, list, problem, with_next};
 pub use request::{Request, invalid_cursor};

@@ -66,9 +66,13 @@ impl Routes {
 
     /// Lets `check` decide about each request before its handler gets it.
     #[must_use]
-    pub fn require(mut self, check: fn(&Request) -> Result<(), Problem>) -> Self {
+    pub fn require(
+        mut self,
+        check: impl Fn(&Request) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Self {
+        let check = Arc::new(check);
         for Entry { handler, .. } in &mut self.0 {
-            let checked = Arc::clone(handler);
+            let (check, checked) = (Arc::clone(&check), Arc::clone(handler));
             *handler = Arc::new(move |request| match check(&request) {
                 Ok(()) => checked(request),
                 Err(problem) => Box::pin(std::future::ready(Err(problem))),
@@ -248,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_requirement_holds_for_its_routes_only() {
-        let caller = Caller { name: "shop".into(), operator: false };
+        let caller = Caller { name: "shop".into(), scopes: Arc::default() };
         assert_eq!(answer(Method::GET, "/admin", None).await.0, StatusCode::FORBIDDEN);
         assert_eq!(answer(Method::GET, "/admin", Some(caller)).await.0, StatusCode::OK);
         assert_eq!(answer(Method::GET, "/orders", None).await.0, StatusCode::OK);

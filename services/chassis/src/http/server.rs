@@ -1,10 +1,11 @@
 //! The loop that accepts connections, and their orderly end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::Problem;
 use http::HeaderMap;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -43,7 +44,7 @@ pub struct Server {
     listener: TcpListener,
     management: TcpListener,
     config: HttpConfig,
-    identify: Identify,
+    identify: Option<Identify>,
     wrap: Wrap,
 }
 
@@ -52,22 +53,17 @@ impl Server {
     pub fn bind(config: HttpConfig) -> Result<Self, BindError> {
         let bind = |address| listen(address).map_err(|source| BindError { address, source });
         let (listener, management) = (bind(config.address)?, bind(config.management_address)?);
-        Ok(Self {
-            listener,
-            management,
-            config,
-            identify: Arc::new(|_| None),
-            wrap: Box::new(|routes| routes),
-        })
+        Ok(Self { listener, management, config, identify: None, wrap: Box::new(|routes| routes) })
     }
 
-    /// Finds out who sent a request from its headers, once; filters and handlers read the [`Caller`].
+    /// Finds out who sent a request from its headers and the address that it came from, once; filters and handlers read the
+    /// [`Caller`], or why it is [`Unidentified`](super::Unidentified).
     #[must_use]
     pub fn identify(
         mut self,
-        identify: impl Fn(&HeaderMap) -> Option<Caller> + Send + Sync + 'static,
+        identify: impl Fn(&HeaderMap, IpAddr) -> Result<Caller, Problem> + Send + Sync + 'static,
     ) -> Self {
-        self.identify = Arc::new(identify);
+        self.identify = Some(Arc::new(identify));
         self
     }
 
@@ -96,7 +92,7 @@ impl Server {
         };
         let endpoints = management::routes(health.clone());
         let filter = endpoints.filter();
-        let endpoints = exchange(endpoints, filter, Arc::new(|_| None), config.of_management());
+        let endpoints = exchange(endpoints, filter, None, config.of_management());
         connections.spawn_essential("management", accept(management, endpoints, connections.clone()));
         let filter = wrap(routes.filter());
         let routes = exchange(routes, filter, identify, config);

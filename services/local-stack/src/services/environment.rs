@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use contracts::topology::Service;
 
 use super::Ports;
-use crate::gateway_key;
 
 /// What the services connect to.
 #[derive(Clone)]
@@ -40,7 +39,6 @@ pub(crate) fn configuration(
             ("ORDER_SERVICE_URL", format!("http://127.0.0.1:{}", ports.order)),
             ("PAYMENT_SERVICE_URL", format!("http://127.0.0.1:{}", ports.payment)),
             ("API_KEYS_FILE", connections.api_keys_file.display().to_string()),
-            ("OPERATORS", gateway_key::CALLER.to_owned()),
         ]),
         Service::Order => variables.push(("DATABASE_URL", connections.order_database_url.clone())),
         Service::Payment => variables.push(("DATABASE_URL", connections.payment_database_url.clone())),

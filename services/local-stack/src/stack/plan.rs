@@ -88,10 +88,12 @@ impl Plan {
         if self.existing.needs_rabbitmq() {
             obstacles.extend(installation.rabbitmq().err().map(Obstacle::from));
         }
+        // Those that were asked for first: a management listener takes what is left.
+        let ports: Vec<_> =
+            Service::VARIANTS.iter().map(|&service| claim(service, self.ports.of(service))).collect();
         let mut planned = Vec::new();
-        for &service in Service::VARIANTS {
+        for (&service, port) in Service::VARIANTS.iter().zip(ports) {
             let program = find_program(service, &self.programs, installation).map_err(Obstacle::from);
-            let port = claim(service, self.ports.of(service));
             let management_port = claim_management(service).map_err(Obstacle::from);
             match (program, port, management_port) {
                 (Ok(program), Ok(port), Ok(management_port)) => {

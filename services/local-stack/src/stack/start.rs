@@ -42,7 +42,7 @@ impl Stack {
             rabbitmq_url,
             order_database_url: databases.order,
             payment_database_url: databases.payment,
-            api_keys_file: self.key.digests_file(),
+            api_keys_file: self.key.keys_file(),
             otlp_url: jaeger.as_ref().map(Jaeger::otlp_url),
         };
         self.start_services(&connections)?;

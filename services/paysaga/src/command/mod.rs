@@ -6,6 +6,7 @@ mod convert_queues;
 mod demo;
 mod failed;
 mod infrastructure_urls;
+mod key;
 mod listing;
 mod prune;
 mod refunds;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Check),
     /// Messages that no service could handle: list, show, replay, discard
     Failed(failed::Failed),
+    /// API keys: make, replace, revoke, list
+    Key(key::Key),
     /// Delete what was kept for long enough
     Prune(prune::Prune),
     /// Money that is owed to customers: list it, decide about refunds that the provider refused
@@ -51,6 +54,7 @@ impl Cli {
             Command::Bench(bench) => bench.run().await,
             Command::Check(check) => check.run().await,
             Command::Failed(failed) => failed.run().await,
+            Command::Key(key) => key.run(),
             Command::Prune(prune) => prune.run().await,
             Command::Refunds(refunds) => refunds.run().await,
             Command::ConvertQueues(convert_queues) => convert_queues.run().await,
