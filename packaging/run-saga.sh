@@ -90,7 +90,7 @@ empty_root() {
 # --- Images -------------------------------------------------------------------------------------------------------
 
 images() {
-  local archives=$1 run name extra
+  local archives=$1 run name
   if podman_works "$archives/gateway.tar"; then
     say "The saga with the images, run by ${podman[*]}"
     run=by_podman
@@ -101,9 +101,7 @@ images() {
     skip 'the saga with the images. That needs podman, or root for chroot.'
   fi
   for name in gateway order payment paysaga; do
-    # An image listens on every address, for which the gateway requires keys, or this.
-    if [[ $name == gateway ]]; then extra=AUTHENTICATION=off; else extra=; fi
-    "$run" "$name" "$archives/$name.tar" "$extra"
+    "$run" "$name" "$archives/$name.tar"
   done
 }
 
@@ -132,16 +130,16 @@ podman_works() {
 # Prints the name that podman gives the image in an archive.
 load() { "${podman[@]}" load --quiet --input "$1" | sed 's/^Loaded image: *//'; }
 
-# by_podman NAME ARCHIVE VARIABLE
+# by_podman NAME ARCHIVE
 by_podman() {
   # shellcheck disable=SC2016 # the starter expands these
   starter "$1" \
     'variables=$(env | sed -n "s/^\([A-Z_0-9]*\)=.*/--env \1/p")' \
     "export HOME='$HOME' PATH='$PATH'" \
-    "exec ${podman[*]} run --rm ${restrictions[*]} ${3:+--env $3} \$variables $(load "$2") \"\$@\""
+    "exec ${podman[*]} run --rm ${restrictions[*]} \$variables $(load "$2") \"\$@\""
 }
 
-# by_chroot NAME ARCHIVE VARIABLE: applies the image's configuration as a container engine does.
+# by_chroot NAME ARCHIVE: applies the image's configuration as a container engine does.
 by_chroot() {
   local layout=$work/layout-$1 bundle=$work/bundle-$1
   skopeo copy --quiet "oci-archive:$2" "oci:$layout:image"
@@ -150,10 +148,11 @@ by_chroot() {
   chmod 755 "$bundle"
   local user variables entrypoint
   user=$(of_image "$2" '{{.Config.User}}')
-  variables=$(of_image "$2" '{{range .Config.Env}}{{.}} {{end}}')
+  # Those that the caller sets come before the image's.
+  variables=$(of_image "$2" '{{range .Config.Env}}{{.}} {{end}}' | sed -E 's/([A-Z_]+)=([^ ]*)/\1="${\1-\2}"/g')
   entrypoint=$(of_image "$2" '{{range .Config.Entrypoint}}{{.}} {{end}}')
   starter "$1" \
-    "export $variables $3" \
+    "export $variables" \
     "exec $(type -P chroot) --userspec=$user --groups= $bundle/rootfs $entrypoint \"\$@\""
 }
 

@@ -17,9 +17,10 @@ const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 
 #[tokio::test]
 async fn every_command_of_the_readme_gives_the_readmes_answer() {
+    // The gateway asks for no key: packaging/run-saga.sh runs this with one that can't read a file of keys.
     let keys = KeyFile::of(&[SHOP]);
     let header = keys.header_of(SHOP);
-    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let stack = Stack::start().await;
     let mut commands = 0;
     // Variables that one command sets are kept for the next.
     let mut settings = String::new();
