@@ -23,9 +23,7 @@ impl Timestamp {
     pub const fn as_datetime(self) -> OffsetDateTime {
         self.0
     }
-}
 
-impl Timestamp {
     /// The time this much later; `None` if no calendar goes as far.
     #[must_use]
     pub fn checked_add(self, later: std::time::Duration) -> Option<Self> {

@@ -47,30 +47,41 @@ impl AccessConfig {
 }
 
 /// Identifies callers.
-pub(crate) struct Access(Option<Arc<RwLock<ApiKeys>>>);
+pub(crate) enum Access {
+    /// Every request comes from this caller.
+    Open(Caller),
+    /// By the key that a request presents.
+    Keys(Arc<RwLock<ApiKeys>>),
+}
 
 impl Access {
     /// Identifies callers by the keys of the file as it is at the time: it is read again and again.
     pub(crate) fn start(config: AccessConfig, tasks: &Tasks) -> Self {
         match config {
-            AccessConfig::Open => Self(None),
+            AccessConfig::Open => Self::open(),
             AccessConfig::Keys(KeyFile { path, text, keys }) => {
                 let keys = Arc::new(RwLock::new(keys));
                 tasks.spawn(follow(path, text, Arc::clone(&keys), tasks.stopping()));
-                Self(Some(keys))
+                Self::Keys(keys)
             }
         }
     }
 
-    /// The caller that a request with these headers from this address comes from. Without authentication all requests come
-    /// from one caller, who may do everything.
+    /// Without authentication all requests come from one caller, who may do everything.
+    fn open() -> Self {
+        Self::Open(Caller { name: "anonymous".into(), scopes: Arc::new(Scope::of_operator()) })
+    }
+
+    /// The caller that a request with these headers from this address comes from.
     pub(crate) fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Problem> {
-        let Some(keys) = &self.0 else {
-            return Ok(Caller { name: "anonymous".into(), scopes: Arc::new(Scope::of_operator()) });
-        };
-        let key = bearer_token(headers).ok_or(Refused::Missing)?;
-        let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(keys.find(key, from)?.clone())
+        match self {
+            Self::Open(caller) => Ok(caller.clone()),
+            Self::Keys(keys) => {
+                let key = bearer_token(headers).ok_or(Refused::Missing)?;
+                let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
+                Ok(keys.find(key, from)?.clone())
+            }
+        }
     }
 }
 
@@ -172,7 +183,7 @@ mod tests {
         // printf key | sha256sum
         let digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
         let keys = ApiKeys::parse(&format!("shop:{digest}")).unwrap();
-        let access = Access(Some(Arc::new(RwLock::new(keys))));
+        let access = Access::Keys(Arc::new(RwLock::new(keys)));
         for right in ["Bearer key", "bearer  key"] {
             let caller = access.caller(&authorization(right), HERE).unwrap();
             assert_eq!((&*caller.name, &*caller.scopes), ("shop", &Scope::of_client()), "{right}");
@@ -185,7 +196,7 @@ mod tests {
 
     #[test]
     fn without_authentication_every_caller_may_do_everything() {
-        let caller = Access(None).caller(&HeaderMap::new(), HERE).unwrap();
+        let caller = Access::open().caller(&HeaderMap::new(), HERE).unwrap();
         assert_eq!(*caller.scopes, Scope::of_operator());
     }
 }

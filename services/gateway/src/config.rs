@@ -25,7 +25,7 @@ chassis::variables! {
         request_timeout = "5000",
         /// File of API keys, as `paysaga key` writes it; a change is in force within a second. Required, unless `AUTHENTICATION` is `off`.
         api_keys_file,
-        /// `off`: ask for no API keys. Whoever reaches the gateway, such as through a proxy on its host, is then an operator.
+        /// `off`: ask for no API keys. Every caller that reaches the gateway, such as through a proxy on its host, is then an operator.
         authentication = "on",
         /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.
         cors_origins,

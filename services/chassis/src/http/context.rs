@@ -36,6 +36,6 @@ pub struct Caller {
     pub scopes: Arc<Scopes>,
 }
 
-/// Why it is not known who sent the request. Absent where nobody asks.
+/// Why it is not known who sent the request. Absent where that is not asked.
 #[derive(Clone, Debug)]
 pub struct Unidentified(pub Problem);
