@@ -41,6 +41,8 @@ in
       ../flake.nix
       ../nix
       ../nixos-module
+      ../migrations/roles.sql
+      ../packaging/rabbitmq-definitions.json
     ];
   };
 }

@@ -1,4 +1,4 @@
-# For order and payment: a database, which is migrated before the service starts.
+# For order and payment: a database, which is migrated before the service starts, by a role that owns its schema.
 name:
 { config, lib, ... }:
 let
@@ -8,14 +8,18 @@ let
   environment = import ./environment.nix { inherit lib; };
 
   local = paysaga.postgresql.createLocally;
-  credentials = lib.filterAttrs (variable: _: variable == "DATABASE_URL") cfg.credentials;
+  credentials = lib.filterAttrs (variable: _: lib.hasSuffix "DATABASE_URL" variable) cfg.credentials;
   dependency = if local then "postgresql.target" else "network-online.target";
+  migrateAfter = [ dependency ] ++ lib.optional local "paysaga-databases.service";
   role = "paysaga-${name}";
+  owner = "${role}-owner";
   # A static binary can't look up the name of its own user, so the URL names the role. There is no password: with peer
   # authentication, PostgreSQL gets the client's user from the kernel.
-  url = lib.optionalAttrs local {
-    DATABASE_URL = "postgres://${role}@localhost:${toString config.services.postgresql.settings.port}/${role}?host=/run/postgresql";
-  };
+  urlAs =
+    user:
+    "postgres://${user}@localhost:${toString config.services.postgresql.settings.port}/${role}?host=/run/postgresql";
+  url = lib.optionalAttrs local { DATABASE_URL = urlAs role; };
+  migrationUrl = lib.optionalAttrs local { MIGRATION_DATABASE_URL = urlAs owner; };
 in
 {
   imports = [ ./postgresql.nix ];
@@ -36,8 +40,8 @@ in
 
       "paysaga-${name}-migrate" = {
         description = "paysaga ${name}: brings its database schema up to date";
-        after = [ dependency ];
-        wants = [ dependency ];
+        after = migrateAfter;
+        wants = migrateAfter;
         environment =
           environment.fromSettings (
             {
@@ -46,16 +50,17 @@ in
               RABBITMQ_URL = "amqp://localhost";
             }
             // url
+            // migrationUrl
           )
           // environment.fromCredentials credentials;
         serviceConfig = import ./hardening.nix // {
           ExecStart = "${cfg.package}/bin/${name} --migrate-only";
-          User = role;
+          User = if local then owner else role;
           Type = "oneshot";
           # Run once for each package: a new package changes the unit, which is then restarted.
           RemainAfterExit = true;
           # It waits for the database, but delays neither the boot nor `nixos-rebuild switch` longer than this. The service is
-          # then started anyway, and runs the remaining migrations itself before it serves.
+          # then started anyway, and waits until its schema is up to date, or runs the remaining migrations itself if it may.
           TimeoutStartSec = "2min";
           LoadCredential = environment.loadCredentials credentials;
         };
@@ -68,6 +73,13 @@ in
         message = ''
           ${option}.credentials.DATABASE_URL names a PostgreSQL, and services.paysaga.postgresql.createLocally runs one here.
           To use the named one, set services.paysaga.postgresql.createLocally = false.
+        '';
+      }
+      {
+        assertion = !(local && cfg.credentials ? MIGRATION_DATABASE_URL);
+        message = ''
+          ${option}.credentials.MIGRATION_DATABASE_URL is for a PostgreSQL elsewhere, and services.paysaga.postgresql.createLocally
+          runs one here, where the role ${owner} migrates the schema.
         '';
       }
       {

@@ -7,13 +7,18 @@
       port = 3001;
       variables = [
         "SAGA_TIMEOUT"
+        "DEFAULT_OWNER"
         "PREFETCH"
         "DATABASE_CONNECTIONS"
         "DATABASE_QUERY_CONNECTIONS"
         "RETENTION_FAILED_MESSAGES"
         "RETENTION_TIMELINE"
       ];
-      secrets = [ "DATABASE_URL" ];
+      secrets = [
+        "DATABASE_URL"
+        "MIGRATION_DATABASE_URL"
+      ];
+      withheld = [ "MIGRATION_DATABASE_URL" ];
     })
     (import ./database.nix "order")
   ];

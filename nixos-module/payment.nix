@@ -6,6 +6,7 @@
       about = "owns the payments: charges them at the provider, and refunds what a cancelled order has paid";
       port = 3002;
       variables = [
+        "DEFAULT_OWNER"
         "PREFETCH"
         "DATABASE_CONNECTIONS"
         "DATABASE_QUERY_CONNECTIONS"
@@ -17,7 +18,11 @@
         "PROVIDER_APPROVAL_RATE"
         "PROVIDER_SEED"
       ];
-      secrets = [ "DATABASE_URL" ];
+      secrets = [
+        "DATABASE_URL"
+        "MIGRATION_DATABASE_URL"
+      ];
+      withheld = [ "MIGRATION_DATABASE_URL" ];
     })
     (import ./database.nix "payment")
   ];

@@ -1,47 +1,78 @@
-# PostgreSQL: local, with a role and a database for each service, or remote, by URL.
-{ config, lib, ... }:
+# PostgreSQL: local, with a database and two roles for each service, or remote, by URL.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.services.paysaga.postgresql;
-  roles = map (name: "paysaga-${name}") (
+  services = map (name: "paysaga-${name}") (
     builtins.filter (name: name != "gateway") (import ./enabled.nix { inherit config; })
   );
-  listed = lib.concatStringsSep "," roles;
+  # A service works as a role of its own name; another owns the schema, and migrates it.
+  ownerOf = service: "${service}-owner";
+  roles = services ++ map ownerOf services;
+  listed = lib.concatStringsSep ",";
+
+  script = pkgs.writeText "paysaga-databases.sh" (builtins.readFile ./databases.sh);
+  rolesFile = pkgs.writeText "paysaga-roles.sql" (builtins.readFile ../migrations/roles.sql);
 in
 {
   options.services.paysaga.postgresql.createLocally = lib.mkOption {
     type = lib.types.bool;
     default = true;
     description = ''
-      Run PostgreSQL on this host, with a role and a database for order and for payment. There are no passwords: the
-      services connect through the Unix-domain socket, with peer authentication. Otherwise each needs
-      `credentials.DATABASE_URL`.
+      Run PostgreSQL on this host, with a database for order and for payment, a role that each works as, and one that owns
+      the schema. There are no passwords: they connect through the Unix-domain socket, with peer authentication. Otherwise
+      each service needs `credentials.DATABASE_URL`.
     '';
   };
 
-  config = lib.mkIf (cfg.createLocally && roles != [ ]) {
+  config = lib.mkIf (cfg.createLocally && services != [ ]) {
     services.postgresql = {
       enable = true;
-      ensureDatabases = roles;
-      ensureUsers = map (name: {
-        inherit name;
-        ensureDBOwnership = true;
-      }) roles;
+      ensureDatabases = services;
+      ensureUsers = map (name: { inherit name; }) roles;
       # docs/OPERATIONS.md, "PostgreSQL's settings", says why. Set by the host, its own values hold.
       settings = {
         shared_buffers = lib.mkDefault "1GB";
         max_wal_size = lib.mkDefault "4GB";
         checkpoint_timeout = lib.mkDefault "15min";
       };
-      # The first line that matches decides. A role can connect to its own database and no other, and only it and the
+      # The first line that matches decides. A role can connect to its own database and no other, and only its roles and the
       # administrator can connect to that.
-      authentication = ''
-        local sameuser  ${listed} peer
-        local all       ${listed} reject
-        host  all       ${listed} all reject
-        local ${listed} postgres  peer
-        local ${listed} all       reject
-        host  ${listed} all       all reject
-      '';
+      authentication =
+        lib.concatMapStringsSep "\n" (service: "local ${service} ${ownerOf service} peer") services
+        + "\n"
+        + ''
+          local sameuser  ${listed services} peer
+          local all       ${listed roles} reject
+          host  all       ${listed roles} all reject
+          local ${listed services} postgres  peer
+          local ${listed services} all       reject
+          host  ${listed services} all       all reject
+        '';
+    };
+
+    systemd.services.paysaga-databases = {
+      description = "paysaga: the owners of the services' databases";
+      after = [ "postgresql.target" ];
+      wants = [ "postgresql.target" ];
+      path = [ pkgs.postgresql ];
+      environment = {
+        PGHOST = "/run/postgresql";
+        PGPORT = toString config.services.postgresql.settings.port;
+      };
+      serviceConfig = import ./hardening.nix // {
+        ExecStart = "${pkgs.bash}/bin/bash ${script} ${rolesFile} ${lib.concatStringsSep " " services}";
+        # The superuser, by peer authentication.
+        DynamicUser = false;
+        User = "postgres";
+        Type = "oneshot";
+        RemainAfterExit = true;
+        PrivateNetwork = true;
+      };
     };
   };
 }

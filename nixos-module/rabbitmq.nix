@@ -8,12 +8,21 @@
 let
   cfg = config.services.paysaga.rabbitmq;
   enabled = import ./enabled.nix { inherit config; };
-  accounts = import ./rabbitmq-accounts.nix { inherit lib; };
+  accounts = import ./rabbitmq-accounts.nix;
 
   unit = "paysaga-rabbitmq-accounts.service";
   script = pkgs.writeText "paysaga-rabbitmq-accounts.sh" (builtins.readFile ./rabbitmq-accounts.sh);
+  # What RabbitMQ imports when it starts (https://www.rabbitmq.com/docs/definitions): topology and permissions, and the users. On
+  # the host, @SERVICE@ is replaced by the hash of the service's password.
+  definitions = builtins.fromJSON (builtins.readFile ../packaging/rabbitmq-definitions.json);
+  users = map (service: {
+    name = accounts.userOf service;
+    password_hash = "@${service}@";
+    hashing_algorithm = "rabbit_password_hashing_sha256";
+    tags = [ ];
+  }) accounts.services;
   template = pkgs.writeText "paysaga-rabbitmq-definitions.json" (
-    import ./rabbitmq-definitions.nix { inherit lib; }
+    builtins.toJSON (definitions // { inherit users; })
   );
   address = "127.0.0.1:${toString config.services.rabbitmq.port}";
 in

@@ -9,6 +9,8 @@
   secrets,
   # Of those, the ones that the service gets in another way, because they change while it runs.
   followed ? [ ],
+  # And those that it does not get: they are for its migration.
+  withheld ? [ ],
 }:
 { config, lib, ... }:
 let
@@ -22,6 +24,7 @@ let
   allVariables = variables ++ [
     "MAX_CONNECTIONS"
     "BROKER_TOPOLOGY"
+    "VERIFY_PUBLISHERS"
     "PUBLISH_TIMEOUT"
     "DRAIN_GRACE"
     "SHUTDOWN_TIMEOUT"
@@ -39,9 +42,9 @@ let
   localBroker = paysaga.rabbitmq.createLocally;
   credentials =
     lib.optionalAttrs localBroker {
-      RABBITMQ_URL = (import ./rabbitmq-accounts.nix { inherit lib; }).urlFile name;
+      RABBITMQ_URL = (import ./rabbitmq-accounts.nix).urlFile name;
     }
-    // removeAttrs cfg.credentials followed;
+    // removeAttrs cfg.credentials (followed ++ withheld);
   listensLocally = addresses.isLoopback cfg.listenAddress;
   dependencies = [ "network.target" ] ++ lib.optional localBroker "rabbitmq.service";
   needsNetwork = !localBroker || !listensLocally;

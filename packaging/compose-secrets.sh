@@ -4,7 +4,8 @@
 # sends; its digest in keys/api-keys).
 set -euo pipefail
 
-folder=${1:-$(dirname "${BASH_SOURCE[0]}")/secrets}
+here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+folder=${1:-$here/secrets}
 
 main() {
   if [[ -e $folder ]]; then
@@ -17,30 +18,28 @@ main() {
   mkdir -m 700 "$folder"
   cd "$folder"
 
-  local service password users='' permissions=''
+  local service password users=''
+  # The superuser, the role that owns the schema and migrates it, and the role that the service works as.
+  local role
   for service in order payment; do
-    password=$(random)
-    printf %s "$password" >"$service-database-password"
-    printf 'postgres://%s:%s@%s-database:5432/%s' "$service" "$password" "$service" "$service" >"$service-database-url"
+    printf %s "$(random)" >"$service-database-superuser-password"
+    for role in "$service" "$service-owner"; do
+      password=$(random)
+      printf %s "$password" >"$role-database-password"
+      printf 'postgres://%s:%s@%s-database:5432/%s' "$role" "$password" "$service" "$service" >"$role-database-url"
+    done
   done
 
   for service in gateway order payment; do
     password=$(random)
-    printf 'amqp://%s:%s@rabbitmq:5672/paysaga' "$service" "$password" >"$service-rabbitmq-url"
-    users+="    $(user "$service" "$(rabbitmq_hash "$password")"),"$'\n'
-    permissions+="    $(permission "$service"),"$'\n'
+    printf 'amqp://paysaga-%s:%s@rabbitmq:5672/paysaga' "$service" "$password" >"$service-rabbitmq-url"
+    users+="    $(user "paysaga-$service" "$(rabbitmq_hash "$password")"),"$'\n'
   done
-  cat >rabbitmq-definitions.json <<END
-{
-  "vhosts": [{"name": "paysaga"}],
-  "users": [
-${users%,*}
-  ],
-  "permissions": [
-${permissions%,*}
-  ]
-}
-END
+  # Topology and permissions as they are, and the users.
+  {
+    printf '{\n  "users": [\n%s\n  ],\n' "${users%,*}"
+    tail -n +2 "$here/rabbitmq-definitions.json"
+  } >rabbitmq-definitions.json
 
   local key checksum
   key=psk_live_$(random 32)
@@ -60,19 +59,6 @@ sha256() { printf %s "$1" | sha256sum | cut -c-64; }
 
 user() {
   printf '{"name": "%s", "password_hash": "%s", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": []}' "$@"
-}
-
-# What a service may configure, write and read: the exchanges, the queues that it consumes, and those that its own events
-# go to. It declares all of them, so that none of its events is lost because a queue does not exist yet.
-permission() {
-  local queues
-  case $1 in
-    gateway) queues='order\\.(create|cancel-requested)\\..*' ;;
-    order) queues='order\\..*|payment\\.order-.*' ;;
-    payment) queues='payment\\..*|order\\.payment-.*' ;;
-  esac
-  printf '{"user": "%s", "vhost": "paysaga", "configure": "%s", "write": "%s", "read": "%s"}' \
-    "$1" "^(.*\\\\.exchange|$queues)\$"{,,}
 }
 
 # base64(salt + sha256(salt + password)), https://www.rabbitmq.com/docs/passwords

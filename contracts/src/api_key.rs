@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use thiserror::Error;
 
+use crate::owner::Owner;
 use crate::timestamp::Timestamp;
 
 /// What a key allows.
@@ -164,7 +165,7 @@ impl fmt::Debug for KeyDigest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownKey {
     /// The caller whose key it is.
-    pub caller: String,
+    pub caller: Owner,
     /// Its digest.
     pub digest: KeyDigest,
     /// What it allows.
@@ -243,11 +244,8 @@ impl FromStr for KnownKey {
             words.next().and_then(|first| first.split_once(':')).ok_or(InvalidKey::Form)?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(digest, &mut bytes).map_err(|_| InvalidKey::Form)?;
-        if !is_caller_name(caller) {
-            return Err(InvalidKey::Form);
-        }
         let mut key = Self {
-            caller: caller.to_owned(),
+            caller: caller.parse().map_err(|_| InvalidKey::Form)?,
             digest: KeyDigest(bytes),
             scopes: Scope::of_client(),
             expires: None,
@@ -266,14 +264,6 @@ impl FromStr for KnownKey {
         }
         Ok(key)
     }
-}
-
-/// Whether a caller can have this name: it is written into logs, audits and the file's lines.
-#[must_use]
-pub fn is_caller_name(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && !text.starts_with('#')
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 /// The words between the commas; `None` if one of them can't be read, or if there are none.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::{CancelReason, Money, OrderId, Timestamp, UserId};
+use crate::{CancelReason, Money, OrderId, Owner, OwnerFilter, Timestamp, UserId};
 
 /// A customer wants an order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct CreateOrderRequested {
     pub user_id: UserId,
     /// What is to be paid.
     pub total: Money,
+    /// Whose the order is. A NestJS gateway names none; then the order service has a name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// A customer wants an order cancelled.
@@ -25,6 +28,9 @@ pub struct CreateOrderRequested {
 pub struct OrderCancelRequested {
     /// Which order.
     pub order_id: OrderId,
+    /// Whose it must be; `*` is an operator's request. A NestJS gateway names none, as with an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerFilter>,
 }
 
 /// An order was placed and waits for its payment.
@@ -40,6 +46,9 @@ pub struct OrderCreated {
     /// After this time no charge may be begun. A NestJS order service sends none; then there is no such time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// Whose the order is. A NestJS order service names none; then the payment service has a name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// An order was cancelled; its money must be given back or never be taken.

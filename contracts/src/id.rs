@@ -1,6 +1,10 @@
 //! Identifiers. Each kind is a type of its own, so that an order id can't be passed where a payment id is meant.
 
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use uuid::Uuid;
 
 /// Namespace (RFC 9562 §6.6) of every id that paysaga derives instead of drawing at random.
@@ -69,6 +73,45 @@ pub struct IdempotencyKey<'a> {
     pub key: &'a str,
 }
 
+impl IdempotencyKey<'_> {
+    /// Both as one. The lengths keep ("ab", "c") and ("a", "bc") apart.
+    fn joined(self) -> String {
+        let Self { client, key } = self;
+        format!("{}:{client}:{}:{key}", client.len(), key.len())
+    }
+}
+
+/// What the ids of keyed orders are derived with, besides the keys: without it, those who guess a key can't tell the id. It
+/// never shows in debug output.
+#[derive(Clone)]
+pub struct IdempotencySecret([u8; 64]);
+
+impl From<[u8; 64]> for IdempotencySecret {
+    fn from(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for IdempotencySecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("IdempotencySecret(…)")
+    }
+}
+
+impl IdempotencySecret {
+    /// The order that a key stands for (UUID version 8, of HMAC-SHA-256). The same key always gives the same order.
+    #[must_use]
+    pub fn order_of(&self, key: IdempotencyKey<'_>) -> OrderId {
+        // The length of a block of SHA-256.
+        let mut mac = Hmac::<Sha256>::new(&self.0.into());
+        mac.update(key.joined().as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        OrderId(Uuid::new_v8(bytes))
+    }
+}
+
 impl OrderId {
     /// A new, time-ordered id (UUID version 7).
     #[must_use]
@@ -76,12 +119,10 @@ impl OrderId {
         Self(Uuid::now_v7())
     }
 
-    /// The order that an idempotency key stands for. The same key always gives the same order.
+    /// The order that an idempotency key stood for before there was an [`IdempotencySecret`]. Keys of then still mean it.
     #[must_use]
     pub fn from_idempotency_key(key: IdempotencyKey<'_>) -> Self {
-        let IdempotencyKey { client, key } = key;
-        // The lengths keep ("ab", "c") and ("a", "bc") apart.
-        Self(derive("idempotency-key", format!("{}:{client}:{}:{key}", client.len(), key.len()).as_bytes()))
+        Self(derive("idempotency-key", key.joined().as_bytes()))
     }
 
     /// The order that a `CreateOrderRequested` without `orderId` asks for (a NestJS gateway sends none): each
@@ -147,6 +188,10 @@ mod tests {
         assert_eq!(PaymentId::of_order(order).to_string(), "3c1d57c0-361a-5a62-9a36-0f103b0410c1");
         assert_eq!(OrderId::from_create_event(event).to_string(), "4f60bba9-7174-5e54-8d87-93fcb11ae6b9");
         assert_eq!(from_key("shop", "k1").to_string(), "b59d8a1e-04da-513c-b056-c7ba7d46741d");
+        // printf 4:shop:2:k1 | openssl mac -digest SHA256 -macopt hexkey:0101… HMAC
+        let secret = IdempotencySecret::from([1; 64]);
+        let order = secret.order_of(IdempotencyKey { client: "shop", key: "k1" });
+        assert_eq!(order.to_string(), "ce96d91d-9f2c-8de7-bb3a-668f6d2c717c");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What crosses a process boundary: the nine events and their envelope, the broker topology, statuses, money,
+//! What crosses a process boundary: the nine events and their envelope, the broker topology and its definitions, statuses, money,
 //! HTTP bodies and problem details.
 //!
 //! The wire is fixed: existing clients and the NestJS services that paysaga replaces already speak it, so every
@@ -9,6 +9,7 @@
 //! feature `postgres` adds how PostgreSQL stores ids, statuses, amounts and times.
 
 pub mod api_key;
+pub mod definitions;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;
@@ -17,6 +18,7 @@ pub mod id;
 pub mod load;
 pub mod money;
 pub mod order;
+pub mod owner;
 pub mod page;
 pub mod payment;
 #[cfg(feature = "postgres")]
@@ -29,8 +31,9 @@ pub mod topology;
 
 pub use envelope::{DecodeError, EncodedEnvelope, Envelope};
 pub use event::{Event, EventType};
-pub use id::{EventId, IdempotencyKey, OrderId, PaymentId, UserId};
+pub use id::{EventId, IdempotencyKey, IdempotencySecret, OrderId, PaymentId, UserId};
 pub use money::{Money, MoneyTotal};
+pub use owner::{Owner, OwnerFilter};
 pub use problem::Problem;
 pub use status::{CancelReason, OrderStatus, PaymentStatus};
 pub use timestamp::Timestamp;

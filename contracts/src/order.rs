@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::money::number_text;
 use crate::problem::InvalidMember;
-use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Timestamp, UserId};
+use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Owner, Timestamp, UserId};
 
 /// An order as clients see it. A service passes `Word`s on that it does not know itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Order<Status = OrderStatus, Reason = CancelReason> {
     pub created_at: Timestamp,
     /// When the status last changed.
     pub updated_at: Timestamp,
+    /// Whose it is; absent where a NestJS service answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// Body of `POST /api/orders`.
@@ -186,12 +189,24 @@ pub struct Timeline<Entry = TimelineEntry> {
     pub events: Vec<Entry>,
 }
 
-/// `PUT /idempotency-keys/{orderId}` between gateway and order service: what a key was first used for.
+/// `PUT /idempotency-keys` between gateway and order service: what a client uses a key for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdempotencyClaim {
+    /// Whose key it is.
+    pub owner: Owner,
+    /// The value of the header.
+    pub key: String,
     /// SHA-256 of the request that the key stands for, in hexadecimal.
     pub fingerprint: String,
+}
+
+/// Answer to an [`IdempotencyClaim`]: the order that the key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdempotencyClaimed {
+    /// Its id.
+    pub order_id: OrderId,
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Money, MoneyTotal, OrderId, PaymentId, PaymentStatus, Timestamp};
+use crate::{Money, MoneyTotal, OrderId, Owner, PaymentId, PaymentStatus, Timestamp};
 
 /// A payment as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Payment<Status = PaymentStatus> {
     pub created_at: Timestamp,
     /// When the status last changed.
     pub updated_at: Timestamp,
+    /// Whose it is; absent where a NestJS service answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// `GET /payments/stats`.

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::failed_message::{AuditAction, FailedMessageStatus};
 use crate::refund::{RefundAction, RefundStatus};
 use crate::{
-    CancelReason, EventId, EventType, Money, MoneyTotal, OrderId, OrderStatus, PaymentId, PaymentStatus,
-    Timestamp, UserId,
+    CancelReason, EventId, EventType, Money, MoneyTotal, OrderId, OrderStatus, Owner, OwnerFilter, PaymentId,
+    PaymentStatus, Timestamp, UserId,
 };
 
 macro_rules! has_type_of {
@@ -85,5 +85,7 @@ stored_as_text!(
     FailedMessageStatus,
     AuditAction,
     RefundStatus,
-    RefundAction
+    RefundAction,
+    Owner,
+    OwnerFilter
 );

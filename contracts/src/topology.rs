@@ -1,6 +1,7 @@
 //! Exchanges, queues and routes as data. The gateway and the services publish and consume by these tables, the broker
 //! connection declares them, and the documentation and the tests are checked against them.
 
+use serde::Serialize;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::EventType;
@@ -25,6 +26,11 @@ impl Service {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
+    }
+
+    /// The events that it publishes.
+    pub fn routes(self) -> impl Iterator<Item = &'static Route> {
+        ROUTES.iter().filter(move |route| route.publisher == self)
     }
 
     /// The queues that it consumes.
@@ -54,6 +60,27 @@ impl Exchange {
         self.into()
     }
 }
+
+/// The value of a queue's argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Argument {
+    /// A name.
+    Text(&'static str),
+    /// A number.
+    Number(u32),
+}
+
+/// The arguments that a queue is declared with.
+pub type Arguments = Vec<(&'static str, Argument)>;
+
+/// Redeliveries after which a message is taken for one that crashes its consumer, and dead-lettered. RabbitMQ 4 has
+/// this limit by default, RabbitMQ 3 none; named explicitly, both behave alike.
+const DELIVERY_LIMIT: u32 = 20;
+
+/// The limit of dead-letter queues. RabbitMQ 4 would drop a message past its default one, and there is no value for
+/// "none" that both generations accept.
+const NO_DELIVERY_LIMIT: u32 = 1_000_000_000;
 
 /// A durable quorum queue that one service consumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
@@ -97,6 +124,39 @@ impl Queue {
             Self::PaymentOrderCreated => "payment.order-created.dlq",
             Self::PaymentOrderCancelled => "payment.order-cancelled.dlq",
         }
+    }
+
+    /// The arguments that the NestJS services, which paysaga replaces, declare it with: it is a classic queue then.
+    #[must_use]
+    pub fn classic_arguments(self) -> Arguments {
+        vec![
+            ("x-dead-letter-exchange", Argument::Text(Exchange::DeadLetters.name())),
+            ("x-dead-letter-routing-key", Argument::Text(self.dead_letter_queue())),
+        ]
+    }
+
+    /// The arguments that it is declared with.
+    #[must_use]
+    pub fn arguments(self) -> Arguments {
+        let mut arguments = self.classic_arguments();
+        arguments.extend([
+            ("x-queue-type", Argument::Text("quorum")),
+            ("x-delivery-limit", Argument::Number(DELIVERY_LIMIT)),
+            // The default strategy republishes without confirms and can lose the message; this one needs
+            // reject-publish, or it silently falls back (rabbitmq.com/docs/quorum-queues#dead-lettering).
+            ("x-dead-letter-strategy", Argument::Text("at-least-once")),
+            ("x-overflow", Argument::Text("reject-publish")),
+        ]);
+        arguments
+    }
+
+    /// The arguments that its dead-letter queue is declared with.
+    #[must_use]
+    pub fn dead_letter_arguments() -> Arguments {
+        vec![
+            ("x-queue-type", Argument::Text("quorum")),
+            ("x-delivery-limit", Argument::Number(NO_DELIVERY_LIMIT)),
+        ]
     }
 
     /// The service that consumes it.

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use contracts::health::Health;
 use contracts::order::{
-    CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, Order, Timeline,
+    CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed, Order,
+    Timeline,
 };
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
@@ -69,6 +70,7 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Problem>("problem");
     both_ways::<Health>("health");
     both_ways::<IdempotencyClaim>("idempotency-claim");
+    both_ways::<IdempotencyClaimed>("idempotency-claimed");
 
     let json = golden("http/create-order");
     let order = CreateOrder::from_json(json.as_bytes()).unwrap();

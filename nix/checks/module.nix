@@ -36,6 +36,7 @@ assert lib.assertMsg (failed == [ ]) (
 );
 assert lib.assertMsg (
   builtins.attrNames units == [
+    "paysaga-databases.service"
     "paysaga-gateway-key.service"
     "paysaga-gateway-keys-again.service"
     "paysaga-gateway-keys.service"

@@ -68,7 +68,7 @@ install_store() {
     # For processes that booted.sh starts besides the units.
     [[ $program == jaeger ]] || ln -sf "$line" "$root/opt/$program"
   done < <(jq --raw-output --arg host $host '.[$host].units[]' "$work/units.json" | sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
-  cp nix/tests/booted.sh docs/DEPLOY.md "$root/opt/"
+  cp nix/tests/booted.sh "$programs/paysaga" "$root/opt/"
 }
 
 # --- what NixOS would make of services.postgresql and services.rabbitmq ---
@@ -81,7 +81,7 @@ install_postgresql() {
     printf '#!/bin/bash\nset -e\n'
     jq --raw-output --arg host $host '.[$host].postgresql |
       (.ensureUsers[] | "psql -tAc '\''CREATE USER \"\(.name)\"'\''"),
-      (.ensureDatabases[] | "psql -tAc '\''CREATE DATABASE \"\(.)\" OWNER \"\(.)\"'\''")' "$work/units.json"
+      (.ensureDatabases[] | "psql -tAc '\''CREATE DATABASE \"\(.)\"'\''")' "$work/units.json"
   } >"$root/opt/postgresql-setup"
   jq --raw-output --arg host $host '.[$host].postgresql.authentication' "$work/units.json" >"$root/opt/pg_hba.conf"
   jq --raw-output --arg host $host '.[$host].postgresql.settings | to_entries[] | "\(.key) = '\''\(.value)'\''"' \

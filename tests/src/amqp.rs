@@ -1,7 +1,8 @@
 //! The broker, as another service uses it: publishes events, and reads queues.
 
+use contracts::event::CreateOrderRequested;
 use contracts::topology::Queue;
-use contracts::{Envelope, EventType};
+use contracts::{Envelope, EventType, OrderId, Owner};
 use lapin::message::BasicGetMessage;
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
@@ -10,6 +11,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use strum::VariantArray;
 
+use crate::api::USER;
 use crate::{WireTap, eventually};
 
 /// A connection to the virtual host of a stack.
@@ -32,6 +34,19 @@ impl Amqp {
     pub async fn publish_event(&self, envelope: &Envelope) {
         let body = envelope.encode().expect("an event can be written");
         self.publish(envelope.event.event_type(), body.body.as_bytes(), BasicProperties::default()).await;
+    }
+
+    /// Publishes the command that places an order of 10.01 with this id, as a gateway does; a NestJS gateway names no owner.
+    pub async fn place(&self, order_id: OrderId, owner: Option<Owner>) {
+        self.place_for(order_id, owner, "10.01").await;
+    }
+
+    /// The same for another total.
+    pub async fn place_for(&self, order_id: OrderId, owner: Option<Owner>, total: &str) {
+        let total = total.parse().expect("an amount");
+        let user_id = USER.parse().expect("a UUID");
+        let command = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
+        self.publish_event(&Envelope::now(command, None)).await;
     }
 
     /// Publishes any body with the exchange and routing key of an event type.

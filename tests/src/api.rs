@@ -8,13 +8,14 @@ use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
 use contracts::topology::Queue;
 use contracts::{EventType, OrderId, OrderStatus, PaymentStatus, Problem};
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use crate::api_keys::Key;
 use crate::eventually;
 
 /// The customer of every test order.
@@ -39,6 +40,15 @@ impl Api {
     #[must_use]
     pub fn new(url: String) -> Self {
         Self { client: Client::new(), url }
+    }
+
+    /// The same gateway as a client with this key sees it.
+    #[must_use]
+    pub fn with_key(&self, key: Key) -> Self {
+        let value = HeaderValue::try_from(format!("Bearer {}", key.secret)).expect("a header");
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        let client = Client::builder().default_headers(headers).build().expect("a client");
+        Self { client, url: self.url.clone() }
     }
 
     /// A request to a path such as `/api/orders`.

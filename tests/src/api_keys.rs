@@ -25,6 +25,13 @@ pub const APP: Key = Key {
     line: "app:ea15307d5014284174761b842f9352a857a93a3b2df3f23b69ac21d8b24ee805",
 };
 
+/// The key of the caller `operator`, who may see and do everything.
+pub const OPERATOR: Key = Key {
+    secret: "key-of-operator",
+    line: "operator:80b667cb640b631e93bd689858ddff7620372c82820a34b2b987455b4e56aeb9 \
+           scopes=orders:read,orders:write,payments:read,statistics,admin:read,admin:write",
+};
+
 impl Key {
     /// The line of the key with attributes such as `scopes=orders:read`.
     #[must_use]

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::amqp::Amqp;
 use crate::api::Api;
 use crate::eventually;
-use crate::infrastructure::{self, servers};
+use crate::infrastructure::{self, ServiceDatabase, servers};
 use crate::management::Management;
 use crate::programs::{self, Environment};
 use crate::service::ServiceProcess;
@@ -22,6 +22,7 @@ pub struct StackBuilder {
     environment: Environment,
     gateway_environment: Environment,
     taps: HashMap<Service, u16>,
+    own_broker_users: bool,
 }
 
 impl StackBuilder {
@@ -43,6 +44,13 @@ impl StackBuilder {
     #[must_use]
     pub fn tapped(mut self, service: Service, tap: &StatementTap) -> Self {
         self.taps.insert(service, tap.port());
+        self
+    }
+
+    /// Gives each service a user of its own on the broker, with the permissions of `paysaga definitions`.
+    #[must_use]
+    pub const fn own_broker_users(mut self) -> Self {
+        self.own_broker_users = true;
         self
     }
 
@@ -101,9 +109,11 @@ impl Stack {
         rustls::crypto::ring::default_provider().install_default().ok();
         let (name, servers) = (infrastructure::new_name(), servers().await);
         let logs = TempDir::with_prefix("paysaga-test-").expect("there is room for logs");
-        let order_url = infrastructure::new_database(&format!("{name}_order")).await;
-        let payment_url = infrastructure::new_database(&format!("{name}_payment")).await;
+        let order_database = infrastructure::new_service_database(&format!("{name}_order")).await;
+        let payment_database = infrastructure::new_service_database(&format!("{name}_payment")).await;
         let amqp_url = infrastructure::new_virtual_host(&name).await;
+        let broker_users =
+            if builder.own_broker_users { infrastructure::broker_users(&name).await } else { HashMap::new() };
 
         let mut common = Environment::from([
             ("RABBITMQ_URL".to_owned(), amqp_url.clone()),
@@ -115,25 +125,36 @@ impl Stack {
             let Some(port) = builder.taps.get(&service) else { return url.to_owned() };
             url.replace(&format!(":{}/", servers.postgres.port), &format!(":{port}/"))
         };
-        let with = |own: &[(&str, String)]| {
+        let with = |service: Service, own: &[(&str, String)]| {
             let mut environment = common.clone();
+            if let Some(url) = broker_users.get(&service) {
+                environment.insert("RABBITMQ_URL".to_owned(), url.clone());
+                environment.insert("BROKER_TOPOLOGY".to_owned(), "verify".to_owned());
+            }
             environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             environment
+        };
+        let with_database = |service: Service, database: &ServiceDatabase| {
+            let own = [
+                ("DATABASE_URL", through_tap(service, &database.service_url)),
+                ("MIGRATION_DATABASE_URL", database.owner_url.clone()),
+            ];
+            with(service, &own)
         };
         let (mut order, mut payment) = tokio::join!(
             ServiceProcess::start(
                 Service::Order,
-                with(&[("DATABASE_URL", through_tap(Service::Order, &order_url))]),
+                with_database(Service::Order, &order_database),
                 logs.path()
             ),
             ServiceProcess::start(
                 Service::Payment,
-                with(&[("DATABASE_URL", through_tap(Service::Payment, &payment_url))]),
+                with_database(Service::Payment, &payment_database),
                 logs.path()
             ),
         );
         let urls = [("ORDER_SERVICE_URL", order.url()), ("PAYMENT_SERVICE_URL", payment.url())];
-        let mut gateway_environment = with(&urls);
+        let mut gateway_environment = with(Service::Gateway, &urls);
         gateway_environment.extend(builder.gateway_environment);
         let mut gateway = ServiceProcess::start(Service::Gateway, gateway_environment, logs.path()).await;
         tokio::join!(gateway.ready(), order.ready(), payment.ready());
@@ -144,8 +165,8 @@ impl Stack {
             payment,
             amqp: Amqp::connect(&amqp_url).await,
             management: Management::new(servers.rabbitmq.clone(), name),
-            order_database: PgPool::connect_lazy(&order_url).expect("a valid URL"),
-            payment_database: PgPool::connect_lazy(&payment_url).expect("a valid URL"),
+            order_database: PgPool::connect_lazy(&order_database.admin_url).expect("a valid URL"),
+            payment_database: PgPool::connect_lazy(&payment_database.admin_url).expect("a valid URL"),
             logs,
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chassis::config::{Environment, Problems};
-use chassis::database::{DatabaseConfig, migrate};
+use chassis::database::{DatabaseConfig, Schema, migrate};
 use chassis::health::Health;
 use chassis::tasks::TaskContext;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -29,7 +29,8 @@ async fn bring_up_to_date(url: &str, migrator: &'static Migrator) {
     let config =
         DatabaseConfig::from_environment(&environment, &mut Problems::default()).expect("it is complete");
     let task = TaskContext { health: Health::default().part("schema"), stopping: CancellationToken::new() };
-    migrate(&config, "test", migrator, &task).await.expect("the schema can be changed");
+    let schema = Schema { migrations: migrator, grants: "" };
+    migrate(&config, "test", &schema, false, &task).await.expect("the schema can be changed");
 }
 
 async fn connect(url: &str) -> PgConnection {

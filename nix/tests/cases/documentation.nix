@@ -53,6 +53,7 @@ let
     "MANAGEMENT_ADDRESS"
     "RABBITMQ_URL"
     "DATABASE_URL"
+    "MIGRATION_DATABASE_URL"
     "API_KEYS_FILE"
   ];
   failsWith =

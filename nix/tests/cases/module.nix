@@ -10,7 +10,6 @@ let
     ;
   inherit (builtins)
     all
-    any
     attrNames
     concatLists
     elem
@@ -90,6 +89,7 @@ in
     failures hosts.everything == [ ] && failures hosts.full == [ ];
   "a bare host has these units" =
     attrNames (services bare) == [
+      "paysaga-databases"
       "paysaga-gateway"
       "paysaga-gateway-key"
       "paysaga-gateway-keys"
@@ -137,13 +137,35 @@ in
         "paysaga-order"
         "paysaga-payment"
       ]
-    && any (
-      user:
-      user == {
-        name = "paysaga-order";
-        ensureDBOwnership = true;
-      }
-    ) bare.services.postgresql.ensureUsers;
+    &&
+      map (user: user.name) bare.services.postgresql.ensureUsers == [
+        "paysaga-order"
+        "paysaga-payment"
+        "paysaga-order-owner"
+        "paysaga-payment-owner"
+      ];
+  "the role that owns the schema migrates it, and the service does not learn how" =
+    let
+      migration = (services bare).paysaga-order-migrate;
+      remote = services (host {
+        imports = [ hosts.everything ];
+        services.paysaga = {
+          postgresql.createLocally = false;
+          order.credentials = {
+            DATABASE_URL = "/run/url";
+            MIGRATION_DATABASE_URL = "/run/owner-url";
+          };
+          payment.credentials.DATABASE_URL = "/run/url";
+        };
+      });
+    in
+    migration.serviceConfig.User == "paysaga-order-owner"
+    && lib.hasPrefix "postgres://paysaga-order-owner@localhost" migration.environment.MIGRATION_DATABASE_URL
+    && isOrderedAfter bare "paysaga-order-migrate" "paysaga-databases.service"
+    && !((services bare).paysaga-order.environment ? MIGRATION_DATABASE_URL)
+    &&
+      remote.paysaga-order-migrate.environment.MIGRATION_DATABASE_URL_FILE == "%d/MIGRATION_DATABASE_URL"
+    && !(remote.paysaga-order.environment ? MIGRATION_DATABASE_URL_FILE);
   "a migration gets its database and not the broker's password" =
     let
       unit = (services severalConfigs.order).paysaga-order-migrate;

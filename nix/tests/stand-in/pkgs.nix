@@ -57,7 +57,6 @@ let
     "netcat"
     "nixfmt"
     "nixfmt-tree"
-    "postgresql"
     "rabbitmq-server"
     "rust-analyzer"
     "rustc"
@@ -78,11 +77,14 @@ programs
   rustPlatform = { inherit buildRustPackage; };
   pkgsStatic.rustPlatform = { inherit buildRustPackage; };
 
-  # The boot test runs these two, at the paths of Debian.
+  # The boot test runs these, at the paths of Debian.
   bash = named "bash" // {
     outPath = "";
   };
   coreutils = named "coreutils" // {
+    outPath = "/usr";
+  };
+  postgresql = named "postgresql" // {
     outPath = "/usr";
   };
 

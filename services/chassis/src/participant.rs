@@ -8,15 +8,15 @@
 
 use std::time::Duration;
 
+use contracts::Owner;
 use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
-use sqlx::migrate::Migrator;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose, QueueInspector};
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
-use crate::database::{self, DatabaseConfig, DatabaseVariables};
+use crate::database::{self, DatabaseConfig, DatabaseVariables, Schema};
 use crate::failed_messages::FailedMessages;
 use crate::http::{HttpConfig, HttpVariables, Routes, Server};
 use crate::load::{Places, Probe, Stage};
@@ -33,7 +33,7 @@ pub struct Participant<A, R, T> {
     /// Which service. It consumes the queues that the topology gives it.
     pub service: Service,
     /// Its database schema.
-    pub migrations: &'static Migrator,
+    pub schema: Schema,
     /// What it knows about each order.
     pub aggregate: A,
     /// What it answers over HTTP, from its database.
@@ -66,6 +66,14 @@ impl<A: Aggregate> RunningService<A> {
     }
 }
 
+crate::variables! {
+    /// What every participant reads besides.
+    pub struct ParticipantVariables {
+        /// Whose the orders are that name no owner, as those of a NestJS gateway: the name of a client's API key.
+        default_owner = "anonymous",
+    }
+}
+
 /// The configuration that every participant needs.
 #[derive(Clone)]
 pub struct ParticipantConfig {
@@ -77,13 +85,16 @@ pub struct ParticipantConfig {
     pub broker: BrokerConfig,
     /// How much its consumers take.
     pub consumer: ConsumerConfig,
+    /// Whose the orders are that name no owner.
+    pub default_owner: Owner,
     /// What is deleted after a time.
     pub retention: Vec<Policy>,
 }
 
 impl ParticipantConfig {
     /// Every variable that it reads, for `--help`.
-    pub const VARIABLES: [&'static [Variable]; 5] = [
+    pub const VARIABLES: [&'static [Variable]; 6] = [
+        ParticipantVariables::VARIABLES,
         HttpVariables::VARIABLES,
         DatabaseVariables::VARIABLES,
         BrokerVariables::VARIABLES,
@@ -103,6 +114,8 @@ impl ParticipantConfig {
         let database = DatabaseConfig::from_environment(environment, problems);
         let broker = BrokerConfig::from_environment(environment, problems);
         let consumer = ConsumerConfig::from_environment(environment, problems);
+        let own: ParticipantVariables = environment.read(problems)?;
+        let default_owner = own.default_owner().parse(problems);
         let retention: RetentionVariables = environment.read(problems)?;
         let keep_failed_messages = retention::keep(retention.retention_failed_messages(), problems);
         let mut config = Self {
@@ -110,6 +123,7 @@ impl ParticipantConfig {
             database: database?,
             broker: broker?,
             consumer: consumer?,
+            default_owner: default_owner?,
             retention: Vec::new(),
         };
         config.keep(&[Records::FailedMessages, Records::Rejections], keep_failed_messages?);
@@ -146,7 +160,7 @@ where
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
         // Both from the start: in between, with nothing else to report on yet, the service would be ready.
         let (schema, lock_room) = (part("schema"), part("room for locks"));
-        database::migrate(&config.database, name, self.migrations, &schema).await?;
+        database::migrate(&config.database, name, &self.schema, *migrate_only, &schema).await?;
         if *migrate_only || shutdown.is_cancelled() {
             return Ok(());
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chassis::http::{Caller, Request, Unidentified};
 use chassis::tasks::Tasks;
-use contracts::Problem;
 use contracts::api_key::Scope;
+use contracts::{Owner, OwnerFilter, Problem};
 use http::{HeaderMap, header};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ impl Access {
 
     /// Without authentication all requests come from one caller, who may do everything.
     fn open() -> Self {
-        Self::Open(Caller { name: "anonymous".into(), scopes: Arc::new(Scope::of_operator()) })
+        Self::Open(Caller { name: Owner::anonymous(), scopes: Arc::new(Scope::of_operator()) })
     }
 
     /// The caller that a request with these headers from this address comes from.
@@ -141,6 +141,22 @@ pub(crate) fn caller(request: &Request) -> Result<&Caller, Problem> {
     request.caller.as_ref().ok_or_else(|| Refused::Missing.into())
 }
 
+/// Whose things a request may read: an operator's all, a client's its own.
+pub(crate) fn may_read(request: &Request) -> Result<OwnerFilter, Problem> {
+    limit(request, Scope::AdminRead)
+}
+
+/// Whose orders a request may cancel: an operator's all, a client's its own.
+pub(crate) fn may_cancel(request: &Request) -> Result<OwnerFilter, Problem> {
+    limit(request, Scope::AdminWrite)
+}
+
+fn limit(request: &Request, unless: Scope) -> Result<OwnerFilter, Problem> {
+    let caller = caller(request)?;
+    let unlimited = caller.scopes.contains(&unless);
+    Ok(if unlimited { OwnerFilter::Any } else { caller.name.clone().into() })
+}
+
 /// 403 unless the caller's key allows this.
 pub(crate) fn require(scope: Scope) -> impl Fn(&Request) -> Result<(), Problem> {
     move |request| {
@@ -186,7 +202,7 @@ mod tests {
         let access = Access::Keys(Arc::new(RwLock::new(keys)));
         for right in ["Bearer key", "bearer  key"] {
             let caller = access.caller(&authorization(right), HERE).unwrap();
-            assert_eq!((&*caller.name, &*caller.scopes), ("shop", &Scope::of_client()), "{right}");
+            assert_eq!((caller.name.as_str(), &*caller.scopes), ("shop", &Scope::of_client()), "{right}");
         }
         for wrong in ["Basic key", "key", "Bearer", "Bearer yek"] {
             assert_eq!(access.caller(&authorization(wrong), HERE).unwrap_err().status, 401, "{wrong}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, StatusCode, header};
 use chassis::http::{Request, Response};
-use contracts::Problem;
+use contracts::{OwnerFilter, Problem};
 
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
@@ -32,12 +32,12 @@ async fn forward(service: &Upstream, request: &Request, prefix: &str) -> Result<
     if !request.query.is_empty() {
         path = format!("{path}?{}", request.query);
     }
-    let mut forwarded = UpstreamRequest::get(template, path, &request.correlation_id);
+    let mut forwarded = UpstreamRequest::get(template, path, OwnerFilter::Any, &request.correlation_id);
     if request.method != Method::GET {
         forwarded.method = request.method.clone();
         forwarded.kind = Kind::Change;
         forwarded.body = request.body.read().await?;
-        forwarded.actor = Some(&access::caller(request)?.name);
+        forwarded.actor = Some(access::caller(request)?.name.as_str());
     }
     pass_on(service.send(&forwarded).await?)
 }

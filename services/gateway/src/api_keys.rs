@@ -51,7 +51,7 @@ impl ApiKeys {
     /// The keys of a file's text; without any, no caller is let in.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let entry = |key: KnownKey| {
-            let caller = Caller { name: key.caller.as_str().into(), scopes: Arc::new(key.scopes.clone()) };
+            let caller = Caller { name: key.caller.clone(), scopes: Arc::new(key.scopes.clone()) };
             Entry { key, caller, noted: AtomicI64::new(0) }
         };
         let keys = api_key::keys_of(text).map_err(|error| error.to_string())?;
@@ -93,7 +93,7 @@ impl Entry {
         let second = now.as_datetime().unix_timestamp();
         if self.noted.swap(second, Ordering::Relaxed) != second {
             let labels = [
-                KeyValue::new("caller", self.key.caller.clone()),
+                KeyValue::new("caller", self.key.caller.to_string()),
                 KeyValue::new("key", self.key.digest.id()),
             ];
             LAST_USED.record(second, &labels);
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_key_is_known_by_its_digest() {
         let (keys, key) = keys("");
-        assert_eq!(&*keys.find(key.expose(), HERE).unwrap().name, "shop");
+        assert_eq!(keys.find(key.expose(), HERE).unwrap().name.as_str(), "shop");
         assert_eq!(keys.find("key", HERE), Err(Refused::Unknown));
         assert_eq!(keys.find("", HERE), Err(Refused::Unknown));
         assert_eq!(keys.find(&key.expose()[1..], HERE), Err(Refused::Unknown));

@@ -8,9 +8,9 @@ use chassis::http::{self, CorrelationId, Request, Response};
 use chassis::telemetry::TraceContext;
 use contracts::event::{CreateOrderRequested, OrderCancelRequested};
 use contracts::order::{
-    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim,
+    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
 };
-use contracts::{Envelope, Event, EventId, IdempotencyKey, OrderId, Problem};
+use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem};
 use tracing::{Span, error, info};
 
 use crate::bulkhead::Kind;
@@ -25,18 +25,18 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     request.body.forget();
     let caller = access::caller(&request)?;
     gateway.admission.admit().await?;
-    let (order_id, event_id) = match &key {
+    let (order_id, event_id) = match key {
         Some(key) => {
-            let order_id = OrderId::from_idempotency_key(IdempotencyKey { client: &caller.name, key });
-            claim(&gateway, order_id, &order, &request.correlation_id).await?;
+            let order_id = claim(&gateway, caller.name.clone(), key, &order, &request.correlation_id).await?;
             (order_id, EventId::of_keyed_order(order_id))
         }
         None => (OrderId::new(), EventId::new()),
     };
     let CreateOrder { user_id, total } = order;
-    let event = CreateOrderRequested { order_id: Some(order_id), user_id, total };
+    let owner = Some(caller.name.clone());
+    let event = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
     publish(&gateway, event_id, event, &request.correlation_id).await?;
-    info!(order.id = %order_id, caller = &*caller.name, "order accepted");
+    info!(order.id = %order_id, caller = caller.name.as_str(), "order accepted");
     let outcome = match preference::wait(&request.headers) {
         Some(wait) => outcome::wait(&gateway, order_id, wait, &request.correlation_id).await,
         None => None,
@@ -59,8 +59,9 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
 pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let order_id = request.id("id")?;
     request.body.read().await?;
+    let owner = Some(access::may_cancel(&request)?);
     gateway.admission.admit().await?;
-    let event = OrderCancelRequested { order_id };
+    let event = OrderCancelRequested { order_id, owner };
     publish(&gateway, EventId::new(), event, &request.correlation_id).await?;
     info!(order.id = %order_id, "cancellation accepted");
     Ok(http::json(StatusCode::ACCEPTED, &CancelOrderAccepted::from(order_id)))
@@ -91,32 +92,38 @@ async fn read_order(request: &Request) -> Result<(CreateOrder, Option<String>), 
     }
 }
 
-/// Binds the idempotency key of `order_id` to this request; 422 if it is bound to another one. Two gateways may receive
-/// one key with different bodies at once, so the order service decides.
+/// Binds a client's idempotency key to this request, and returns the order that it stands for; 422 if it is bound to another
+/// request. Two gateways may receive one key with different bodies at once, so the order service decides.
 async fn claim(
     gateway: &Gateway,
-    order_id: OrderId,
+    owner: Owner,
+    key: String,
     order: &CreateOrder,
     correlation_id: &CorrelationId,
-) -> Result<(), Problem> {
-    let claim = IdempotencyClaim { fingerprint: idempotency::fingerprint(order) };
+) -> Result<OrderId, Problem> {
+    let claim = IdempotencyClaim { owner, key, fingerprint: idempotency::fingerprint(order) };
     let body = serde_json::to_vec(&claim).map_err(|error| not_serialisable(&error))?;
-    let path = format!("/idempotency-keys/{order_id}");
+    let route = "/idempotency-keys";
     let request = UpstreamRequest {
         method: Method::PUT,
         kind: Kind::Change,
         body: body.into(),
-        ..UpstreamRequest::get("/idempotency-keys/{id}", path, correlation_id)
+        ..UpstreamRequest::get(route, route.to_owned(), OwnerFilter::Any, correlation_id)
     };
-    match gateway.order.send(&request).await?.status {
-        StatusCode::OK => Ok(()),
+    let response = gateway.order.send(&request).await?;
+    let not_kept = || Problem::new(502, "The order service does not keep idempotency keys.");
+    match response.status {
+        StatusCode::OK => {
+            let claimed = serde_json::from_slice::<IdempotencyClaimed>(&response.body);
+            claimed.map(|claimed| claimed.order_id).map_err(|_| not_kept())
+        }
         StatusCode::UNPROCESSABLE_ENTITY => Err(Problem::new(
             422,
             "This Idempotency-Key was used with another body. Use a new key for another order.",
         )),
         status => {
-            error!(%status, order.id = %order_id, "unexpected response of the order service to an idempotency key");
-            Err(Problem::new(502, "The order service does not keep idempotency keys."))
+            error!(%status, "unexpected response of the order service to an idempotency key");
+            Err(not_kept())
         }
     }
 }

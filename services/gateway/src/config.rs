@@ -79,11 +79,7 @@ impl Config {
     /// Keys, or `AUTHENTICATION=off`. An address on loopback is no reason to leave them out: a proxy on the same host may
     /// publish it.
     fn access(own: &GatewayVariables, problems: &mut Problems) -> Option<AccessConfig> {
-        let on = own.authentication().parse_with(problems, |text| match text {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err("must be on or off".to_owned()),
-        })?;
+        let on = own.authentication().switch(problems)?;
         let keys = own.api_keys_file().optional(problems, AccessConfig::read)?;
         match keys {
             Some(_) if !on => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ::http::StatusCode;
 use chassis::http::CorrelationId;
 use contracts::order::Order;
-use contracts::{OrderId, OrderStatus};
+use contracts::{OrderId, OrderStatus, OwnerFilter};
 use tokio::time::sleep;
 
 use crate::Gateway;
@@ -58,7 +58,7 @@ async fn ask_until(
         let path = format!("/orders/{id}?wait={}", wait.as_millis());
         let request = UpstreamRequest {
             kind: Kind::Wait,
-            ..UpstreamRequest::get("/orders/{id}", path, correlation_id)
+            ..UpstreamRequest::get("/orders/{id}", path, OwnerFilter::Any, correlation_id)
         };
         match gateway.order.send(&request).await {
             Ok(response) if response.status == StatusCode::OK => {

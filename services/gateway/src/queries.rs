@@ -9,9 +9,9 @@ use chassis::http::{self, Request, Response};
 use contracts::page::{CursorRequest, ListRequest};
 use contracts::{EventId, OrderId, PaymentId, Problem};
 
-use crate::Gateway;
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
+use crate::{Gateway, access};
 
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
@@ -24,7 +24,7 @@ pub(crate) async fn order_events(gateway: Arc<Gateway>, request: Request) -> Res
     let CursorRequest { after, limit } = request.cursor::<EventId>();
     let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
     let path = format!("{}?limit={limit}{after}", request.fill(template)?);
-    pass_on(gateway.order.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
+    ask(&gateway.order, template, path, &request).await
 }
 
 /// One thing that the order service has.
@@ -48,9 +48,9 @@ async fn list<Id: FromStr + Display>(service: &Upstream, request: &Request) -> R
         ListRequest::Page(page) => format!("{template}?page={}&limit={}", page.page(), page.limit()),
         ListRequest::Behind(cursor, limit) => format!("{template}?cursor={cursor}&limit={limit}"),
     };
-    let asked =
-        UpstreamRequest { kind: Kind::Page, ..UpstreamRequest::get(template, path, &request.correlation_id) };
-    let answer = service.send(&asked).await?;
+    let within = access::may_read(request)?;
+    let asked = UpstreamRequest::get(template, path, within, &request.correlation_id);
+    let answer = service.send(&UpstreamRequest { kind: Kind::Page, ..asked }).await?;
     // All else was checked here.
     if answer.status == StatusCode::BAD_REQUEST {
         return Err(http::invalid_cursor());
@@ -61,7 +61,18 @@ async fn list<Id: FromStr + Display>(service: &Upstream, request: &Request) -> R
 async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let template = service_template(request);
     let path = request.fill(template)?;
-    pass_on(service.send(&UpstreamRequest::get(template, path, &request.correlation_id)).await?)
+    ask(service, template, path, request).await
+}
+
+/// Asks for one thing, if it is the caller's.
+async fn ask(
+    service: &Upstream,
+    template: &'static str,
+    path: String,
+    request: &Request,
+) -> Result<Response, Problem> {
+    let within = access::may_read(request)?;
+    pass_on(service.send(&UpstreamRequest::get(template, path, within, &request.correlation_id)).await?)
 }
 
 /// The template of the service's own route.

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use chassis::http::CorrelationId;
+use chassis::http::{CorrelationId, OWNER};
 use chassis::telemetry::{TRACE_ONLY, TraceContext};
-use contracts::Problem;
 use contracts::load::Load;
+use contracts::{OwnerFilter, Problem};
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use tracing::{Instrument, Span, debug, field, info_span};
@@ -66,6 +66,8 @@ pub(crate) struct UpstreamRequest<'a> {
     /// The path below the service's URL, with its query.
     pub(crate) path: String,
     pub(crate) body: Bytes,
+    /// Whose things it is about.
+    pub(crate) within: OwnerFilter,
     /// Joins everything that one request of a client causes.
     pub(crate) correlation_id: &'a CorrelationId,
     /// Who asks for a change, for the audit.
@@ -73,9 +75,14 @@ pub(crate) struct UpstreamRequest<'a> {
 }
 
 impl<'a> UpstreamRequest<'a> {
-    pub(crate) fn get(template: &'static str, path: String, correlation_id: &'a CorrelationId) -> Self {
+    pub(crate) fn get(
+        template: &'static str,
+        path: String,
+        within: OwnerFilter,
+        correlation_id: &'a CorrelationId,
+    ) -> Self {
         let (method, kind, body) = (Method::GET, Kind::One, Bytes::new());
-        Self { method, kind, template, path, body, correlation_id, actor: None }
+        Self { method, kind, template, path, body, within, correlation_id, actor: None }
     }
 }
 
@@ -166,7 +173,8 @@ impl Upstream {
         let mut sending = client
             .request(request.method.clone(), address)
             .timeout(deadline.saturating_duration_since(Instant::now()))
-            .header("x-correlation-id", &*request.correlation_id.0);
+            .header("x-correlation-id", &*request.correlation_id.0)
+            .header(OWNER, request.within.as_str());
         for (name, value) in TraceContext::of(&span).headers() {
             sending = sending.header(name, value);
         }

@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use contracts::Timestamp;
 use contracts::api_key::{KeyDigest, KeyKind, KnownKey, NewKey, Scope};
+use contracts::{Owner, Timestamp};
 
 use crate::error::{Error, failed};
 use crate::secret::{Password, write_private};
-
-/// The caller whose key it is.
-const CALLER: &str = "operator";
 
 /// The key, and the files that hold it.
 #[derive(Clone, Debug)]
@@ -54,7 +51,7 @@ impl GatewayKey {
     /// The key as the gateway knows it.
     fn known(&self) -> KnownKey {
         KnownKey {
-            caller: CALLER.to_owned(),
+            caller: Owner::operator(),
             digest: KeyDigest::of(self.expose()),
             scopes: Scope::of_operator(),
             expires: None,

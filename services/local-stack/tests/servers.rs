@@ -5,7 +5,7 @@
 mod left_behind;
 
 use left_behind::wait_until_no_process_of;
-use local_stack::postgres::Postgres;
+use local_stack::postgres::{Passwords, Postgres, owner_of};
 use local_stack::rabbitmq::RabbitMq;
 use local_stack::secret::Password;
 use local_stack::{Directory, Infrastructure, Installation};
@@ -99,7 +99,7 @@ async fn servers_of_another_system_run_and_leave_no_mount() {
 }
 
 #[tokio::test]
-async fn a_role_gets_into_its_own_database_only_and_is_no_superuser() {
+async fn a_service_gets_into_its_own_database_only_and_does_not_own_it() {
     let installation = Installation::of_this_machine();
     let directory = Directory::ephemeral(&installation).await.unwrap();
     let mut postgres = Postgres::prepare(&installation, &directory).unwrap();
@@ -109,15 +109,27 @@ async fn a_role_gets_into_its_own_database_only_and_is_no_superuser() {
     let password = |name: &str| Password::load_or_create(&folder.path().join(name)).unwrap();
     // Twice: a kept directory has them already.
     for name in ["order", "payment", "order", "payment"] {
-        endpoint.ensure_owned_database(name, &password(name)).await.unwrap();
+        let passwords = Passwords { service: password(name), owner: password(&owner_of(name)) };
+        endpoint.ensure_database(name, &passwords).await.unwrap();
     }
     let mut order = connect(&endpoint.url_as("order", &password("order"), "order")).await.unwrap();
-    sqlx::raw_sql("CREATE TABLE orders (id int)").execute(&mut order).await.unwrap();
-    let superuser: bool = sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-        .fetch_one(&mut order)
-        .await
-        .unwrap();
-    assert!(!superuser);
+    let owner = owner_of("order");
+    let mut owner = connect(&endpoint.url_as(&owner, &password(&owner), "order")).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE orders (id int)").execute(&mut owner).await.unwrap();
+    for statement in
+        ["CREATE TABLE more (id int)", "DROP TABLE orders", "SELECT FROM orders", "CREATE SCHEMA more"]
+    {
+        let refusal = sqlx::raw_sql(statement).execute(&mut order).await.unwrap_err().to_string();
+        assert!(refusal.contains("permission denied") || refusal.contains("must be owner"), "{refusal}");
+    }
+    for connection in [&mut order, &mut owner] {
+        let superuser: bool =
+            sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+                .fetch_one(connection)
+                .await
+                .unwrap();
+        assert!(!superuser);
+    }
     let refusal =
         connect(&endpoint.url_as("order", &password("order"), "payment")).await.unwrap_err().to_string();
     assert!(refusal.contains("permission denied"), "{refusal}");

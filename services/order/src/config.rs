@@ -22,8 +22,8 @@ chassis::variables! {
 
 /// Every variable of the service, for `--help`.
 pub const VARIABLES: &[&[Variable]] = &{
-    let [http, database, broker, consumer, retention] = ParticipantConfig::VARIABLES;
-    [OrderVariables::VARIABLES, http, database, broker, consumer, retention]
+    let [own, http, database, broker, consumer, retention] = ParticipantConfig::VARIABLES;
+    [OrderVariables::VARIABLES, own, http, database, broker, consumer, retention]
 };
 
 /// The order service's configuration.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context, State};
 use contracts::event::{OrderCancelled, OrderCreated};
-use contracts::{CancelReason, Money, OrderStatus, UserId};
+use contracts::{CancelReason, Money, OrderStatus, Owner, OwnerFilter, UserId};
 use thiserror::Error;
 
 /// What the order service knows about an order.
@@ -24,6 +24,8 @@ pub type OrderState = State<Order>;
 /// An order, as far as the saga is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Order {
+    /// Whose it is.
+    pub owner: Owner,
     /// Who ordered.
     pub user_id: UserId,
     /// What is to be paid.
@@ -41,6 +43,8 @@ pub struct Order {
 pub enum Trigger {
     /// The customer places it.
     Place {
+        /// Whose it is.
+        owner: Owner,
         /// Who orders.
         user_id: UserId,
         /// What is to be paid.
@@ -49,7 +53,10 @@ pub enum Trigger {
         pay_within: Duration,
     },
     /// The customer cancels it.
-    Cancel,
+    Cancel {
+        /// Whose it must be.
+        by: OwnerFilter,
+    },
     /// The saga's deadline passed without a payment result.
     DeadlinePassed,
     /// The provider took the money.
@@ -85,39 +92,58 @@ pub fn transition(
     use OrderStatus::{Cancelled, Failed, Paid, PendingPayment};
 
     let order = match (state, trigger) {
-        (OrderState::Unknown, Trigger::Place { user_id, total, pay_within }) => {
-            return Ok(placed(context, *user_id, *total, *pay_within));
-        }
         // The payment service never learned of the order, so it needs no event.
-        (OrderState::CancelledEarly, Trigger::Place { user_id, total, .. }) => {
-            return Ok(placed_after_cancellation(context, *user_id, *total));
+        (OrderState::CancelledEarly(by), Trigger::Place { owner, user_id, total, .. })
+            if by.iter().any(|by| by.permits(owner)) =>
+        {
+            return Ok(placed_after_cancellation(context, owner.clone(), *user_id, *total));
         }
-        (OrderState::Unknown, Trigger::Cancel) => {
-            return Ok(Transition::to(OrderState::CancelledEarly));
+        (
+            OrderState::Unknown | OrderState::CancelledEarly(_),
+            Trigger::Place { owner, user_id, total, pay_within },
+        ) => {
+            return Ok(placed(context, owner.clone(), *user_id, *total, *pay_within));
         }
-        (OrderState::CancelledEarly, Trigger::Cancel) => {
-            return Ok(Transition::to(OrderState::CancelledEarly).without_history());
+        (OrderState::Unknown, Trigger::Cancel { by }) => {
+            return Ok(Transition::to(state.cancelled_early_by(by.clone())));
         }
-        (OrderState::Unknown | OrderState::CancelledEarly, _) => return Err(Violation::UnknownOrder),
+        (OrderState::CancelledEarly(_), Trigger::Cancel { by }) => {
+            return Ok(Transition::to(state.cancelled_early_by(by.clone())).without_history());
+        }
+        (OrderState::Unknown | OrderState::CancelledEarly(_), _) => return Err(Violation::UnknownOrder),
         (OrderState::Known(order), _) => order,
     };
     Ok(match (order.status, trigger) {
-        (PendingPayment | Paid, Trigger::Cancel) => cancelled(context, order, CancelReason::UserRequested),
+        // For its sender, there is no such order.
+        (_, Trigger::Cancel { by }) if !by.permits(&order.owner) => {
+            Transition::to(state.clone()).without_history()
+        }
+        (PendingPayment | Paid, Trigger::Cancel { .. }) => {
+            cancelled(context, order, CancelReason::UserRequested)
+        }
         (PendingPayment, Trigger::DeadlinePassed) => cancelled(context, order, CancelReason::PaymentTimeout),
         (PendingPayment, Trigger::PaymentDeclined) => {
             cancelled(context, order, CancelReason::PaymentDeclined)
         }
         (PendingPayment, Trigger::PaymentApproved) => moved(order, Paid),
         (PendingPayment, Trigger::PaymentFailed) => moved(order, Failed),
-        (Cancelled | Failed, Trigger::Cancel) => Transition::to(state.clone()).without_history(),
+        (Cancelled | Failed, Trigger::Cancel { .. }) => Transition::to(state.clone()).without_history(),
         _ => Transition::to(state.clone()),
     })
 }
 
-fn placed(context: &Context<'_>, user_id: UserId, total: Money, pay_within: Duration) -> Transition {
+fn placed(
+    context: &Context<'_>,
+    owner: Owner,
+    user_id: UserId,
+    total: Money,
+    pay_within: Duration,
+) -> Transition {
     let expires_at = Some(context.now + pay_within);
-    let event = OrderCreated { order_id: context.order_id, user_id, total, expires_at };
+    let event =
+        OrderCreated { order_id: context.order_id, user_id, total, expires_at, owner: Some(owner.clone()) };
     let order = Order {
+        owner,
         user_id,
         total,
         status: OrderStatus::PendingPayment,
@@ -127,8 +153,14 @@ fn placed(context: &Context<'_>, user_id: UserId, total: Money, pay_within: Dura
     Transition::to(OrderState::Known(order)).with_event(event)
 }
 
-fn placed_after_cancellation(context: &Context<'_>, user_id: UserId, total: Money) -> Transition {
+fn placed_after_cancellation(
+    context: &Context<'_>,
+    owner: Owner,
+    user_id: UserId,
+    total: Money,
+) -> Transition {
     Transition::to(OrderState::Known(Order {
+        owner,
         user_id,
         total,
         status: OrderStatus::Cancelled,
@@ -167,10 +199,16 @@ mod tests {
 
     fn place() -> Trigger {
         Trigger::Place {
+            owner: Owner::anonymous(),
             user_id: Uuid::nil().into(),
             total: "9.99".parse().unwrap(),
             pay_within: Duration::from_mins(15),
         }
+    }
+
+    /// The cancellation of the order's owner.
+    const fn cancel() -> Trigger {
+        Trigger::Cancel { by: OwnerFilter::Any }
     }
 
     /// Applies triggers one after the other; returns the end and everything emitted.
@@ -189,18 +227,18 @@ mod tests {
     #[test]
     fn the_table_of_the_contract_holds() {
         use OrderStatus::{Cancelled, Failed, Paid, PendingPayment};
-        use Trigger::{Cancel, DeadlinePassed, PaymentApproved, PaymentDeclined, PaymentFailed};
+        use Trigger::{DeadlinePassed, PaymentApproved, PaymentDeclined, PaymentFailed};
         for (triggers, expected, events) in [
             (vec![place()], PendingPayment, 1),
             (vec![place(), PaymentApproved], Paid, 1),
             (vec![place(), PaymentDeclined], Cancelled, 2),
             (vec![place(), PaymentFailed], Failed, 1),
-            (vec![place(), Cancel], Cancelled, 2),
-            (vec![place(), Cancel, PaymentApproved], Cancelled, 2),
-            (vec![place(), PaymentApproved, Cancel], Cancelled, 2),
-            (vec![place(), PaymentFailed, Cancel], Failed, 1),
-            (vec![Cancel, place()], Cancelled, 0),
-            (vec![Cancel, place(), PaymentApproved], Cancelled, 0),
+            (vec![place(), cancel()], Cancelled, 2),
+            (vec![place(), cancel(), PaymentApproved], Cancelled, 2),
+            (vec![place(), PaymentApproved, cancel()], Cancelled, 2),
+            (vec![place(), PaymentFailed, cancel()], Failed, 1),
+            (vec![cancel(), place()], Cancelled, 0),
+            (vec![cancel(), place(), PaymentApproved], Cancelled, 0),
             (vec![place(), DeadlinePassed], Cancelled, 2),
             (vec![place(), PaymentApproved, DeadlinePassed], Paid, 1),
         ] {
@@ -212,18 +250,18 @@ mod tests {
 
     #[test]
     fn only_the_first_cancellation_is_history() {
-        use Trigger::{Cancel, PaymentApproved, PaymentFailed};
+        use Trigger::{PaymentApproved, PaymentFailed};
         for (before, expected) in [
             (vec![], true),
-            (vec![Cancel], false),
+            (vec![cancel()], false),
             (vec![place()], true),
             (vec![place(), PaymentApproved], true),
-            (vec![place(), Cancel], false),
+            (vec![place(), cancel()], false),
             (vec![place(), PaymentFailed], false),
-            (vec![Cancel, place()], false),
+            (vec![cancel(), place()], false),
         ] {
             let (state, _) = run(&before);
-            assert_eq!(apply(&state, &Cancel).unwrap().is_history, expected, "{before:?}");
+            assert_eq!(apply(&state, &cancel()).unwrap().is_history, expected, "{before:?}");
         }
     }
 
@@ -235,7 +273,7 @@ mod tests {
     fn any_trigger() -> impl Strategy<Value = Trigger> {
         prop_oneof![
             Just(place()),
-            Just(Trigger::Cancel),
+            Just(cancel()),
             Just(Trigger::DeadlinePassed),
             Just(Trigger::PaymentApproved),
             Just(Trigger::PaymentDeclined),
@@ -257,6 +295,24 @@ mod tests {
                     prop_assert_eq!(status(&state), before);
                 }
             }
+        }
+
+        #[test]
+        fn a_strangers_cancellation_changes_and_emits_nothing(
+            triggers in prop::collection::vec(any_trigger(), 0..8),
+            places in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+        ) {
+            let stranger: Owner = "stranger".parse().unwrap();
+            let mut disturbed = triggers.clone();
+            for place in places {
+                let at = place.index(disturbed.len() + 1);
+                disturbed.insert(at, Trigger::Cancel { by: stranger.clone().into() });
+            }
+            let (alone, emitted) = run(&triggers);
+            let (together, also_emitted) = run(&disturbed);
+            prop_assert_eq!(status(&alone), status(&together));
+            let types = |events: &[Event]| events.iter().map(Event::event_type).collect::<Vec<_>>();
+            prop_assert_eq!(types(&emitted), types(&also_emitted));
         }
 
         #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Triggered, Updated};
 use chassis::database::StoreError;
-use contracts::{CancelReason, Event, OrderId, OrderStatus};
+use contracts::{CancelReason, Event, OrderId, OrderStatus, Owner};
 use sqlx::{PgConnection, PgPool};
 use tracing::warn;
 
@@ -20,6 +20,8 @@ pub(crate) struct Orders {
     pub(crate) settlements: Arc<Settlements>,
     /// How long an order may wait for the result of its payment.
     pub(crate) saga_timeout: Duration,
+    /// Whose the orders are that name no owner.
+    pub(crate) default_owner: Owner,
 }
 
 impl Aggregate for Orders {
@@ -34,10 +36,14 @@ impl Aggregate for Orders {
     fn trigger(&self, event: &Event) -> Option<Trigger> {
         Some(match event {
             Event::CreateOrderRequested(event) => {
+                let owner = event.owner.clone().unwrap_or_else(|| self.default_owner.clone());
                 let pay_within = self.saga_timeout;
-                Trigger::Place { user_id: event.user_id, total: event.total, pay_within }
+                Trigger::Place { owner, user_id: event.user_id, total: event.total, pay_within }
             }
-            Event::OrderCancelRequested(_) => Trigger::Cancel,
+            Event::OrderCancelRequested(event) => {
+                let by = event.owner.clone().unwrap_or_else(|| self.default_owner.clone().into());
+                Trigger::Cancel { by }
+            }
             Event::PaymentApproved(_) => Trigger::PaymentApproved,
             Event::PaymentDeclined(_) => Trigger::PaymentDeclined,
             Event::PaymentFailed(_) => Trigger::PaymentFailed,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
-use chassis::http::{self, ReadyResponse, Request, Response, Routes, SharedReads, route};
-use contracts::order::IdempotencyClaim;
+use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
+use contracts::order::{IdempotencyClaim, IdempotencyClaimed};
 use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
-use contracts::{OrderId, Problem};
+use contracts::{IdempotencySecret, OrderId, Problem};
 use sqlx::PgPool;
+use tokio::sync::OnceCell;
 
 use crate::settlement::Settlements;
 use crate::store::orders::{self, ClientOrder};
@@ -21,7 +22,7 @@ use crate::store::{idempotency_keys, timeline};
 /// The longest that a client may wait for an order to settle; if it asks for longer, it waits as long as this.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
+pub(crate) fn routes(pool: &PgPool, settlements: Arc<Settlements>) -> Routes {
     let failed_messages = failed_messages::routes(pool.clone());
     let connections = Connections::of(pool.clone());
     let reads = Arc::new(Reads {
@@ -31,33 +32,40 @@ pub(crate) fn routes(pool: PgPool, settlements: Arc<Settlements>) -> Routes {
     });
     let find = Routes::new((Arc::clone(&reads), settlements), [route(Method::GET, "/orders/{id}", find)]);
     let list = Routes::new(reads, [route(Method::GET, "/orders", list)]);
-    let claim = Routes::new(connections, [route(Method::PUT, "/idempotency-keys/{id}", claim_key)]);
-    let events = Routes::new(pool, [route(Method::GET, "/orders/{id}/events", events)]);
+    let keys = Arc::new(Keys { connections: connections.clone(), secret: OnceCell::new() });
+    let claim = Routes::new(keys, [route(Method::PUT, "/idempotency-keys", claim_key)]);
+    let events = Routes::new(connections, [route(Method::GET, "/orders/{id}/events", events)]);
     events.merge(find).merge(list).merge(claim).merge(failed_messages)
 }
 
 /// What clients read.
 struct Reads {
     connections: Connections,
-    orders: SharedReads<OrderId, ClientOrder>,
-    lists: SharedReads<ListRequest<OrderId>, ReadyResponse>,
+    orders: SharedReads<Owned<OrderId>, ClientOrder>,
+    lists: SharedReads<Owned<ListRequest<OrderId>>, ReadyResponse>,
 }
 
 impl Reads {
-    async fn orders(&self, ids: Vec<OrderId>) -> Result<HashMap<OrderId, ClientOrder>, StoreError> {
-        let found = orders::find(&self.connections, &ids).await?;
-        Ok(found.into_iter().map(|order| (order.id, order)).collect())
+    async fn orders(
+        &self,
+        ids: Vec<Owned<OrderId>>,
+    ) -> Result<HashMap<Owned<OrderId>, ClientOrder>, StoreError> {
+        let find = async |within, ids: Vec<OrderId>| orders::find(&self.connections, &within, &ids).await;
+        http::of_each_owner(ids, find, |order| order.id).await
     }
 
-    async fn list(&self, asked: ListRequest<OrderId>) -> Result<Option<ReadyResponse>, StoreError> {
-        let page_at = |page| orders::page(&self.connections, page);
-        let behind_item = |id, limit| orders::behind(&self.connections, id, limit);
+    async fn list(
+        &self,
+        Owned { within, what: asked }: Owned<ListRequest<OrderId>>,
+    ) -> Result<Option<ReadyResponse>, StoreError> {
+        let page_at = |page| orders::page(&self.connections, &within, page);
+        let behind_item = |id, limit| orders::behind(&self.connections, &within, id, limit);
         http::list(asked, page_at, behind_item, |order| order.id).await
     }
 }
 
 async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
-    let list = reads.lists.get_each(request.list()?, |asked| reads.list(asked)).await?;
+    let list = reads.lists.get_each(request.owned(request.list()?)?, |asked| reads.list(asked)).await?;
     Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
@@ -66,13 +74,14 @@ async fn find(
     (reads, settlements): (Arc<Reads>, Arc<Settlements>),
     request: Request,
 ) -> Result<Response, Problem> {
-    let id = request.id("id")?;
+    let asked = request.owned(request.id("id")?)?;
     if let Some(time) = wait(&request)?
-        && let Some(order) = settlements.wait(id, time).await
+        && let Some(order) = settlements.wait(asked.what, time).await
+        && order.owner.as_ref().is_some_and(|owner| asked.within.permits(owner))
     {
         return Ok(http::json(StatusCode::OK, &order));
     }
-    http::found(reads.orders.get(id, |ids| reads.orders(ids)).await?)
+    http::found(reads.orders.get(asked, |ids| reads.orders(ids)).await?)
 }
 
 /// How long the client is ready to wait for the order to settle.
@@ -83,23 +92,29 @@ fn wait(request: &Request) -> Result<Option<Duration>, Problem> {
     Ok(Some(time.min(LONGEST_WAIT)))
 }
 
-async fn events(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn events(connections: Connections, request: Request) -> Result<Response, Problem> {
     let (id, page) = (request.id("id")?, request.cursor());
-    let found = timeline::page(&pool, id, page).await?;
+    let found = timeline::page(&connections, &request.owner()?, id, page).await?;
     let next = found.as_ref().filter(|(_, more)| *more).and_then(|(timeline, _)| timeline.events.last());
     let next = next.map(|last| format!("?after={}&limit={}", last.event_id, page.limit));
     let response = http::found(found.map(|(timeline, _)| timeline))?;
     Ok(http::with_next(response, next))
 }
 
-/// Answers 200 if the key stands for this request (now or already), 422 if it stands for another one.
-async fn claim_key(connections: Connections, request: Request) -> Result<Response, Problem> {
-    let id = request.id("id")?;
-    let claim: IdempotencyClaim = serde_json::from_slice(&request.body.read().await?)
-        .map_err(|error| Problem::invalid(vec![InvalidMember::new("", error.to_string())]))?;
-    let fingerprint = idempotency_keys::claim(&connections, id, &claim.fingerprint).await?;
+/// What claims of idempotency keys need.
+struct Keys {
+    connections: Connections,
+    /// Read once, when it is first needed: the schema may be still to be made when the service begins to listen.
+    secret: OnceCell<IdempotencySecret>,
+}
+
+/// Answers 200 and the order if the key stands for this request (now or already), 422 if it stands for another one.
+async fn claim_key(keys: Arc<Keys>, request: Request) -> Result<Response, Problem> {
+    let claim: IdempotencyClaim = request.json().await?;
+    let secret = keys.secret.get_or_try_init(|| idempotency_keys::secret(&keys.connections)).await?;
+    let (order_id, fingerprint) = idempotency_keys::claim(&keys.connections, secret, &claim).await?;
     if fingerprint != claim.fingerprint {
         return Err(Problem::new(422, "The key was used with another request."));
     }
-    Ok(http::json(StatusCode::OK, &claim))
+    Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id }))
 }

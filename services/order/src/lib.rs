@@ -19,6 +19,7 @@ mod store;
 
 use std::sync::Arc;
 
+use chassis::database::Schema;
 use chassis::participant::{Participant, RunningService};
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
@@ -30,6 +31,7 @@ use crate::handlers::Orders;
 use crate::settlement::Settlements;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
+const GRANTS: &str = include_str!("../../../migrations/order/grants.sql");
 
 /// Connections that look for settled orders: one task does, one look after the other. It has its own, so that neither queries
 /// nor the saga can keep it waiting, nor it them; and a second, should one lead to a host that has vanished.
@@ -46,9 +48,13 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let waiters = Arc::clone(&settlements);
     let order = Participant {
         service: Service::Order,
-        migrations: &MIGRATIONS,
-        aggregate: Orders { saga_timeout: config.saga_timeout, settlements: Arc::clone(&settlements) },
-        routes: |pool: PgPool| http::routes(pool, waiters),
+        schema: Schema { migrations: &MIGRATIONS, grants: GRANTS },
+        aggregate: Orders {
+            saga_timeout: config.saga_timeout,
+            default_owner: config.participant.default_owner.clone(),
+            settlements: Arc::clone(&settlements),
+        },
+        routes: |pool: PgPool| http::routes(&pool, waiters),
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {
             let intake = &running.lifecycle.intake;

@@ -159,6 +159,7 @@ mod tests {
             cancel_reason,
             created_at: now,
             updated_at: now,
+            owner: None,
         }
     }
 

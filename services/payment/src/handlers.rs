@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Triggered};
 use chassis::database::StoreError;
-use contracts::{Event, OrderId};
+use contracts::{Event, OrderId, Owner};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
@@ -22,6 +22,8 @@ pub(crate) struct Payments {
     pub(crate) steps_due: Arc<Notify>,
     /// The calls to the provider.
     pub(crate) calls: ProviderCalls,
+    /// Whose the payments are whose orders name no owner.
+    pub(crate) default_owner: Owner,
 }
 
 impl Aggregate for Payments {
@@ -36,8 +38,9 @@ impl Aggregate for Payments {
     fn trigger(&self, event: &Event) -> Option<Trigger> {
         match event {
             Event::OrderCreated(event) => {
+                let owner = event.owner.clone().unwrap_or_else(|| self.default_owner.clone());
                 let (amount, expires_at) = (event.total, event.expires_at);
-                Some(Trigger::OrderCreated { amount, expires_at, lease: None })
+                Some(Trigger::OrderCreated { owner, amount, expires_at, lease: None })
             }
             Event::OrderCancelled(_) => Some(Trigger::OrderCancelled),
             Event::CreateOrderRequested(_)

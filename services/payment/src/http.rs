@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ::http::Method;
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
-use chassis::http::{self, ReadyResponse, Request, Response, Routes, SharedReads, route};
+use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::page::ListRequest;
 use contracts::payment::PaymentStats;
-use contracts::{OrderId, PaymentId, Problem, Word};
+use contracts::{OrderId, OwnerFilter, PaymentId, Problem, Word};
 use sqlx::PgPool;
 
 use crate::store::payment_totals;
@@ -32,10 +32,10 @@ pub(crate) fn routes(pool: PgPool) -> Routes {
 /// What clients read.
 struct Reads {
     connections: Connections,
-    payments: SharedReads<PaymentId, ClientPayment>,
-    payments_of_orders: SharedReads<OrderId, ClientPayment>,
-    lists: SharedReads<ListRequest<PaymentId>, ReadyResponse>,
-    stats: SharedReads<(), PaymentStats<Word>>,
+    payments: SharedReads<Owned<PaymentId>, ClientPayment>,
+    payments_of_orders: SharedReads<Owned<OrderId>, ClientPayment>,
+    lists: SharedReads<Owned<ListRequest<PaymentId>>, ReadyResponse>,
+    stats: SharedReads<OwnerFilter, PaymentStats<Word>>,
 }
 
 impl Reads {
@@ -49,42 +49,51 @@ impl Reads {
         }
     }
 
-    async fn payments(&self, ids: Vec<PaymentId>) -> Result<HashMap<PaymentId, ClientPayment>, StoreError> {
-        let found = payments::find(&self.connections, &ids).await?;
-        Ok(found.into_iter().map(|payment| (payment.id, payment)).collect())
+    async fn payments(
+        &self,
+        ids: Vec<Owned<PaymentId>>,
+    ) -> Result<HashMap<Owned<PaymentId>, ClientPayment>, StoreError> {
+        let find = async |within, ids: Vec<PaymentId>| payments::find(&self.connections, &within, &ids).await;
+        http::of_each_owner(ids, find, |payment| payment.id).await
     }
 
     async fn payments_of_orders(
         &self,
-        ids: Vec<OrderId>,
-    ) -> Result<HashMap<OrderId, ClientPayment>, StoreError> {
-        let found = payments::find_of_orders(&self.connections, &ids).await?;
-        Ok(found.into_iter().map(|payment| (payment.order_id, payment)).collect())
+        ids: Vec<Owned<OrderId>>,
+    ) -> Result<HashMap<Owned<OrderId>, ClientPayment>, StoreError> {
+        let find = async |within, ids: Vec<OrderId>| {
+            payments::find_of_orders(&self.connections, &within, &ids).await
+        };
+        http::of_each_owner(ids, find, |payment| payment.order_id).await
     }
 
-    async fn list(&self, asked: ListRequest<PaymentId>) -> Result<Option<ReadyResponse>, StoreError> {
-        let page_at = |page| payments::page(&self.connections, page);
-        let behind_item = |id, limit| payments::behind(&self.connections, id, limit);
+    async fn list(
+        &self,
+        Owned { within, what: asked }: Owned<ListRequest<PaymentId>>,
+    ) -> Result<Option<ReadyResponse>, StoreError> {
+        let page_at = |page| payments::page(&self.connections, &within, page);
+        let behind_item = |id, limit| payments::behind(&self.connections, &within, id, limit);
         http::list(asked, page_at, behind_item, |payment| payment.id).await
     }
 }
 
 async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
-    let list = reads.lists.get_each(request.list()?, |asked| reads.list(asked)).await?;
+    let list = reads.lists.get_each(request.owned(request.list()?)?, |asked| reads.list(asked)).await?;
     Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
-async fn stats(reads: Arc<Reads>, _: Request) -> Result<Response, Problem> {
-    let stats = |()| async { payment_totals::stats(&reads.connections).await.map(Some) };
-    http::found(reads.stats.get_each((), stats).await?)
+async fn stats(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
+    let stats =
+        async |within: OwnerFilter| payment_totals::stats(&reads.connections, &within).await.map(Some);
+    http::found(reads.stats.get_each(request.owner()?, stats).await?)
 }
 
 async fn find(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
-    let id = request.id("id")?;
+    let id = request.owned(request.id("id")?)?;
     http::found(reads.payments.get(id, |ids| reads.payments(ids)).await?)
 }
 
 async fn find_by_order(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
-    let id = request.id("orderId")?;
+    let id = request.owned(request.id("orderId")?)?;
     http::found(reads.payments_of_orders.get(id, |ids| reads.payments_of_orders(ids)).await?)
 }

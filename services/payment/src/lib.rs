@@ -20,6 +20,7 @@ mod store;
 
 use std::sync::Arc;
 
+use chassis::database::Schema;
 use chassis::load::Stage;
 use chassis::participant::Participant;
 use chassis::program::{Lifecycle, StartError};
@@ -35,6 +36,7 @@ use crate::provider::Simulator;
 use crate::refunds::Decisions;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
+const GRANTS: &str = include_str!("../../../migrations/payment/grants.sql");
 
 /// Connections to the simulated provider's books.
 const SIMULATOR_CONNECTIONS: u32 = 8;
@@ -52,11 +54,12 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let (decisions, decided) = Decisions::channel();
     let payment = Participant {
         service: Service::Payment,
-        migrations: &MIGRATIONS,
+        schema: Schema { migrations: &MIGRATIONS, grants: GRANTS },
         aggregate: Payments {
             charge_transit: collection.charge_transit(),
             steps_due: Arc::new(Notify::new()),
             calls,
+            default_owner: participant.default_owner.clone(),
         },
         routes: |pool: PgPool| http::routes(pool.clone()).merge(refunds::routes(pool, decisions)),
         stages: vec![waiting_steps.clone()],

@@ -57,7 +57,7 @@ impl Which<'_> {
     fn is(self, key: &KnownKey) -> bool {
         match self {
             Self::Id(id) => key.digest.id() == id,
-            Self::Caller(caller) => key.caller == caller,
+            Self::Caller(caller) => key.caller.as_str() == caller,
         }
     }
 }

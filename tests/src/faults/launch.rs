@@ -99,6 +99,7 @@ impl Rig<'_> {
         set("RABBITMQ_URL", self.broker_url(true));
         if service != Service::Gateway {
             set("DATABASE_URL", self.database_url(service, true));
+            set("MIGRATION_DATABASE_URL", self.migration_url(service));
         }
         for (name, value) in plan.environment.iter().chain(urls) {
             set(name, value.clone());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use contracts::topology::Service;
 use local_stack::ports::Port;
+use local_stack::postgres::{Passwords, owner_of};
 use local_stack::secret::Password;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -92,7 +93,8 @@ impl<'a> Rig<'a> {
             serde_json::from_value(Uuid::new_v4().to_string().into()).expect("it is text");
         for service in Service::WITH_DATABASE {
             let database = database_name(&name, service);
-            let created = servers.postgres().endpoint().ensure_owned_database(&database, &password).await;
+            let passwords = Passwords { service: password.clone(), owner: password.clone() };
+            let created = servers.postgres().endpoint().ensure_database(&database, &passwords).await;
             created.expect("a database can be made");
         }
         servers.rabbitmq().endpoint().create_vhost(&name).await.expect("a virtual host can be made");
@@ -157,7 +159,7 @@ impl<'a> Rig<'a> {
         self.fault_over.expect("the scenario notes when its fault is over").elapsed()
     }
 
-    /// The name of a service's database, and of the role that owns it.
+    /// The name of a service's database, and of the role that the service works as.
     #[must_use]
     pub fn database_name(&self, service: Service) -> String {
         database_name(&self.name, service)
@@ -170,8 +172,19 @@ impl<'a> Rig<'a> {
         if !relayed {
             return endpoint.url(&database);
         }
-        let url = endpoint.url_as(&database, &self.password, &database);
-        self.relays.database.as_ref().map_or_else(|| url.clone(), |relay| relay.url(&url, endpoint.port))
+        self.relayed(&endpoint.url_as(&database, &self.password, &database), endpoint.port)
+    }
+
+    /// The URL of a service's database as the role that owns its schema.
+    pub(super) fn migration_url(&mut self, service: Service) -> String {
+        let endpoint = self.servers.postgres().endpoint().clone();
+        let database = self.database_name(service);
+        self.relayed(&endpoint.url_as(&owner_of(&database), &self.password, &database), endpoint.port)
+    }
+
+    /// The URL of a database through the relay, if there is one.
+    fn relayed(&self, url: &str, port: u16) -> String {
+        self.relays.database.as_ref().map_or_else(|| url.to_owned(), |relay| relay.url(url, port))
     }
 
     /// A connection of the suite's own to a service's database.

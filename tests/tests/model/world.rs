@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context};
-use contracts::{Event, EventType, OrderStatus, PaymentStatus, Timestamp};
+use contracts::{Event, EventType, OrderStatus, Owner, PaymentStatus, Timestamp};
 use order::domain as orders;
 use payment::domain::{self as payments, Due, Expiry, LastCharge, NextStep, Refund, Step};
 use uuid::Uuid;
@@ -249,14 +249,19 @@ impl World {
         }
         let applied = match message {
             Message::Place => self.trigger_order(&place(), bug),
-            Message::Cancel => self.trigger_order(&Order::Cancel, bug),
+            Message::Cancel => self.trigger_order(&Order::Cancel { by: Owner::anonymous().into() }, bug),
             Message::PaymentApproved => self.trigger_order(&Order::PaymentApproved, bug),
             Message::PaymentDeclined => self.trigger_order(&Order::PaymentDeclined, bug),
             Message::PaymentFailed => self.trigger_order(&Order::PaymentFailed, bug),
             Message::OrderCreated => {
                 let expires_at = Some(if self.expired { now() } else { now() + LEASE });
                 self.trigger_payment(
-                    &Payment::OrderCreated { amount: amount(), expires_at, lease: None },
+                    &Payment::OrderCreated {
+                        owner: Owner::anonymous(),
+                        amount: amount(),
+                        expires_at,
+                        lease: None,
+                    },
                     bug,
                 );
                 Ok(())
@@ -286,7 +291,9 @@ impl World {
         }
         let transition = orders::transition(&context(&Cause::default()), &state, trigger)?;
         self.order = transition.next;
-        if bug == Some(PlantedBug::NoOrderTombstone) && self.order == orders::OrderState::CancelledEarly {
+        if bug == Some(PlantedBug::NoOrderTombstone)
+            && matches!(self.order, orders::OrderState::CancelledEarly(_))
+        {
             self.order = orders::OrderState::Unknown;
         }
         self.emit(transition.event);
@@ -314,7 +321,7 @@ impl World {
             payment.next = None;
         }
         if bug == Some(PlantedBug::NoPaymentTombstone)
-            && self.payment == payments::PaymentState::CancelledEarly
+            && matches!(self.payment, payments::PaymentState::CancelledEarly(_))
         {
             self.payment = payments::PaymentState::Unknown;
         }
@@ -436,7 +443,8 @@ impl World {
 }
 
 fn place() -> orders::Trigger {
-    orders::Trigger::Place { user_id: Uuid::nil().into(), total: amount(), pay_within: LEASE }
+    let owner = Owner::anonymous();
+    orders::Trigger::Place { owner, user_id: Uuid::nil().into(), total: amount(), pay_within: LEASE }
 }
 
 fn decision() -> payments::Decision {

@@ -1,4 +1,4 @@
-//! packaging/compose.yaml, as far as it can be tested without a container engine: the services with its variables and
+//! packaging/compose.yaml and the broker's definitions, as far as it can be tested without a container engine: the services with its variables and
 //! secrets, the broker with its users.
 
 use std::fs;
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use contracts::api_key::is_damaged;
 use contracts::topology::Service;
+use local_stack::postgres::owner_of;
 use reqwest::Client;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -15,6 +16,9 @@ use tests::programs::{self, Environment};
 use tests::service::ServiceProcess;
 
 const COMPOSE: &str = include_str!("../../../packaging/compose.yaml");
+const DEFINITIONS: &str = include_str!("../../../packaging/rabbitmq-definitions.json");
+const MAKE_ROLES: &str = include_str!("../../../packaging/database-roles.sh");
+const ROLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/roles.sql");
 const MAKE_SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/compose-secrets.sh");
 
 #[tokio::test]
@@ -83,8 +87,10 @@ async fn start(service: Service, secrets: &Path, logs: &Path, addresses: Environ
     let broker = format!("@127.0.0.1:{}/", servers().await.rabbitmq.port);
     rewrite(&secrets.join(format!("{service}-rabbitmq-url")), |url| url.replace("@rabbitmq:5672/", &broker));
     if service != Service::Gateway {
-        let database = new_database(&new_name()).await;
-        rewrite(&secrets.join(format!("{service}-database-url")), |_| database);
+        make_database(service, secrets).await;
+        let migration = variables_of(&format!("{service}-migrate"), secrets);
+        let migrated = programs::run(service.name(), &["--migrate-only"], &migration).await;
+        assert!(migrated.status.success(), "{migrated:?}");
     }
     let mut environment = variables_of(service.name(), secrets);
     // Set by the image.
@@ -93,9 +99,42 @@ async fn start(service: Service, secrets: &Path, logs: &Path, addresses: Environ
     ServiceProcess::start(service, environment, logs).await
 }
 
+/// Makes a service's database as its container would.
+async fn make_database(service: Service, secrets: &Path) {
+    let server = &servers().await.postgres;
+    server.create_database(service.name()).await.expect("a database can be made");
+    let script =
+        MAKE_ROLES.replace("/run/secrets", &secrets.display().to_string()).replace("/opt/roles.sql", ROLES);
+    let made = Command::new("bash")
+        .args(["-c", &script])
+        .envs([("POSTGRES_DB", service.name()), ("POSTGRES_USER", &server.user)])
+        .envs([
+            ("PGHOST", "127.0.0.1"),
+            ("PGPORT", &server.port.to_string()),
+            ("PGPASSWORD", server.password.expose()),
+        ])
+        .status();
+    assert!(made.expect("it can be run").success());
+    for role in [service.name().to_owned(), owner_of(service.name())] {
+        let address = format!("@127.0.0.1:{}/", server.port);
+        let container = format!("@{service}-database:5432/");
+        rewrite(&secrets.join(format!("{role}-database-url")), |url| url.replace(&container, &address));
+    }
+}
+
 fn rewrite(file: &Path, change: impl FnOnce(String) -> String) {
     let before = fs::read_to_string(file).expect("compose-secrets.sh makes it");
     fs::write(file, change(before)).expect("it can be written");
+}
+
+#[tokio::test]
+async fn the_definitions_of_the_broker_are_those_that_paysaga_prints() {
+    let printed = programs::run("paysaga", &["definitions"], &Environment::new()).await;
+    assert_eq!(
+        String::from_utf8(printed.stdout).expect("it prints text"),
+        DEFINITIONS,
+        "paysaga definitions > packaging/rabbitmq-definitions.json"
+    );
 }
 
 /// The environment that the compose file gives a service, with its secrets in this folder.
@@ -115,6 +154,7 @@ fn variables_of(service: &str, secrets: &Path) -> Environment {
 /// Imports definitions, as RabbitMQ does at its start.
 async fn import_definitions(file: &Path) {
     let broker = &servers().await.rabbitmq;
+    rustls::crypto::ring::default_provider().install_default().ok();
     let imported = Client::new()
         .post(format!("{}/api/definitions", broker.management_url()))
         .basic_auth(&broker.user, Some(broker.password.expose()))

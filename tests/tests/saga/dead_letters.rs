@@ -23,6 +23,7 @@ async fn a_nul_in_a_text_is_no_reason_to_reject_a_message() {
         order_id: Some(id),
         user_id: Uuid::new_v4().into(),
         total: "10.01".parse().expect("an amount"),
+        owner: None,
     };
     let created = Envelope::now(created, Some("a\0b".to_owned()));
     let properties = BasicProperties::default().with_headers(nul_in_the_trace());
@@ -171,7 +172,7 @@ async fn an_event_on_another_queue_of_its_service_is_dead_lettered() {
     stack.api.order_becomes(paid, OrderStatus::Paid).await;
     stack.api.payment_becomes(paid, PaymentStatus::Approved).await;
     // A cancellation under the routing key of new orders.
-    let cancel = Envelope::now(OrderCancelRequested { order_id: paid }, None);
+    let cancel = Envelope::now(OrderCancelRequested { order_id: paid, owner: None }, None);
     let body = cancel.encode().expect("an event can be written").body;
     stack.amqp.publish(EventType::CreateOrderRequested, body.as_bytes(), BasicProperties::default()).await;
     let failed = stack.api.failed_messages_are(Queue::OrderCreate, 1).await;

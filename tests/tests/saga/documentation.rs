@@ -198,6 +198,8 @@ fn normalise(text: &str) -> String {
         out.push(letter);
         word.clear();
     }
+    // The README's reader has the operator's key; this gateway asks for none.
+    let out = out.replace(r#""owner":"anonymous""#, r#""owner":"operator""#);
     // The simulated provider's references contain a payment's id.
     let mut parts = out.split("sim_");
     let first = parts.next().unwrap_or_default().to_owned();

@@ -29,6 +29,7 @@ async fn a_message_that_was_too_early_is_replayed_with_its_event_id() {
         order_id: Some(order_id),
         user_id: USER.parse().expect("a UUID"),
         total: "10.01".parse().expect("money"),
+        owner: None,
     };
     stack.amqp.publish_event(&Envelope::now(request, None)).await;
     stack.api.order_becomes(order_id, OrderStatus::PendingPayment).await;
@@ -108,6 +109,7 @@ async fn many_are_counted_listed_and_replayed_by_filter_and_at_a_rate() {
         user_id: USER.parse().expect("a UUID"),
         total: "10.01".parse().expect("money"),
         expires_at: None,
+        owner: None,
     };
     let foreign = Envelope::now(created, None).encode().expect("an event can be written").body;
     let properties = BasicProperties::default().with_type("OrderCreated".into());

@@ -142,9 +142,9 @@ async fn every_message_has_the_properties_and_the_envelope_of_the_contract() {
         seen.entry(event_type.to_owned()).or_insert_with(|| body["payload"].clone());
     }
     for (event_type, members) in [
-        ("CreateOrderRequested", &["orderId", "total", "userId"][..]),
-        ("OrderCancelRequested", &["orderId"]),
-        ("OrderCreated", &["expiresAt", "orderId", "total", "userId"]),
+        ("CreateOrderRequested", &["orderId", "owner", "total", "userId"][..]),
+        ("OrderCancelRequested", &["orderId", "owner"]),
+        ("OrderCreated", &["expiresAt", "orderId", "owner", "total", "userId"]),
         ("OrderCancelled", &["cancelledAt", "orderId", "reason"]),
         ("PaymentApproved", &["orderId", "transactionId"]),
         ("PaymentDeclined", &["orderId", "reason"]),

@@ -28,7 +28,7 @@ async fn an_order_is_placed_read_and_cancelled_by_the_contract() {
     assert_eq!(
         paid,
         json!({"id": id, "userId": USER, "total": 999.99, "status": "PAID",
-               "createdAt": created_at, "updatedAt": updated_at})
+               "createdAt": created_at, "updatedAt": updated_at, "owner": "anonymous"})
     );
     assert!(time(created_at) < time(updated_at), "{paid}");
 

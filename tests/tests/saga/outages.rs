@@ -219,7 +219,7 @@ impl Upstream {
         let answer = warp::any().map(move || {
             let fails = count.fetch_add(1, Ordering::Relaxed) < failures;
             let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-            warp::reply::with_status("{}", status)
+            warp::reply::with_status(format!(r#"{{"orderId":"{UNKNOWN_ID}"}}"#), status)
         });
         #[expect(clippy::disallowed_methods, reason = "aborted when the upstream is dropped")]
         let server = tokio::spawn(warp::serve(answer).incoming(listener).run());

@@ -1,9 +1,8 @@
 //! The outcome of an order, by the outcome of its payment.
 
-use contracts::order::CreateOrderAccepted;
 use contracts::{OrderId, OrderStatus, PaymentStatus};
 use tests::Stack;
-use tests::api::IdempotencyKey;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn an_approved_payment_makes_the_order_paid() {
@@ -84,13 +83,11 @@ async fn the_approval_rate_and_the_seed_decide_where_the_cents_do_not() {
     assert_ne!(other, half, "another seed decides otherwise");
 }
 
-/// The outcomes of forty payments whose ids are the same in every stack, because they derive from idempotency keys.
+/// The outcomes of forty payments whose ids are the same in every stack, because they derive from those of the orders.
 async fn outcomes(stack: &Stack) -> Vec<PaymentStatus> {
-    let mut orders: Vec<OrderId> = Vec::new();
-    for number in 0..40 {
-        let response = stack.api.post_keyed(IdempotencyKey(&format!("order {number}")), "7").send().await;
-        let accepted = response.expect("the gateway answers").json::<CreateOrderAccepted>().await;
-        orders.push(accepted.expect("it is accepted").order_id);
+    let orders: Vec<OrderId> = (0..40).map(|number| Uuid::from_u128(number).into()).collect();
+    for &id in &orders {
+        stack.amqp.place_for(id, None, "7").await;
     }
     let mut outcomes = Vec::new();
     for id in orders {

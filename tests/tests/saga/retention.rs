@@ -94,7 +94,7 @@ async fn a_service_deletes_by_itself_and_never_what_waits_for_a_decision() {
         }
     })
     .await;
-    assert_eq!(count(&stack.order_database, "failed_message_audit").await, 4);
+    assert_eq!(count(&stack.order_database, "failed_message_audit").await, 6, "what operators did stays");
 }
 
 /// The records and numbers of the table that is printed.

@@ -195,8 +195,8 @@ async fn a_clients_own_trace_is_continued_through_queries_and_commands() {
     let root = spans.iter().find(|span| span.parent == parent).expect("the client's span has a child");
     assert_eq!((root.service.as_str(), root.name.as_str()), ("gateway", "POST /api/orders"));
     let claim: [Expected; 2] = [
-        ("gateway", "PUT /idempotency-keys/{id}", Client, "POST /api/orders"),
-        ("order", "PUT /idempotency-keys/{id}", Server, "PUT /idempotency-keys/{id}"),
+        ("gateway", "PUT /idempotency-keys", Client, "POST /api/orders"),
+        ("order", "PUT /idempotency-keys", Server, "PUT /idempotency-keys"),
     ];
     is_this_trace(&rooted(spans, parent), &[&PLACED[..], &claim].concat());
     let query: [Expected; 3] = [

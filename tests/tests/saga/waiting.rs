@@ -8,7 +8,7 @@ use contracts::{OrderId, OrderStatus};
 use http::StatusCode;
 use reqwest::{Client, Response};
 use rustix::process::Signal;
-use tests::api::{IdempotencyKey, accepted, order, refused};
+use tests::api::{order, refused};
 use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 
@@ -36,11 +36,8 @@ async fn whichever_replica_settles_an_order_those_who_wait_at_any_are_answered()
 #[tokio::test]
 async fn an_order_is_waited_for_before_it_exists() {
     let stack = Stack::start().await;
-    let key = IdempotencyKey("k-1");
-    let id = OrderId::from_idempotency_key(contracts::IdempotencyKey { client: "anonymous", key: key.0 });
-    let place = async { accepted(stack.api.post_keyed(key, "10.01").send().await.expect("an answer")).await };
-    let (response, placed) = tokio::join!(wait(&stack.order, id, "30000"), place);
-    assert_eq!(placed, id);
+    let id = OrderId::new();
+    let (response, ()) = tokio::join!(wait(&stack.order, id, "30000"), stack.amqp.place(id, None));
     assert_eq!(found(response).await.status, OrderStatus::Paid);
 }
 

@@ -92,9 +92,11 @@ impl<'a, A: Aggregate> Batch<'a, A> {
                     changes.updated.push(Updated { order_id, before, after });
                 }
                 (_, State::Known(entity)) => changes.inserted.push((order_id, entity)),
-                (State::Unknown, State::CancelledEarly) => changes.cancelled_early.push(order_id),
+                (State::Unknown | State::CancelledEarly(_), State::CancelledEarly(by)) => {
+                    changes.cancelled_early.extend(by.into_iter().map(|by| (order_id, by)));
+                }
                 // What is known is never forgotten.
-                (_, State::CancelledEarly | State::Unknown) => {}
+                (_, State::CancelledEarly(_) | State::Unknown) => {}
             }
         }
         Applied { outcomes, changes, messages }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use contracts::{Envelope, OrderId};
+use contracts::{Envelope, OrderId, OwnerFilter};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::State;
@@ -16,7 +16,7 @@ pub struct Changes<'a, Entity> {
     pub updated: Vec<Updated<Entity>>,
     /// The events that were applied and those that followed, in their order.
     pub history: Vec<HistoryEntry<'a, Entity>>,
-    pub(super) cancelled_early: Vec<OrderId>,
+    pub(super) cancelled_early: Vec<(OrderId, OwnerFilter)>,
 }
 
 /// An order before and after a batch.

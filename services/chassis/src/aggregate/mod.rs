@@ -18,10 +18,11 @@ mod early_cancellations;
 mod lock;
 mod newer;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::future::Future;
 
-use contracts::{Envelope, Event, OrderId, Timestamp};
+use contracts::{Envelope, Event, OrderId, OwnerFilter, Timestamp};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
 
@@ -109,10 +110,24 @@ pub enum Stored<Entity> {
 pub enum State<Entity> {
     /// Nothing.
     Unknown,
-    /// That it is to be cancelled. The cancellation overtook the order.
-    CancelledEarly,
+    /// That it is to be cancelled if it is one of those that these may cancel. The cancellations overtook the order.
+    CancelledEarly(BTreeSet<OwnerFilter>),
     /// The order, as far as it is the service's business.
     Known(Entity),
+}
+
+impl<Entity: Clone> State<Entity> {
+    /// The same, and an order that is not known yet is to be cancelled.
+    #[must_use]
+    pub fn cancelled_early_by(&self, by: OwnerFilter) -> Self {
+        match self {
+            Self::Unknown => Self::CancelledEarly(BTreeSet::from([by])),
+            Self::CancelledEarly(others) => {
+                Self::CancelledEarly(others.iter().cloned().chain([by]).collect())
+            }
+            Self::Known(_) => self.clone(),
+        }
+    }
 }
 
 impl<Entity> State<Entity> {
@@ -120,7 +135,7 @@ impl<Entity> State<Entity> {
     pub const fn known(&self) -> Option<&Entity> {
         match self {
             Self::Known(entity) => Some(entity),
-            Self::Unknown | Self::CancelledEarly => None,
+            Self::Unknown | Self::CancelledEarly(_) => None,
         }
     }
 }

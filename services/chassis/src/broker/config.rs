@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use contracts::topology::Service;
 use strum::EnumString;
 
-use super::BrokerUrl;
+use super::{BrokerUrl, Publishers};
 use crate::config::{Environment, Problems};
 
 crate::variables! {
@@ -14,6 +15,8 @@ crate::variables! {
         rabbitmq_url: secret,
         /// `declare`: make the exchanges, queues and bindings that are missing, those included that other services consume. `own`: make only what this service consumes, for one beside the NestJS services. `verify`: only check that they are there, for a user without configure permission.
         broker_topology = "declare",
+        /// `on`: believe a message only if its `user_id`, which RabbitMQ checks, is the user of the service whose event it is. These are named as this service's own user, with the other's name in place of its own: `paysaga-order`, `paysaga-payment`. With one user for all of them there is nothing to verify. `off`: beside NestJS services, which don't say who they are.
+        verify_publishers = "on",
         /// How long a message may take to be confirmed by the broker.
         publish_timeout = "5s",
     }
@@ -36,6 +39,7 @@ pub(super) enum TopologyMode {
 pub struct BrokerConfig {
     pub(super) url: BrokerUrl,
     pub(super) topology: TopologyMode,
+    verify_publishers: bool,
     publish_timeout: Duration,
 }
 
@@ -47,8 +51,23 @@ impl BrokerConfig {
         let topology = variables.broker_topology().parse_with(problems, |text| {
             text.parse().map_err(|_| "must be declare, own or verify".to_owned())
         });
+        let verify_publishers = variables.verify_publishers().switch(problems);
         let publish_timeout = variables.publish_timeout().duration(problems);
-        Some(Self { url: url?, topology: topology?, publish_timeout: publish_timeout? })
+        Some(Self {
+            url: url?,
+            topology: topology?,
+            verify_publishers: verify_publishers?,
+            publish_timeout: publish_timeout?,
+        })
+    }
+
+    /// The users that a service's messages must come from.
+    pub(super) fn publishers(&self, service: Service) -> Publishers {
+        if self.verify_publishers {
+            Publishers::named_like(self.url.user(), service)
+        } else {
+            Publishers::unverified()
+        }
     }
 
     /// How long a message may take to be confirmed.

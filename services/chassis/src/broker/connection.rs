@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::restoration::{self, Restoration};
-use super::{BrokerConfig, topology, url};
+use super::{BrokerConfig, Publishers, topology, url};
 use crate::backoff::Backoff;
 use crate::health::{Health, HealthPart};
 use crate::tasks::Tasks;
@@ -75,6 +75,8 @@ enum Link {
 #[derive(Clone)]
 pub struct Broker {
     link: watch::Receiver<Link>,
+    user: Arc<str>,
+    publishers: Publishers,
     restoration: Restoration,
 }
 
@@ -89,7 +91,9 @@ impl Broker {
         tasks: &Tasks,
     ) -> Self {
         let (sender, link) = watch::channel(Link::Down("not connected yet".into()));
-        let broker = Self { link, restoration: Restoration::default() };
+        let user = config.url.user().into();
+        let publishers = config.publishers(service);
+        let broker = Self { link, user, publishers, restoration: Restoration::default() };
         let restored = restoration::keep(broker.clone(), service, config.topology, tasks.stopping());
         tasks.spawn_essential(format!("{purpose:?} connection's topology"), restored);
         let supervisor = Supervisor {
@@ -102,6 +106,16 @@ impl Broker {
         };
         tasks.spawn_essential(format!("{purpose:?} connection"), supervisor.run());
         broker
+    }
+
+    /// The user that it connects as.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The users that messages must come from.
+    pub(crate) fn publishers(&self) -> Publishers {
+        self.publishers.clone()
     }
 
     /// Whether a message could be published right now.

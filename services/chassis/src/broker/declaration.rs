@@ -1,19 +1,11 @@
 //! A queue with its arguments and bindings: as paysaga declares it, or as the NestJS services do that it replaces.
 
-use contracts::topology::{Exchange, Queue};
+use contracts::topology::{Argument, Arguments, Exchange, Queue};
 use lapin::options::{QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection};
 
 use super::topology::{TopologyError, refusal};
-
-/// Redeliveries after which a message is taken for one that crashes its consumer, and dead-lettered. RabbitMQ 4 has
-/// this limit by default, RabbitMQ 3 none; named explicitly, both behave alike.
-const DELIVERY_LIMIT: u32 = 20;
-
-/// The limit of dead-letter queues. RabbitMQ 4 would drop a message past its default one, and there is no value for
-/// "none" that both generations accept.
-const NO_DELIVERY_LIMIT: u32 = 1_000_000_000;
 
 /// How a queue keeps its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,23 +29,10 @@ impl Declaration {
     /// The dead-letter queue of a queue, and the queue itself.
     pub(super) fn of(queue: Queue, queue_type: QueueType) -> [Self; 2] {
         let dead_letter_queue = queue.dead_letter_queue();
-        let mut work = vec![
-            ("x-dead-letter-exchange", text(Exchange::DeadLetters.name())),
-            ("x-dead-letter-routing-key", text(dead_letter_queue)),
-        ];
-        let mut dead_letters = Vec::new();
-        if queue_type == QueueType::Quorum {
-            work.extend([
-                ("x-queue-type", text("quorum")),
-                ("x-delivery-limit", number(DELIVERY_LIMIT)),
-                // The default strategy republishes without confirms and can lose the message; this one needs
-                // reject-publish, or it silently falls back (rabbitmq.com/docs/quorum-queues#dead-lettering).
-                ("x-dead-letter-strategy", text("at-least-once")),
-                ("x-overflow", text("reject-publish")),
-            ]);
-            dead_letters
-                .extend([("x-queue-type", text("quorum")), ("x-delivery-limit", number(NO_DELIVERY_LIMIT))]);
-        }
+        let (work, dead_letters) = match queue_type {
+            QueueType::Quorum => (queue.arguments(), Queue::dead_letter_arguments()),
+            QueueType::Classic => (queue.classic_arguments(), Vec::new()),
+        };
         let routes = queue.routes().map(|route| (route.exchange, route.routing_key)).collect();
         [
             Self {
@@ -119,18 +98,14 @@ impl Declaration {
     }
 }
 
-fn table(arguments: Vec<(&'static str, AMQPValue)>) -> FieldTable {
+fn table(arguments: Arguments) -> FieldTable {
     let mut table = FieldTable::default();
-    for (name, value) in arguments {
+    for (name, argument) in arguments {
+        let value = match argument {
+            Argument::Text(text) => AMQPValue::LongString(text.into()),
+            Argument::Number(number) => AMQPValue::LongLongInt(number.into()),
+        };
         table.insert(name.into(), value);
     }
     table
-}
-
-fn text(value: &'static str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
-}
-
-fn number(value: u32) -> AMQPValue {
-    AMQPValue::LongLongInt(value.into())
 }

@@ -118,7 +118,7 @@ impl Lane {
         };
         let spans: Vec<_> = messages.iter().map(|message| publish_span(message)).collect();
         let started = Instant::now();
-        let published = publish_window(&channel, messages, &spans);
+        let published = publish_window(&channel, messages, &spans, self.broker.user());
         let results = match tokio::time::timeout(self.confirm_timeout, published).await {
             Ok(Ok(results)) => results,
             // Some confirms are missing, and with them, perhaps, returns of messages that were confirmed: judge none.
@@ -165,6 +165,7 @@ async fn publish_window(
     channel: &Channel,
     messages: &[&Message],
     spans: &[Span],
+    user: &str,
 ) -> Result<Vec<PublishResult>, lapin::Error> {
     let mandatory = BasicPublishOptions { mandatory: true, ..Default::default() };
     let mut confirms = Vec::with_capacity(messages.len());
@@ -176,7 +177,7 @@ async fn publish_window(
                 route.routing_key.into(),
                 mandatory,
                 message.body.as_bytes(),
-                message.properties(&TraceContext::of(span)),
+                message.properties(&TraceContext::of(span), user),
             )
             .await?;
         confirms.push((message.event_id.to_string(), confirm));

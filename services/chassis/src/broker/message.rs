@@ -64,8 +64,9 @@ impl Message {
         self.event_type.route()
     }
 
-    /// Its AMQP properties, with the headers of `trace`: the context of the span that sends it.
-    pub(super) fn properties(&self, trace: &TraceContext) -> BasicProperties {
+    /// Its AMQP properties, with the headers of `trace`: the context of the span that sends it. `user` is the one of the
+    /// connection.
+    pub(super) fn properties(&self, trace: &TraceContext, user: &str) -> BasicProperties {
         let mut headers = FieldTable::default();
         for (name, value) in trace.headers() {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -75,6 +76,7 @@ impl Message {
             .with_delivery_mode(PERSISTENT)
             .with_message_id(self.event_id.to_string().into())
             .with_type(ShortString::from(<&str>::from(self.event_type)))
+            .with_user_id(user.into())
             .with_app_id(ShortString::from(<&str>::from(self.route().publisher)))
             .with_headers(headers);
         match &self.correlation_id {

@@ -18,6 +18,7 @@ mod inspector;
 mod lane;
 mod message;
 mod publisher;
+mod publishers;
 mod restoration;
 mod throttle;
 mod topology;
@@ -34,4 +35,5 @@ pub use url::BrokerUrl;
 
 pub(crate) use inspector::QueueInspector;
 pub(crate) use message::trace_context;
+pub(crate) use publishers::{Forged, Publishers};
 pub(crate) use throttle::Throttle;

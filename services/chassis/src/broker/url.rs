@@ -22,6 +22,11 @@ impl BrokerUrl {
         &self.nodes
     }
 
+    /// The user, who is the same on every node.
+    pub(super) fn user(&self) -> &str {
+        self.nodes.first().map_or("", |node| &node.authority.userinfo.username)
+    }
+
     /// What the first node gives that can be asked. The error names what is wrong with each.
     pub(super) async fn first_of_nodes<T, E, F>(&self, ask: impl Fn(AMQPUri) -> F) -> Result<T, String>
     where
@@ -58,6 +63,10 @@ impl FromStr for BrokerUrl {
         if nodes.windows(2).any(|pair| pair[0].vhost != pair[1].vhost) {
             return Err("must name the same virtual host in every URL".to_owned());
         }
+        let user = |node: &AMQPUri| node.authority.userinfo.username.clone();
+        if nodes.windows(2).any(|pair| user(&pair[0]) != user(&pair[1])) {
+            return Err("must name the same user in every URL".to_owned());
+        }
         Ok(Self { nodes })
     }
 }
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn one_url_or_one_for_each_node() {
         assert_eq!(addresses("amqp://shop:secret@broker/shop"), ["broker:5672/shop"]);
-        let cluster = "amqps://u:p@one/shop, amqp://u:p@two:5673/shop,amqp://three/shop?heartbeat=5";
+        let cluster = "amqps://u:p@one/shop, amqp://u:p@two:5673/shop,amqp://u:p@three/shop?heartbeat=5";
         assert_eq!(addresses(cluster), ["one:5671/shop", "two:5673/shop", "three:5672/shop"]);
         let heartbeats: Vec<_> =
             cluster.parse::<BrokerUrl>().unwrap().nodes().iter().map(|uri| uri.query.heartbeat).collect();
@@ -108,6 +117,7 @@ mod tests {
             ("amqp://shop:hunter2@one,two/shop", "(number 2: it does not begin with"),
             ("amqp://shop:hunter2@one/shop,", "(number 2: "),
             ("amqp://shop:hunter2@one/shop,amqp://shop:hunter2@two/other", "same virtual host"),
+            ("amqp://shop:hunter2@one/shop,amqp://other:hunter2@two/shop", "same user"),
         ] {
             let refusal = refusal(text);
             assert!(refusal.contains(expected) && !refusal.contains("hunter2"), "{text}: {refusal}");

@@ -88,6 +88,15 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// `on` or `off`.
+    pub fn switch(self, problems: &mut Problems) -> Option<bool> {
+        self.parse_with(problems, |text| match text {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err("must be on or off".to_owned()),
+        })
+    }
+
     /// A whole number within `range`.
     pub fn number(self, problems: &mut Problems, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
         self.parse_with(problems, |text| {

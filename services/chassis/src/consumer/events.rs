@@ -15,6 +15,7 @@ use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
 use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping, Triggered};
+use crate::broker::Publishers;
 use crate::crash_here;
 use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
 use crate::failed_messages;
@@ -33,6 +34,7 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 pub(super) struct EventHandler<A: Aggregate> {
     pub(super) queue: Queue,
     pub(super) applier: Applier<A>,
+    pub(super) publishers: Publishers,
 }
 
 impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
@@ -50,8 +52,9 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
         let mut batch = Vec::with_capacity(deliveries.len());
         let mut triggers = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
+            let origin = Origin::of(self.queue, &delivery);
             let Received { span, triggered } =
-                read(self.applier.aggregate(), &Origin::of(self.queue, &delivery), &delivery.data);
+                read(self.applier.aggregate(), &self.publishers, &origin, &delivery.data);
             match triggered {
                 Ok(triggered) => {
                     batch.push((delivery, span));

@@ -44,7 +44,7 @@ pub(crate) fn consumer<A: Aggregate>(
     stage: Stage,
     progress: Progress,
 ) -> Subscription<impl DeliveryHandler> {
-    let handler = EventHandler { queue, applier };
+    let handler = EventHandler { queue, applier, publishers: broker.publishers() };
     let cadence = match queue {
         // No order waits for what is recorded beside the saga.
         Queue::OrderPaymentTimeline => Cadence::relaxed(),

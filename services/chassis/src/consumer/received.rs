@@ -10,7 +10,7 @@ use tracing::{Span, field, info_span, record_all};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::aggregate::{Aggregate, Cause, Triggered};
-use crate::broker;
+use crate::broker::{self, Forged, Publishers};
 use crate::panics;
 use crate::telemetry::TraceContext;
 use crate::text::storable;
@@ -24,6 +24,8 @@ pub(crate) struct Origin {
     pub(crate) exchange: String,
     /// The routing key that it was published with.
     pub(crate) routing_key: String,
+    /// Its `user_id` property: who published it, as RabbitMQ has checked.
+    pub(crate) user_id: Option<String>,
     /// Its `correlation_id` property.
     pub(crate) correlation_id: Option<String>,
     /// The context of the span that sent it.
@@ -39,6 +41,7 @@ impl Origin {
             queue,
             exchange: delivery.exchange.to_string(),
             routing_key: delivery.routing_key.to_string(),
+            user_id: delivery.properties.user_id().as_ref().map(|user| storable(user.as_str())),
             correlation_id: delivery.properties.correlation_id().as_ref().map(|id| storable(id.as_str())),
             trace: broker::trace_context(&delivery.properties),
             delivery_tag: Some(delivery.delivery_tag),
@@ -51,6 +54,8 @@ impl Origin {
 pub(crate) enum Unreadable {
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Forged(#[from] Forged),
     #[error("{event_type} does not belong on {queue}")]
     WrongQueue { event_type: EventType, queue: Queue },
     #[error("this service does not consume {0}")]
@@ -68,10 +73,16 @@ pub(crate) struct Received<Trigger> {
 }
 
 /// Reads a message.
-pub(crate) fn read<A: Aggregate>(aggregate: &A, origin: &Origin, body: &[u8]) -> Received<A::Trigger> {
+pub(crate) fn read<A: Aggregate>(
+    aggregate: &A,
+    publishers: &Publishers,
+    origin: &Origin,
+    body: &[u8],
+) -> Received<A::Trigger> {
     let span = process_span(origin);
     let read = || {
         let envelope = decode(origin.queue, body)?;
+        publishers.verify(envelope.event.event_type(), origin.user_id.as_deref())?;
         let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
         // An event that names none is the first of its saga.
         let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());

@@ -14,6 +14,8 @@ crate::variables! {
     pub struct DatabaseVariables {
         /// URL of the service's own PostgreSQL database (`postgres://user:password@host:5432/database`, or `postgres://user@localhost/database?host=/run/postgresql` over the socket).
         database_url: secret,
+        /// URL of the same database as the role that owns the schema and migrates it. The role of `DATABASE_URL` then gets what the service needs, and can't change the schema. Without it, the role of `DATABASE_URL` owns the schema, or finds it up to date.
+        migration_database_url: secret,
         /// Most connections to it for the saga: for messages, due steps and provider answers.
         database_connections = "10",
         /// Most connections to it for queries over HTTP, so that they never take one from the saga.
@@ -25,6 +27,7 @@ crate::variables! {
 #[derive(Clone)]
 pub struct DatabaseConfig {
     url: SecretString,
+    migration_url: Option<SecretString>,
     connections: u32,
     query_connections: u32,
 }
@@ -62,6 +65,9 @@ const SESSION: [(&str, &str); 5] = [
 /// that the gateway has given up is not worked on any more.
 const QUERY_TIMEOUT: (&str, &str) = ("statement_timeout", "4000");
 
+/// Whose rows a connection for queries sees before it is told: those of no one, since no name has a colon.
+const ROWS_OF_NO_ONE: (&str, &str) = ("paysaga.owners", ":");
+
 /// How the saga's statements are planned: every one of them finds a few rows by an index. A plan is made once for each
 /// connection and kept; made while a table was still empty, it would read the whole of it for hours.
 const BY_INDEX: [(&str, &str); 3] =
@@ -71,16 +77,18 @@ impl DatabaseConfig {
     /// Reads [`DatabaseVariables`].
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let variables: DatabaseVariables = environment.read(problems)?;
-        let url = variables.database_url().secret(problems, |text| {
-            let scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
-            match PgConnectOptions::from_str(text) {
-                Ok(_) if scheme => Ok(()),
-                _ => Err("must be a URL such as postgres://user:password@host:5432/database".to_owned()),
-            }
-        });
+        let url = variables.database_url().secret(problems, check_url);
+        let migration_url = variables
+            .migration_database_url()
+            .optional(problems, |text| check_url(text).map(|()| SecretString::from(text)));
         let connections = variables.database_connections().number(problems, 2..=1000);
         let query_connections = variables.database_query_connections().number(problems, 1..=1000);
-        Some(Self { url: url?, connections: connections?, query_connections: query_connections? })
+        Some(Self {
+            url: url?,
+            migration_url: migration_url?,
+            connections: connections?,
+            query_connections: query_connections?,
+        })
     }
 
     /// The pool for the saga. Like the others, it connects when it is first used.
@@ -91,7 +99,7 @@ impl DatabaseConfig {
 
     /// The pool for queries over HTTP.
     pub fn query_pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT]);
+        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT, ROWS_OF_NO_ONE]);
         Ok(pool_of(self.query_connections).connect_lazy_with(options))
     }
 
@@ -110,13 +118,34 @@ impl DatabaseConfig {
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 
+    /// As the role that the service works as.
     pub(super) fn options(&self, user: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
-        Ok(PgConnectOptions::from_str(self.url.expose_secret())?
-            .application_name(&format!("paysaga {user}"))
-            .options(NOTICE_OF_ABSENCE)
-            .log_statements(tracing::log::LevelFilter::Off)
-            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5)))
+        options(&self.url, user)
     }
+
+    /// As the role that owns the schema, if that is another one.
+    pub(super) fn migration_options(
+        &self,
+        user: &'static str,
+    ) -> Result<Option<PgConnectOptions>, sqlx::Error> {
+        self.migration_url.as_ref().map(|url| options(url, user)).transpose()
+    }
+}
+
+fn check_url(text: &str) -> Result<(), String> {
+    let scheme = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    match PgConnectOptions::from_str(text) {
+        Ok(_) if scheme => Ok(()),
+        _ => Err("must be a URL such as postgres://user:password@host:5432/database".to_owned()),
+    }
+}
+
+fn options(url: &SecretString, user: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url.expose_secret())?
+        .application_name(&format!("paysaga {user}"))
+        .options(NOTICE_OF_ABSENCE)
+        .log_statements(tracing::log::LevelFilter::Off)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5)))
 }
 
 /// A pool whose connections are tested with a deadline. sqlx tests them without one, so that those to a host that vanished

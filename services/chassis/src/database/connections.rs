@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use contracts::OwnerFilter;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
@@ -24,12 +25,15 @@ pub struct Connections {
 
 struct AtHand {
     connection: PoolConnection<Postgres>,
+    /// Whose rows it sees, if it was told.
+    rows_of: Option<OwnerFilter>,
     answered_at: Instant,
 }
 
 /// A connection in use. It goes back to the pool, which tests it, unless it is [kept](Lent::keep).
 pub struct Lent {
     connection: PoolConnection<Postgres>,
+    rows_of: Option<OwnerFilter>,
     home: Connections,
 }
 
@@ -48,18 +52,35 @@ impl Connections {
 
     /// A connection that was used just now, or one of the pool's.
     pub async fn take(&self) -> Result<Lent, sqlx::Error> {
-        let connection = match self.trusted() {
-            Some(connection) => connection,
-            None => self.pool.acquire().await?,
-        };
-        Ok(Lent { connection, home: self.clone() })
+        self.take_one(None).await
     }
 
-    /// The connection that was used last. Those that are not trusted any more are the pool's to test.
-    fn trusted(&self) -> Option<PoolConnection<Postgres>> {
+    /// The same, and it sees no rows but those of this owner, whatever is asked (the policies of row-level security).
+    pub async fn take_for(&self, owner: &OwnerFilter) -> Result<Lent, sqlx::Error> {
+        let mut lent = self.take_one(Some(owner)).await?;
+        if lent.rows_of.as_ref() != Some(owner) {
+            let told = sqlx::query("SELECT set_config('paysaga.owners', $1, false)").bind(pattern(owner));
+            told.execute(&mut *lent).await?;
+            lent.rows_of = Some(owner.clone());
+        }
+        Ok(lent)
+    }
+
+    async fn take_one(&self, owner: Option<&OwnerFilter>) -> Result<Lent, sqlx::Error> {
+        let (connection, rows_of) = match self.trusted(owner) {
+            Some(AtHand { connection, rows_of, .. }) => (connection, rows_of),
+            None => (self.pool.acquire().await?, None),
+        };
+        Ok(Lent { connection, rows_of, home: self.clone() })
+    }
+
+    /// The connection that was used last, for this owner if there is one. Those that are not trusted any more are the pool's
+    /// to test.
+    fn trusted(&self, owner: Option<&OwnerFilter>) -> Option<AtHand> {
         let mut at_hand = self.at_hand();
         at_hand.retain(|AtHand { answered_at, .. }| answered_at.elapsed() < TRUSTED_FOR);
-        at_hand.pop().map(|AtHand { connection, .. }| connection)
+        let same = at_hand.iter().rposition(|AtHand { rows_of, .. }| rows_of.as_ref() == owner);
+        same.map(|place| at_hand.remove(place)).or_else(|| at_hand.pop())
     }
 
     /// Whether the pool has another connection for the next who asks it.
@@ -76,16 +97,31 @@ impl Connections {
     }
 }
 
+/// What the owners of the rows must be `LIKE`.
+fn pattern(owner: &OwnerFilter) -> String {
+    match owner {
+        OwnerFilter::Any => "%".to_owned(),
+        OwnerFilter::Only(owner) => {
+            let special = |letter: char| matches!(letter, '%' | '_' | '\\');
+            let escaped = owner
+                .as_str()
+                .chars()
+                .flat_map(|letter| special(letter).then_some('\\').into_iter().chain([letter]));
+            escaped.collect()
+        }
+    }
+}
+
 impl Lent {
     /// Keeps the connection at hand: everything that was sent has been answered, and no transaction is open. If the pool has
     /// no other, this one goes back to it: those who wait there are served in their order, and not after those who come
     /// by here.
     pub fn keep(self) {
-        let Self { connection, home } = self;
+        let Self { connection, rows_of, home } = self;
         let has_another = home.has_another();
         let mut at_hand = home.at_hand();
         if has_another && at_hand.len() < home.most().saturating_sub(FOR_OTHERS) as usize {
-            at_hand.push(AtHand { connection, answered_at: Instant::now() });
+            at_hand.push(AtHand { connection, rows_of, answered_at: Instant::now() });
         }
     }
 }
@@ -101,5 +137,17 @@ impl Deref for Lent {
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_pattern() {
+        for (owner, expected) in [("*", "%"), ("shop", "shop"), (r"my_%\shop", r"my\_\%\\shop")] {
+            assert_eq!(pattern(&owner.parse().unwrap()), expected);
+        }
     }
 }

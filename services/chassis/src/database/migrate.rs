@@ -26,6 +26,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Why a schema can't be brought up to date.
 #[derive(Debug, Error)]
 pub enum SchemaError {
+    /// The role of `DATABASE_URL` does not own the schema, and it is not up to date.
+    #[error(
+        "the schema lacks {0} migrations; they are for the role that owns it (--migrate-only with MIGRATION_DATABASE_URL)"
+    )]
+    Outdated(usize),
+    /// The role of `DATABASE_URL` does not own the schema, and no other is given.
+    #[error("the role of DATABASE_URL does not own the schema; give MIGRATION_DATABASE_URL")]
+    NotOwned,
     /// Another replica is at it.
     #[error("another replica is changing the schema")]
     Busy,
@@ -41,7 +49,7 @@ impl SchemaError {
     /// Whether it is worth trying again: a condition that passes, not a mistake in a migration.
     fn passes(&self) -> bool {
         match self {
-            Self::Busy => true,
+            Self::Busy | Self::Outdated(_) => true,
             Self::Database(error) | Self::Migrate(MigrateError::Execute(error)) => {
                 FailureKind::of(error) != FailureKind::Permanent
             }
@@ -50,9 +58,17 @@ impl SchemaError {
                 let mistaken = sqlstate(error).is_some_and(|code| code.starts_with("42"));
                 !mistaken && FailureKind::of(error) != FailureKind::Permanent
             }
-            Self::Migrate(_) => false,
+            Self::NotOwned | Self::Migrate(_) => false,
         }
     }
+}
+
+/// What a service's database is to be.
+pub struct Schema {
+    /// How it comes about.
+    pub migrations: &'static Migrator,
+    /// What the role `:service` gets, if it is not the one that owns the tables.
+    pub grants: &'static str,
 }
 
 /// Brings the schema up to date, waiting for the database and for other replicas (advisory lock) as long as it takes
@@ -61,15 +77,18 @@ impl SchemaError {
 /// A schema that is newer than this program is accepted: migrations only ever add, so that two versions can run side by
 /// side and a release can be rolled back. An index on a table that exists is a migration of its own, which begins with
 /// `-- no-transaction` and creates it `CONCURRENTLY`.
+///
+/// A role that does not own the schema waits until it is up to date; `migrate_only` is refused to it.
 pub async fn migrate(
     config: &DatabaseConfig,
     service: &'static str,
-    migrations: &'static Migrator,
+    schema: &Schema,
+    migrate_only: bool,
     task: &TaskContext,
 ) -> Result<(), SchemaError> {
     let mut backoff = Backoff::for_infrastructure();
     loop {
-        match task.unless_stopping(run(config, service, migrations)).await {
+        match task.unless_stopping(run(config, service, schema, migrate_only)).await {
             None => return Ok(()),
             Some(Ok(())) => {
                 info!("the database schema is up to date");
@@ -86,10 +105,15 @@ pub async fn migrate(
 async fn run(
     config: &DatabaseConfig,
     service: &'static str,
-    migrations: &'static Migrator,
+    Schema { migrations, grants }: &Schema,
+    migrate_only: bool,
 ) -> Result<(), SchemaError> {
     // Not from the pool: building an index on a large table takes longer than any query may. The lock ends with it.
-    let mut connection = in_time(config.options(service)?.connect()).await?;
+    let (own, owner) = (config.options(service)?, config.migration_options(service)?);
+    let mut connection = in_time(owner.as_ref().unwrap_or(&own).connect()).await?;
+    if owner.is_none() && !in_time(owns_schema(&mut connection)).await? {
+        return if migrate_only { Err(SchemaError::NotOwned) } else { verify(connection, migrations).await };
+    }
     // Asked for, not waited for: building an index concurrently waits for every transaction that is open, and a replica
     // that waits for a lock is in one.
     let locked = sqlx::query_scalar::<_, bool>(
@@ -119,8 +143,41 @@ async fn run(
         migrator.run(&mut connection).await?;
     }
     crash_here!("during-migration");
+    if owner.is_some() {
+        let role = format!("\"{}\"", own.get_username().replace('"', "\"\""));
+        let mut transaction = connection.begin().await?;
+        sqlx::raw_sql(AssertSqlSafe(grants.replace(":service", &role))).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
     connection.close().await?;
     Ok(())
+}
+
+/// Whether this role may migrate: it owns what is there, or there is nothing yet and it may create it.
+async fn owns_schema(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let owns = sqlx::query_scalar::<_, bool>(
+        "SELECT coalesce((SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class
+                          WHERE oid = to_regclass('_sqlx_migrations')),
+                         has_schema_privilege(current_schema(), 'CREATE'), false)",
+    );
+    owns.fetch_one(connection).await
+}
+
+/// Fails unless the schema is up to date.
+async fn verify(mut connection: PgConnection, migrations: &Migrator) -> Result<(), SchemaError> {
+    // Where there is no table yet, nothing has been migrated.
+    let exists = sqlx::query_scalar::<_, bool>("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    let applied = if in_time(exists.fetch_one(&mut connection)).await? {
+        let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
+        in_time(applied.fetch_all(&mut connection)).await?
+    } else {
+        Vec::new()
+    };
+    connection.close().await?;
+    match migrations.iter().filter(|migration| !applied.contains(&migration.version)).count() {
+        0 => Ok(()),
+        missing => Err(SchemaError::Outdated(missing)),
+    }
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {

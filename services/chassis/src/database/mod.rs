@@ -17,7 +17,7 @@ pub use error::StoreError;
 pub use frontier::Frontier;
 pub(crate) use lock_room::check_lock_room;
 pub use measures::measure;
-pub use migrate::{SchemaError, migrate};
+pub use migrate::{Schema, SchemaError, migrate};
 pub use monitor::monitor;
 pub use retry::in_time;
 pub(crate) use retry::{IfHeldUp, RetryError, answers, retry};

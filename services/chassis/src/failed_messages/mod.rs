@@ -65,7 +65,7 @@ impl<A: Aggregate> FailedMessages<A> {
             Subscription { queue, handler, broker, prefetch: PREFETCH, cadence, stage, progress }
                 .start(health, tasks);
         }
-        Replayer { applier }.start(health, tasks);
+        Replayer { applier, publishers: broker.publishers() }.start(health, tasks);
         gauge::start(&pool, queues, tasks);
     }
 }

@@ -8,6 +8,7 @@ use tracing::{Instrument, error, info, warn};
 
 use super::store::{self, Replay};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
+use crate::broker::Publishers;
 use crate::consumer::{Origin, Received, read};
 use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
@@ -19,6 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Replays what is due.
 pub(super) struct Replayer<A: Aggregate> {
     pub(super) applier: Applier<A>,
+    pub(super) publishers: Publishers,
 }
 
 /// What became of a message.
@@ -76,11 +78,13 @@ impl<A: Aggregate> Replayer<A> {
             queue,
             exchange: replay.exchange.clone(),
             routing_key: replay.routing_key.clone(),
+            user_id: replay.user_id.clone(),
             correlation_id: replay.correlation_id.clone(),
             trace: replay.trace_context.clone(),
             delivery_tag: None,
         };
-        let Received { span, triggered } = read(self.applier.aggregate(), &origin, &replay.body);
+        let aggregate = self.applier.aggregate();
+        let Received { span, triggered } = read(aggregate, &self.publishers, &origin, &replay.body);
         let triggered = match triggered {
             Ok(triggered) => triggered,
             Err(unreadable) => return Ok(Replayed::Failed(unreadable.to_string())),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use contracts::Problem;
 use contracts::api_key::Scopes;
+use contracts::{Owner, Problem};
 use http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
@@ -30,8 +30,8 @@ impl CorrelationId {
 /// Who sent the request, as [`Server::identify`](super::Server::identify) found out. Absent if the caller is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The caller's name, for the log and the audit.
-    pub name: Arc<str>,
+    /// The caller's name, for the log and the audit. What the caller makes belongs to that name.
+    pub name: Owner,
     /// What the caller may do.
     pub scopes: Arc<Scopes>,
 }

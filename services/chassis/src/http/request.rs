@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use contracts::Problem;
 use contracts::page::{CursorRequest, InvalidListRequest, ListRequest, PageRequest};
 use contracts::problem::InvalidMember;
+use contracts::{OwnerFilter, Problem};
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reject::Rejection;
 
-use super::{Body, Caller, CorrelationId};
+use super::{Body, Caller, CorrelationId, Owned};
 
 /// A request as a handler sees it.
 #[derive(Clone)]
@@ -34,6 +34,9 @@ pub struct Request {
     pub caller: Option<Caller>,
     parameters: Parameters,
 }
+
+/// The header by which the gateway says whose things it asks for.
+pub const OWNER: &str = "x-owner";
 
 /// The parameters of a path, by their name in the template.
 type Parameters = Vec<(&'static str, String)>;
@@ -107,6 +110,20 @@ impl Request {
         let invalid = |error| InvalidMember::new("", format!("the body is not valid: {error}"));
         serde_json::from_slice(&self.body.read().await?)
             .map_err(|error| Problem::invalid(vec![invalid(error)]))
+    }
+
+    /// Whose things the gateway asks for; without a word of it, everybody's.
+    pub fn owner(&self) -> Result<OwnerFilter, Problem> {
+        let Some(value) = self.headers.get(OWNER) else { return Ok(OwnerFilter::Any) };
+        let owner = value.to_str().ok().and_then(|value| value.parse().ok());
+        owner.ok_or_else(|| {
+            Problem::invalid(vec![InvalidMember::new(OWNER, "must be the name of a client, or *")])
+        })
+    }
+
+    /// What is asked for, limited to [`owner`](Self::owner).
+    pub fn owned<T>(&self, what: T) -> Result<Owned<T>, Problem> {
+        Ok(Owned { within: self.owner()?, what })
     }
 
     /// The operator who asks, as the gateway identified them. Only the gateway reaches a service's port.

@@ -162,6 +162,7 @@ fn fallback() -> BoxedFilter<(Response,)> {
 
 #[cfg(test)]
 mod tests {
+    use contracts::Owner;
     use http::StatusCode;
     use http_body_util::{BodyExt, Full};
     use hyper::service::Service;
@@ -252,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_requirement_holds_for_its_routes_only() {
-        let caller = Caller { name: "shop".into(), scopes: Arc::default() };
+        let caller = Caller { name: Owner::operator(), scopes: Arc::default() };
         assert_eq!(answer(Method::GET, "/admin", None).await.0, StatusCode::FORBIDDEN);
         assert_eq!(answer(Method::GET, "/admin", Some(caller)).await.0, StatusCode::OK);
         assert_eq!(answer(Method::GET, "/orders", None).await.0, StatusCode::OK);

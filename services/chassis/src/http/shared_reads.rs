@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use contracts::Problem;
+use contracts::{OwnerFilter, Problem};
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot::{self, Receiver, Sender};
@@ -19,6 +19,35 @@ type Answer<V> = Result<Option<V>, Problem>;
 
 /// The requests that wait, by what they ask for, in the order in which that was first asked for.
 type Waiting<K, V> = IndexMap<K, Vec<Sender<Answer<V>>>>;
+
+/// What is asked for, and whose it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owned<T> {
+    /// Whose it must be.
+    pub within: OwnerFilter,
+    /// What is asked for.
+    pub what: T,
+}
+
+/// Reads what several clients ask for, with `find` for each client.
+pub async fn of_each_owner<Id: Eq + Hash, T, F: Future<Output = Result<Vec<T>, StoreError>>>(
+    asked: Vec<Owned<Id>>,
+    find: impl Fn(OwnerFilter, Vec<Id>) -> F,
+    id: impl Fn(&T) -> Id,
+) -> Result<HashMap<Owned<Id>, T>, StoreError> {
+    let mut by_owner: HashMap<OwnerFilter, Vec<Id>> = HashMap::new();
+    for Owned { within, what } in asked {
+        by_owner.entry(within).or_default().push(what);
+    }
+    let mut all = HashMap::new();
+    for (within, ids) in by_owner {
+        let found = find(within.clone(), ids).await?;
+        all.extend(
+            found.into_iter().map(|found| (Owned { within: within.clone(), what: id(&found) }, found)),
+        );
+    }
+    Ok(all)
+}
 
 /// Reads of one kind.
 pub struct SharedReads<K, V> {

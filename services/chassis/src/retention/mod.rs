@@ -31,7 +31,7 @@ const SHORTEST: Duration = Duration::from_hours(1);
 crate::variables! {
     /// How long what a service needs no more is kept.
     pub struct RetentionVariables {
-        /// How long failed messages that were replayed or discarded are kept, with what was done about them (such as `90d`). Without end unless set.
+        /// How long failed messages that were replayed or discarded are kept (such as `90d`); what operators did about them stays. Without end unless set.
         retention_failed_messages,
     }
 }

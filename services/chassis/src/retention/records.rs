@@ -18,7 +18,7 @@ use crate::database::StoreError;
 pub enum Records {
     /// The timelines of orders that have settled.
     TimelineEntries,
-    /// Failed messages that were replayed or discarded, with their audit.
+    /// Failed messages that were replayed or discarded. What operators did about them stays.
     FailedMessages,
     /// Reasons of rejections whose messages never came out of their dead-letter queue.
     Rejections,
@@ -123,8 +123,6 @@ fn failed_messages() -> Statement {
                AND NOT EXISTS (SELECT FROM failed_message_audit
                                WHERE failed_message_id = failed_messages.id AND at >= now() - $1::interval)
              FOR UPDATE OF failed_messages SKIP LOCKED
-         ), audit AS (
-             DELETE FROM failed_message_audit USING unneeded WHERE $4 AND failed_message_id = unneeded.id
          ), deleted AS (
              DELETE FROM failed_messages USING unneeded WHERE $4 AND failed_messages.id = unneeded.id
          )

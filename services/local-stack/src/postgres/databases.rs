@@ -20,6 +20,21 @@ pub struct Endpoint {
     pub password: Password,
 }
 
+/// The passwords of the two roles of a database.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    /// Of the role that the service works as.
+    pub service: Password,
+    /// Of the role that owns the schema.
+    pub owner: Password,
+}
+
+/// The role that owns a database and its schema.
+#[must_use]
+pub fn owner_of(database: &str) -> String {
+    format!("{database}-owner")
+}
+
 /// A statement or a connection failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action}: {source}")]
@@ -54,42 +69,51 @@ impl Endpoint {
         self.execute(format!("remove the database {name}"), statement).await
     }
 
-    /// Ensures that there is a role `name` with this password, and a database `name` that it owns and that no
-    /// other role may connect to.
-    pub async fn ensure_owned_database(&self, name: &str, password: &Password) -> Result<(), DatabaseError> {
-        let action = || format!("set up the database {name} and its role");
-        let mut connection = self.connect().await?;
-        let (role_exists, database_exists): (bool, bool) = sqlx::query_as(
+    /// Ensures that there is a database `name`, a role of the same name for its service, which can connect to it, and one that
+    /// owns it and its schema ([`owner_of`]). No other role may connect.
+    pub async fn ensure_database(&self, name: &str, passwords: &Passwords) -> Result<(), DatabaseError> {
+        let action = || format!("set up the database {name} and its roles");
+        let failed = |source| DatabaseError { action: action(), source };
+        let mut connection = self.connect("postgres").await?;
+        let owner = owner_of(name);
+        let (service_exists, owner_exists, database_exists): (bool, bool, bool) = sqlx::query_as(
             "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
+                    EXISTS (SELECT FROM pg_roles WHERE rolname = $2),
                     EXISTS (SELECT FROM pg_database WHERE datname = $1)",
         )
         .bind(name)
+        .bind(&owner)
         .fetch_one(&mut connection)
         .await
-        .map_err(|source| DatabaseError { action: action(), source })?;
-        let verb = if role_exists { "ALTER" } else { "CREATE" };
-        let quoted = identifier(name);
-        let mut statements = vec![
+        .map_err(failed)?;
+        let (service, owner) = (identifier(name), identifier(&owner));
+        let role = |exists: bool, role: &str, password: &Password| {
+            let verb = if exists { "ALTER" } else { "CREATE" };
+            let password = literal(password.expose());
+            format!("{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {password}")
+        };
+        let database = if database_exists {
+            format!("ALTER DATABASE {service} OWNER TO {owner}")
+        } else {
+            format!("CREATE DATABASE {service} OWNER {owner}")
+        };
+        let statements = [
             // A failing statement must not put the password into the server's log.
             "SET log_min_error_statement = panic".to_owned(),
-            format!(
-                "{verb} ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}",
-                literal(password.expose())
-            ),
+            role(service_exists, &service, &passwords.service),
+            role(owner_exists, &owner, &passwords.owner),
+            database,
+            format!("REVOKE ALL ON DATABASE {service} FROM PUBLIC"),
+            format!("GRANT CONNECT ON DATABASE {service} TO {service}"),
         ];
-        if !database_exists {
-            statements.push(format!("CREATE DATABASE {quoted} OWNER {quoted}"));
-        }
-        statements.push(format!("REVOKE ALL ON DATABASE {quoted} FROM PUBLIC"));
-        for statement in statements {
-            sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&mut connection)
-                .await
-                .map_err(|source| DatabaseError { action: action(), source })?;
-        }
-        // Everything is committed; how the connection ends changes nothing.
-        let _ = connection.close().await;
-        Ok(())
+        execute_all(connection, statements).await.map_err(failed)?;
+        let statements = [
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC".to_owned(),
+            format!("GRANT ALL ON SCHEMA public TO {owner}"),
+            // What the service made while one role was all there was.
+            format!("REASSIGN OWNED BY {service} TO {owner}"),
+        ];
+        execute_all(self.connect(name).await?, statements).await.map_err(failed)
     }
 
     /// Succeeds when the server answers a query.
@@ -102,24 +126,36 @@ impl Endpoint {
     }
 
     async fn execute(&self, action: String, statement: String) -> Result<(), DatabaseError> {
-        let mut connection = self.connect().await?;
+        let mut connection = self.connect("postgres").await?;
         let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await;
         let _ = connection.close().await;
         done.map(|_| ()).map_err(|source| DatabaseError { action, source })
     }
 
-    async fn connect(&self) -> Result<PgConnection, DatabaseError> {
+    async fn connect(&self, database: &str) -> Result<PgConnection, DatabaseError> {
         PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
             .username(&self.user)
             .password(self.password.expose())
-            .database("postgres")
+            .database(database)
             .ssl_mode(PgSslMode::Disable)
             .connect()
             .await
             .map_err(|source| DatabaseError { action: "connect to PostgreSQL".to_owned(), source })
     }
+}
+
+async fn execute_all(
+    mut connection: PgConnection,
+    statements: impl IntoIterator<Item = String>,
+) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    }
+    // Everything is committed; how the connection ends changes nothing.
+    let _ = connection.close().await;
+    Ok(())
 }
 
 /// A quoted identifier. Statements that define roles and databases take no parameters.

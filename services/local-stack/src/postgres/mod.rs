@@ -17,7 +17,7 @@ use crate::process::leftovers;
 use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
 use crate::secret::Password;
 
-pub use databases::{DatabaseError, Endpoint};
+pub use databases::{DatabaseError, Endpoint, Passwords, owner_of};
 
 const NAME: &str = "PostgreSQL";
 const SUPERUSER: &str = "admin";

@@ -2,6 +2,7 @@
 //! (<https://www.rabbitmq.com/docs/http-api-reference>): an answer takes milliseconds where `rabbitmqctl` takes a
 //! second.
 
+use contracts::definitions::Definitions;
 use reqwest::{Client, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,7 +57,13 @@ impl Endpoint {
     /// `amqp://…` of a virtual host, with the administrator's credentials.
     #[must_use]
     pub fn amqp_url(&self, vhost: &str) -> String {
-        let authority = format!("{}:{}@127.0.0.1:{}", self.user, self.password.expose(), self.port);
+        self.amqp_url_as(&self.user, &self.password, vhost)
+    }
+
+    /// `amqp://…` of a virtual host, as another user.
+    #[must_use]
+    pub fn amqp_url_as(&self, user: &str, password: &Password, vhost: &str) -> String {
+        let authority = format!("{}:{}@127.0.0.1:{}", path_segment(user), password.expose(), self.port);
         format!("amqp://{authority}/{}", path_segment(vhost))
     }
 
@@ -74,6 +81,19 @@ impl Endpoint {
         self.ask(&http, Method::PUT, format!("/api/vhosts/{name}"), Some(json!({}))).await?;
         let permissions = format!("/api/permissions/{name}/{}", self.user);
         self.ask(&http, Method::PUT, permissions, Some(everything)).await.map(drop)
+    }
+
+    /// Makes a user without any permission, or gives it this password.
+    pub async fn create_user(&self, name: &str, password: &Password) -> Result<(), ManagementError> {
+        let user = json!({ "password": password.expose(), "tags": "" });
+        let path = format!("/api/users/{}", path_segment(name));
+        self.ask(&http::client()?, Method::PUT, path, Some(user)).await.map(drop)
+    }
+
+    /// Makes what the definitions have and is not there, and gives users their permissions.
+    pub async fn import(&self, definitions: &Definitions) -> Result<(), ManagementError> {
+        let path = "/api/definitions".to_owned();
+        self.ask(&http::client()?, Method::POST, path, Some(json!(definitions))).await.map(drop)
     }
 
     /// Removes a virtual host with everything in it; its connections are closed.

@@ -2,18 +2,62 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::iter;
 use std::path::PathBuf;
 
 use contracts::topology::Service;
 
 use super::Ports;
 
+/// `amqp://…` of the broker.
+#[derive(Clone)]
+pub(crate) enum BrokerUrls {
+    /// As one user, whose services declare what they need.
+    Shared(String),
+    /// As the user of each service, none of whom may declare anything: what they need is there.
+    OfServices {
+        /// As the administrator.
+        administrator: String,
+        /// As each service's user.
+        services: Vec<(Service, String)>,
+    },
+}
+
+impl BrokerUrls {
+    /// As a user who may do everything.
+    pub(crate) fn administrator(&self) -> &str {
+        match self {
+            Self::Shared(url) | Self::OfServices { administrator: url, .. } => url,
+        }
+    }
+
+    fn variables(&self, service: Service) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Shared(url) => vec![("RABBITMQ_URL", url.clone())],
+            Self::OfServices { services, .. } => {
+                let own = services.iter().filter(|(of, _)| *of == service);
+                let url = own.map(|(_, url)| ("RABBITMQ_URL", url.clone()));
+                url.chain([("BROKER_TOPOLOGY", "verify".to_owned())]).collect()
+            }
+        }
+    }
+}
+
+/// `postgres://…` of a service's database.
+#[derive(Clone, Default)]
+pub(crate) struct DatabaseUrls {
+    /// As the role that the service works as.
+    pub(crate) service: String,
+    /// As the role that owns the schema, if that is another one.
+    pub(crate) owner: Option<String>,
+}
+
 /// What the services connect to.
 #[derive(Clone)]
 pub(crate) struct Connections {
-    pub(crate) rabbitmq_url: String,
-    pub(crate) order_database_url: String,
-    pub(crate) payment_database_url: String,
+    pub(crate) rabbitmq: BrokerUrls,
+    pub(crate) order_database: DatabaseUrls,
+    pub(crate) payment_database: DatabaseUrls,
     /// The gateway's file of API keys.
     pub(crate) api_keys_file: PathBuf,
     /// Where traces go, if anywhere.
@@ -32,21 +76,28 @@ pub(crate) fn configuration(
         ("LISTEN_ADDRESS", "127.0.0.1".to_owned()),
         ("MANAGEMENT_ADDRESS", format!("127.0.0.1:{}", management_ports.of(service))),
         ("LOG_FORMAT", "json".to_owned()),
-        ("RABBITMQ_URL", connections.rabbitmq_url.clone()),
     ];
+    variables.extend(connections.rabbitmq.variables(service));
     match service {
         Service::Gateway => variables.extend([
             ("ORDER_SERVICE_URL", format!("http://127.0.0.1:{}", ports.order)),
             ("PAYMENT_SERVICE_URL", format!("http://127.0.0.1:{}", ports.payment)),
             ("API_KEYS_FILE", connections.api_keys_file.display().to_string()),
         ]),
-        Service::Order => variables.push(("DATABASE_URL", connections.order_database_url.clone())),
-        Service::Payment => variables.push(("DATABASE_URL", connections.payment_database_url.clone())),
+        Service::Order => variables.extend(connections.order_database.variables()),
+        Service::Payment => variables.extend(connections.payment_database.variables()),
     }
     if let Some(otlp) = &connections.otlp_url {
         variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.clone()));
     }
     variables
+}
+
+impl DatabaseUrls {
+    fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let owner = self.owner.clone().map(|owner| ("MIGRATION_DATABASE_URL", owner));
+        iter::once(("DATABASE_URL", self.service.clone())).chain(owner)
+    }
 }
 
 /// The variables of our own environment that services get too; everything else stays out, so that what runs does
@@ -64,14 +115,22 @@ fn is_passed_through(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
 
     fn variables(service: Service, otlp_url: Option<&str>) -> Vec<(&'static str, String)> {
         let ports = Ports { gateway: 3000, order: 3001, payment: 3002 };
         let connections = Connections {
-            rabbitmq_url: "amqp://broker".to_owned(),
-            order_database_url: "postgres://orders".to_owned(),
-            payment_database_url: "postgres://payments".to_owned(),
+            rabbitmq: BrokerUrls::OfServices {
+                administrator: "amqp://admin@broker".to_owned(),
+                services: Service::VARIANTS
+                    .iter()
+                    .map(|service| (*service, format!("amqp://{service}@broker")))
+                    .collect(),
+            },
+            order_database: DatabaseUrls { service: "postgres://orders".to_owned(), owner: None },
+            payment_database: DatabaseUrls { service: "postgres://payments".to_owned(), owner: None },
             api_keys_file: PathBuf::from("/data/api-keys"),
             otlp_url: otlp_url.map(str::to_owned),
         };
@@ -88,6 +147,15 @@ mod tests {
         assert_eq!(value(&variables(Service::Order, None), "DATABASE_URL").unwrap(), "postgres://orders");
         assert_eq!(value(&variables(Service::Payment, None), "DATABASE_URL").unwrap(), "postgres://payments");
         assert_eq!(value(&variables(Service::Gateway, None), "DATABASE_URL"), None);
+    }
+
+    #[test]
+    fn every_service_has_a_broker_user_of_its_own_and_declares_nothing() {
+        for &service in Service::VARIANTS {
+            let variables = variables(service, None);
+            assert_eq!(value(&variables, "RABBITMQ_URL").unwrap(), format!("amqp://{service}@broker"));
+            assert_eq!(value(&variables, "BROKER_TOPOLOGY").unwrap(), "verify");
+        }
     }
 
     #[test]

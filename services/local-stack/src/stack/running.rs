@@ -24,6 +24,8 @@ pub struct RunningStack {
     pub api_key: String,
     /// `postgres://…` of the order service's database.
     pub order_database_url: String,
+    /// The same as the role that owns the schema, if that is another one.
+    pub order_owner_database_url: Option<String>,
     /// `postgres://…` of the payment service's database.
     pub payment_database_url: String,
     /// `amqp://…`
@@ -112,6 +114,7 @@ mod tests {
             api_key: "hunter2".to_owned(),
             gateway_url: "http://127.0.0.1:3456".to_owned(),
             order_database_url: "postgres://order:hunter2@127.0.0.1/order".to_owned(),
+            order_owner_database_url: None,
             payment_database_url: "postgres://payment:hunter2@127.0.0.1/payment".to_owned(),
             rabbitmq_url: "amqp://paysaga:hunter2@127.0.0.1".to_owned(),
             jaeger_url: None,

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use contracts::definitions::Definitions;
 use contracts::health::{Health, HealthStatus};
+use contracts::topology::Service;
 use futures_util::future::try_join_all;
 use reqwest::Client;
+use strum::VariantArray;
 
 use super::Stack;
 use super::plan::{InfrastructureUrls, Planned};
@@ -14,34 +17,28 @@ use crate::directory::Directory;
 use crate::error::{Error, failed};
 use crate::http;
 use crate::jaeger::Jaeger;
-use crate::postgres::Postgres;
+use crate::postgres::{Passwords, Postgres, owner_of};
 use crate::process::{Process, ProcessError};
 use crate::progress::{Progress, Step};
 use crate::rabbitmq::RabbitMq;
 use crate::secret::Password;
 use crate::services;
-use crate::services::environment::{self, Connections};
-
-/// `postgres://…` of the services' databases, as their own roles.
-struct DatabaseUrls {
-    order: String,
-    payment: String,
-}
+use crate::services::environment::{self, BrokerUrls, Connections, DatabaseUrls};
 
 impl Stack {
     /// Starts everything and waits until every service is ready; from then on [`RunningStack::find`] finds it. If this
     /// is dropped half-way, [`Stack::stop`] stops what was started.
     pub async fn start(&mut self, progress: &impl Progress) -> Result<(), Error> {
         let Self { postgres, rabbitmq, jaeger, directory, plan, .. } = self;
-        let (databases, rabbitmq_url, ()) = tokio::try_join!(
+        let ([order_database, payment_database], rabbitmq, ()) = tokio::try_join!(
             start_postgres(postgres.as_mut(), &plan.existing, directory, progress),
-            start_rabbitmq(rabbitmq.as_mut(), &plan.existing, progress),
+            start_rabbitmq(rabbitmq.as_mut(), &plan.existing, directory, progress),
             start_jaeger(jaeger, plan.jaeger.as_deref(), directory, progress),
         )?;
         let connections = Connections {
-            rabbitmq_url,
-            order_database_url: databases.order,
-            payment_database_url: databases.payment,
+            rabbitmq,
+            order_database,
+            payment_database,
             api_keys_file: self.key.keys_file(),
             otlp_url: jaeger.as_ref().map(Jaeger::otlp_url),
         };
@@ -59,9 +56,10 @@ impl Stack {
         let running = RunningStack {
             gateway_url: format!("http://127.0.0.1:{}", self.ports().gateway),
             api_key: self.key.expose().to_owned(),
-            order_database_url: connections.order_database_url,
-            payment_database_url: connections.payment_database_url,
-            rabbitmq_url: connections.rabbitmq_url,
+            order_database_url: connections.order_database.service,
+            order_owner_database_url: connections.order_database.owner,
+            payment_database_url: connections.payment_database.service,
+            rabbitmq_url: connections.rabbitmq.administrator().to_owned(),
             jaeger_url: self.jaeger.as_ref().map(Jaeger::url),
         };
         let directory = self.directory.path();
@@ -91,11 +89,9 @@ async fn start_postgres(
     existing: &InfrastructureUrls,
     directory: &Directory,
     progress: &impl Progress,
-) -> Result<DatabaseUrls, Error> {
-    let mut urls = DatabaseUrls {
-        order: existing.order_database_url.clone().unwrap_or_default(),
-        payment: existing.payment_database_url.clone().unwrap_or_default(),
-    };
+) -> Result<[DatabaseUrls; 2], Error> {
+    let existing = [&existing.order_database_url, &existing.payment_database_url];
+    let mut urls = existing.map(|url| DatabaseUrls { service: url.clone().unwrap_or_default(), owner: None });
     let Some(postgres) = postgres else { return Ok(urls) };
     let step = progress.step("PostgreSQL");
     if directory.postgres_is_external() {
@@ -106,30 +102,49 @@ async fn start_postgres(
     }
     postgres.start().await?;
     let endpoint = postgres.endpoint();
-    for (name, url) in [("order", &mut urls.order), ("payment", &mut urls.payment)] {
-        if url.is_empty() {
+    let password =
+        |role: &str| Password::load_or_create(&directory.postgres().join(format!("password.{role}")));
+    for (name, url) in ["order", "payment"].into_iter().zip(&mut urls) {
+        if url.service.is_empty() {
             step.waits_for(&format!("database {name}"));
-            let password = Password::load_or_create(&directory.postgres().join(format!("password.{name}")))?;
-            endpoint.ensure_owned_database(name, &password).await?;
-            *url = endpoint.url_as(name, &password, name);
+            let owner = owner_of(name);
+            let passwords = Passwords { service: password(name)?, owner: password(&owner)? };
+            endpoint.ensure_database(name, &passwords).await?;
+            url.service = endpoint.url_as(name, &passwords.service, name);
+            url.owner = Some(endpoint.url_as(&owner, &passwords.owner, name));
         }
     }
     step.done(&format!("127.0.0.1:{}", endpoint.port));
     Ok(urls)
 }
 
-/// Starts the private node, if one is needed.
+/// The virtual host of a private node.
+const VIRTUAL_HOST: &str = "/";
+
+/// Starts the private node, if one is needed, and makes what the services need there.
 async fn start_rabbitmq(
     rabbitmq: Option<&mut RabbitMq>,
     existing: &InfrastructureUrls,
+    directory: &Directory,
     progress: &impl Progress,
-) -> Result<String, Error> {
-    let Some(rabbitmq) = rabbitmq else { return Ok(existing.rabbitmq_url.clone().unwrap_or_default()) };
+) -> Result<BrokerUrls, Error> {
+    let Some(rabbitmq) = rabbitmq else {
+        return Ok(BrokerUrls::Shared(existing.rabbitmq_url.clone().unwrap_or_default()));
+    };
     let step = progress.step("RabbitMQ");
     rabbitmq.start().await?;
     let endpoint = rabbitmq.endpoint();
+    let user_of = |service: Service| format!("paysaga-{service}");
+    let mut services = Vec::new();
+    for &service in Service::VARIANTS {
+        let user = user_of(service);
+        let password = Password::load_or_create(&directory.rabbitmq().join(format!("password.{user}")))?;
+        endpoint.create_user(&user, &password).await?;
+        services.push((service, endpoint.amqp_url_as(&user, &password, VIRTUAL_HOST)));
+    }
+    endpoint.import(&Definitions::new(VIRTUAL_HOST, user_of)).await?;
     step.done(&format!("127.0.0.1:{}", endpoint.port));
-    Ok(endpoint.amqp_url("/"))
+    Ok(BrokerUrls::OfServices { administrator: endpoint.amqp_url(VIRTUAL_HOST), services })
 }
 
 /// Starts Jaeger, if there is one. If it doesn't start, that is reported and stops nothing.

@@ -1,25 +1,41 @@
 //! The table `idempotency_keys`: what each `Idempotency-Key` stands for. The order's id is derived from the key.
 
 use chassis::database::{Connections, StoreError};
-use contracts::OrderId;
+use contracts::order::IdempotencyClaim;
+use contracts::{IdempotencyKey, IdempotencySecret, OrderId};
 
-/// Stores what a key stands for, if it stands for nothing yet; returns what it stands for.
+/// What the ids of keyed orders are derived with.
+pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecret, StoreError> {
+    let mut connection = connections.take().await?;
+    let secret = sqlx::query_scalar::<_, [u8; 64]>("SELECT secret FROM idempotency_secret");
+    let secret = secret.fetch_one(&mut *connection).await?;
+    connection.keep();
+    Ok(secret.into())
+}
+
+/// Stores what a key stands for, if it stands for nothing yet; returns the order and the fingerprint that it stands for.
 pub(crate) async fn claim(
     connections: &Connections,
-    order: OrderId,
-    fingerprint: &str,
-) -> Result<String, StoreError> {
+    secret: &IdempotencySecret,
+    claim: &IdempotencyClaim,
+) -> Result<(OrderId, String), StoreError> {
+    let key = IdempotencyKey { client: claim.owner.as_str(), key: &claim.key };
+    let (order, former) = (secret.order_of(key), OrderId::from_idempotency_key(key));
     let mut connection = connections.take().await?;
     sqlx::query(
-        "INSERT INTO idempotency_keys (order_id, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        "INSERT INTO idempotency_keys (order_id, fingerprint)
+         SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3)
+         ON CONFLICT DO NOTHING",
     )
     .bind(order)
-    .bind(fingerprint)
+    .bind(&claim.fingerprint)
+    .bind(former)
     .execute(&mut *connection)
     .await?;
-    let stored =
-        sqlx::query_scalar::<_, String>("SELECT fingerprint FROM idempotency_keys WHERE order_id = $1");
-    let stored = stored.bind(order).fetch_one(&mut *connection).await?;
+    let stored = sqlx::query_as::<_, (OrderId, String)>(
+        "SELECT order_id, fingerprint FROM idempotency_keys WHERE order_id IN ($1, $2)",
+    );
+    let stored = stored.bind(order).bind(former).fetch_one(&mut *connection).await?;
     connection.keep();
     Ok(stored)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Connections, Frontier, StoreError};
 use contracts::page::{Page, PageMeta, PageRequest, Slice};
-use contracts::{CancelReason, Money, OrderId, OrderStatus, UserId, Word, order};
+use contracts::{CancelReason, Money, OrderId, OrderStatus, Owner, OwnerFilter, UserId, Word, order};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::types::time::OffsetDateTime;
@@ -20,6 +20,7 @@ pub(crate) type ClientOrder = order::Order<Word, Word>;
 #[derive(FromRow)]
 struct Row {
     id: OrderId,
+    owner: Owner,
     user_id: UserId,
     total: Money,
     status: Word,
@@ -34,16 +35,16 @@ pub(crate) async fn load(
     orders: &[OrderId],
 ) -> Result<Vec<(OrderId, Stored<Order>)>, StoreError> {
     let rows = sqlx::query_as::<_, Row>(
-        "SELECT id, user_id, total, status, cancel_reason, correlation_id, trace_context
+        "SELECT id, owner, user_id, total, status, cancel_reason, correlation_id, trace_context
          FROM orders WHERE id = ANY($1)",
     )
     .bind(orders)
     .fetch_all(connection)
     .await?;
-    let order = |Row { id, user_id, total, status, cancel_reason, cause }: Row| match status.parse() {
+    let order = |Row { id, owner, user_id, total, status, cancel_reason, cause }: Row| match status.parse() {
         Ok(status) => {
             let cancel_reason = cancel_reason.and_then(|reason| reason.parse().ok());
-            (id, Stored::Known(Order { user_id, total, status, cancel_reason, cause }))
+            (id, Stored::Known(Order { owner, user_id, total, status, cancel_reason, cause }))
         }
         Err(_) => (id, Stored::Newer),
     };
@@ -53,6 +54,7 @@ pub(crate) async fn load(
 #[derive(Serialize)]
 struct NewRow<'a> {
     id: OrderId,
+    owner: &'a Owner,
     user_id: UserId,
     total: Money,
     status: OrderStatus,
@@ -68,6 +70,7 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     let rows = placed.iter().map(|(id, order)| NewRow {
         id: *id,
+        owner: &order.owner,
         user_id: order.user_id,
         total: order.total,
         status: order.status,
@@ -75,9 +78,9 @@ pub(crate) async fn insert(
         cause: &order.cause,
     });
     let inserted = sqlx::query(
-        "INSERT INTO orders (id, user_id, total, status, cancel_reason, correlation_id, trace_context)
-         SELECT id, user_id, total, status, cancel_reason, correlation_id, trace_context
-         FROM jsonb_to_recordset($1) AS new (id uuid, user_id uuid, total numeric, status text, cancel_reason text,
+        "INSERT INTO orders (id, owner, user_id, total, status, cancel_reason, correlation_id, trace_context)
+         SELECT id, owner, user_id, total, status, cancel_reason, correlation_id, trace_context
+         FROM jsonb_to_recordset($1) AS new (id uuid, owner text, user_id uuid, total numeric, status text, cancel_reason text,
                                              correlation_id text, trace_context jsonb)
          ON CONFLICT (id) DO NOTHING",
     )
@@ -184,17 +187,18 @@ pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.bind(OrderStatus::VARIANTS).fetch_one(pool).await?.unsigned_abs())
 }
 
-/// Those of `orders` that exist, as clients see them.
+/// Those of `orders` that exist within the limit, as clients see them.
 pub(crate) async fn find(
     connections: &Connections,
+    within: &OwnerFilter,
     orders: &[OrderId],
 ) -> Result<Vec<ClientOrder>, StoreError> {
-    let mut connection = connections.take().await?;
+    let mut connection = connections.take_for(within).await?;
     let found = sqlx::query_as::<_, order::Order<Word, Word>>(
-        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
-         FROM orders WHERE id = ANY($1)",
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
+         FROM orders WHERE id = ANY($1) AND $2 IN ('*', owner)",
     );
-    let found = found.bind(orders).fetch_all(&mut *connection).await?;
+    let found = found.bind(orders).bind(within).fetch_all(&mut *connection).await?;
     connection.keep();
     Ok(found)
 }
@@ -203,56 +207,91 @@ pub(crate) async fn find(
 /// knows.
 pub(crate) async fn settled(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<order::Order>, StoreError> {
     let settled = sqlx::query_as::<_, order::Order>(
-        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
+        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
          FROM orders WHERE id = ANY($1) AND status IN ('PAID', 'CANCELLED', 'FAILED')",
     );
     Ok(settled.bind(orders).fetch_all(pool).await?)
 }
 
-/// A page of the orders, as clients see them, newest first.
+/// A page of the orders within the limit, as clients see them, newest first.
 pub(crate) async fn page(
     connections: &Connections,
+    within: &OwnerFilter,
     page: PageRequest,
 ) -> Result<Page<ClientOrder>, StoreError> {
-    let mut connection = connections.take().await?;
-    let total = sqlx::query_scalar::<_, i64>("SELECT coalesce(sum(count), 0)::bigint FROM order_counts");
-    let total = total.fetch_one(&mut *connection).await?.unsigned_abs();
+    let mut connection = connections.take_for(within).await?;
+    let total = sqlx::query_scalar::<_, i64>(
+        "SELECT coalesce(sum(count), 0)::bigint FROM order_counts WHERE $1 IN ('*', owner)",
+    );
+    let total = total.bind(within).fetch_one(&mut *connection).await?.unsigned_abs();
     let meta = PageMeta::new(page, total);
     if page.offset() >= total {
         // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
         return Ok(Page { data: Vec::new(), meta });
     }
-    let data = sqlx::query_as::<_, order::Order<Word, Word>>(
-        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
-         FROM orders
-         ORDER BY created_at DESC, id DESC
-         LIMIT $1 OFFSET $2",
-    )
-    .bind(i64::from(page.limit()))
-    .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
-    .fetch_all(&mut *connection)
-    .await?;
+    let (limit, offset) = (i64::from(page.limit()), i64::try_from(page.offset()).unwrap_or(i64::MAX));
+    // Two statements, since each has its index.
+    let data = match within {
+        OwnerFilter::Any => sqlx::query_as::<_, order::Order<Word, Word>>(
+            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
+             FROM orders
+             ORDER BY created_at DESC, id DESC
+             LIMIT $1 OFFSET $2",
+        )
+        .bind(limit)
+        .bind(offset),
+        OwnerFilter::Only(owner) => sqlx::query_as::<_, order::Order<Word, Word>>(
+            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
+             FROM orders WHERE owner = $3
+             ORDER BY created_at DESC, id DESC
+             LIMIT $1 OFFSET $2",
+        )
+        .bind(limit)
+        .bind(offset)
+        .bind(owner),
+    };
+    let data = data.fetch_all(&mut *connection).await?;
     connection.keep();
     Ok(Page { data, meta })
 }
 
 /// What comes behind this order in the list, as clients see it, newest first, and whether there is more; `None` if there is
-/// no such order.
+/// no such order within the limit.
 pub(crate) async fn behind(
     connections: &Connections,
+    within: &OwnerFilter,
     id: OrderId,
     limit: u32,
 ) -> Result<Option<(Slice<ClientOrder>, bool)>, StoreError> {
-    let mut connection = connections.take().await?;
-    let data = sqlx::query_as::<_, order::Order<Word, Word>>(
-        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at
-         FROM orders
-         WHERE (created_at, id) < ((SELECT created_at FROM orders WHERE id = $1), $1)
-         ORDER BY created_at DESC, id DESC
-         LIMIT $2",
+    let mut connection = connections.take_for(within).await?;
+    let one_more = i64::from(limit) + 1;
+    let data = match within {
+        OwnerFilter::Any => sqlx::query_as::<_, order::Order<Word, Word>>(
+            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
+             FROM orders
+             WHERE (created_at, id) < ((SELECT created_at FROM orders WHERE id = $1), $1)
+             ORDER BY created_at DESC, id DESC
+             LIMIT $2",
+        )
+        .bind(id)
+        .bind(one_more),
+        OwnerFilter::Only(owner) => sqlx::query_as::<_, order::Order<Word, Word>>(
+            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
+             FROM orders
+             WHERE owner = $3
+               AND (created_at, id) < ((SELECT created_at FROM orders WHERE id = $1 AND owner = $3), $1)
+             ORDER BY created_at DESC, id DESC
+             LIMIT $2",
+        )
+        .bind(id)
+        .bind(one_more)
+        .bind(owner),
+    };
+    let data = data.fetch_all(&mut *connection).await?;
+    let exists = sqlx::query_scalar::<_, bool>(
+        "SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND $2 IN ('*', owner))",
     );
-    let data = data.bind(id).bind(i64::from(limit) + 1).fetch_all(&mut *connection).await?;
-    let exists = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM orders WHERE id = $1)").bind(id);
+    let exists = exists.bind(id).bind(within);
     let exists = !data.is_empty() || exists.fetch_one(&mut *connection).await?;
     connection.keep();
     Ok(exists.then(|| Slice::cut(data, limit)))

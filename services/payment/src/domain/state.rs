@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, State};
 use contracts::refund::RefundAction;
-use contracts::{Money, PaymentStatus, Timestamp};
+use contracts::{Money, Owner, PaymentStatus, Timestamp};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What the payment service knows about the payment of an order.
@@ -13,6 +13,8 @@ pub type PaymentState = State<Payment>;
 /// A payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {
+    /// Whose it is.
+    pub owner: Owner,
     /// How much.
     pub amount: Money,
     /// Where it stands.

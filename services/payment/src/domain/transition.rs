@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::aggregate::Context;
 use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed};
-use contracts::{Event, Money, PaymentStatus, Timestamp};
+use contracts::{Event, Money, Owner, OwnerFilter, PaymentStatus, Timestamp};
 use thiserror::Error;
 
 use super::schedule::ProviderCall;
@@ -67,8 +67,8 @@ pub fn transition(
 /// What follows from a trigger when there is no payment yet.
 fn unopened(context: &Context<'_>, state: &PaymentState, trigger: &Trigger) -> Transition {
     match (state, trigger) {
-        (PaymentState::Unknown, Trigger::OrderCreated { amount, expires_at, lease }) => {
-            let payment = Payment::open(context, *amount, *expires_at);
+        (PaymentState::Unknown, Trigger::OrderCreated { owner, amount, expires_at, lease }) => {
+            let payment = Payment::open(context, owner.clone(), *amount, *expires_at);
             match lease {
                 _ if expires_at.is_some_and(|expires_at| expires_at <= context.now) => {
                     payment.cancelled(context, None)
@@ -78,10 +78,13 @@ fn unopened(context: &Context<'_>, state: &PaymentState, trigger: &Trigger) -> T
             }
         }
         // The cancellation was here first: this order is never charged.
-        (PaymentState::CancelledEarly, Trigger::OrderCreated { amount, expires_at, .. }) => {
-            Payment::open(context, *amount, *expires_at).cancelled(context, None)
+        (PaymentState::CancelledEarly(_), Trigger::OrderCreated { owner, amount, expires_at, .. }) => {
+            Payment::open(context, owner.clone(), *amount, *expires_at).cancelled(context, None)
         }
-        (PaymentState::Unknown, Trigger::OrderCancelled) => Transition::to(PaymentState::CancelledEarly),
+        // It comes from the order service, which knows whose the order is.
+        (PaymentState::Unknown, Trigger::OrderCancelled) => {
+            Transition::to(state.cancelled_early_by(OwnerFilter::Any))
+        }
         _ => Transition::to(state.clone()),
     }
 }
@@ -92,8 +95,9 @@ pub(super) const fn to(payment: Payment) -> Transition {
 }
 
 impl Payment {
-    fn open(context: &Context<'_>, amount: Money, expires_at: Option<Timestamp>) -> Self {
+    fn open(context: &Context<'_>, owner: Owner, amount: Money, expires_at: Option<Timestamp>) -> Self {
         Self {
+            owner,
             amount,
             status: PaymentStatus::Processing,
             next: Some(NextStep { step: Step::Charge, due: Due::Now }),
@@ -239,8 +243,13 @@ pub(super) mod tests {
         Trigger::Unanswered { attempt: 1, error: "no answer in time".into() }
     }
 
+    fn created_with(expires_at: Option<Timestamp>, lease: Option<Duration>) -> Trigger {
+        let amount = "9.99".parse().unwrap();
+        Trigger::OrderCreated { owner: Owner::anonymous(), amount, expires_at, lease }
+    }
+
     pub(in crate::domain) fn created() -> Trigger {
-        Trigger::OrderCreated { amount: "9.99".parse().unwrap(), expires_at: None, lease: None }
+        created_with(None, None)
     }
 
     pub(in crate::domain) fn approved() -> Trigger {
@@ -316,10 +325,9 @@ pub(super) mod tests {
         let cause = Cause::default();
         let now = Timestamp::now();
         let context = Context { order_id: Uuid::nil().into(), cause: &cause, now };
-        let amount = "9.99".parse().unwrap();
-        for state in [PaymentState::Unknown, PaymentState::CancelledEarly] {
+        for state in [PaymentState::Unknown, PaymentState::Unknown.cancelled_early_by(OwnerFilter::Any)] {
             for expires_at in [None, Some(now), Some(now + LEASE)] {
-                let created = |lease| Trigger::OrderCreated { amount, expires_at, lease };
+                let created = |lease| created_with(expires_at, lease);
                 let at_once = transition(&context, &state, &created(Some(LEASE))).unwrap();
                 let opened = transition(&context, &state, &created(None)).unwrap();
                 let taken = transition(&context, &opened.next, &step_due()).unwrap();
@@ -438,8 +446,7 @@ pub(super) mod tests {
         let now = Timestamp::now();
         let cause = Cause::default();
         let context = Context { order_id: Uuid::nil().into(), cause: &cause, now };
-        let created =
-            Trigger::OrderCreated { amount: "9.99".parse().unwrap(), expires_at: Some(now), lease: None };
+        let created = created_with(Some(now), None);
         let transition = transition(&context, &PaymentState::Unknown, &created).unwrap();
         let payment = transition.next.known().unwrap();
         assert_eq!((payment.status, payment.next), (PaymentStatus::Cancelled, None));

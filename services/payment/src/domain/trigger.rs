@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::{Money, Timestamp};
+use contracts::{Money, Owner, Timestamp};
 use strum::IntoStaticStr;
 
 /// What can happen to a payment.
@@ -11,6 +11,8 @@ use strum::IntoStaticStr;
 pub enum Trigger {
     /// The order was placed.
     OrderCreated {
+        /// Whose it is.
+        owner: Owner,
         /// What is to be charged.
         amount: Money,
         /// Until when the charge may be begun, if there is such a time.

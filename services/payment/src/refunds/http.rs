@@ -2,6 +2,7 @@
 
 use ::http::{Method, StatusCode};
 use chassis::aggregate::Rejection;
+use chassis::database::Connections;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::problem::InvalidMember;
 use contracts::refund::{RefundDetails, RefundStatus, RetryRequest, SettleRequest};
@@ -17,14 +18,14 @@ const MAX_TEXT: usize = 1000;
 
 #[derive(Clone)]
 struct Context {
-    pool: PgPool,
+    connections: Connections,
     decisions: Decisions,
 }
 
 /// List refunds that are owed, look at one, and decide about one that the provider refused.
 pub(crate) fn routes(pool: PgPool, decisions: Decisions) -> Routes {
     Routes::new(
-        Context { pool, decisions },
+        Context { connections: Connections::of(pool), decisions },
         [
             route(Method::GET, "/refunds", list),
             route(Method::GET, "/refunds/{paymentId}", find),
@@ -36,12 +37,12 @@ pub(crate) fn routes(pool: PgPool, decisions: Decisions) -> Routes {
 
 async fn list(context: Context, request: Request) -> Result<Response, Problem> {
     let status = read_status(&request)?;
-    let page = refunds::list(&context.pool, status, request.page()).await?;
+    let page = refunds::list(&context.connections, status, request.page()).await?;
     Ok(http::json(StatusCode::OK, &page))
 }
 
 async fn find(context: Context, request: Request) -> Result<Response, Problem> {
-    http::found(details(&context.pool, request.id("paymentId")?).await?)
+    http::found(details(&context.connections, request.id("paymentId")?).await?)
 }
 
 async fn retry(context: Context, request: Request) -> Result<Response, Problem> {
@@ -62,7 +63,7 @@ async fn settle(context: Context, request: Request) -> Result<Response, Problem>
 /// Carries a decision out, and answers with the refund as it is then.
 async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result<Response, Problem> {
     let id = request.id("paymentId")?;
-    let Some(refund) = refunds::find(&context.pool, id).await? else {
+    let Some(refund) = refunds::find(&context.connections, id).await? else {
         return Err(Problem::not_found("There is no such refund."));
     };
     context.decisions.apply(refund.order_id, trigger).await.map_err(|undecided| match undecided {
@@ -74,12 +75,15 @@ async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result
             "The decision was not stored in time, and may be yet. Look at the refund before you repeat it.",
         ),
     })?;
-    http::found(details(&context.pool, id).await?)
+    http::found(details(&context.connections, id).await?)
 }
 
-async fn details(pool: &PgPool, id: PaymentId) -> Result<Option<RefundDetails<Word, Word>>, Problem> {
-    let Some(refund) = refunds::find(pool, id).await? else { return Ok(None) };
-    Ok(Some(RefundDetails { refund, audit: refund_audit::of_payment(pool, id).await? }))
+async fn details(
+    connections: &Connections,
+    id: PaymentId,
+) -> Result<Option<RefundDetails<Word, Word>>, Problem> {
+    let Some(refund) = refunds::find(connections, id).await? else { return Ok(None) };
+    Ok(Some(RefundDetails { refund, audit: refund_audit::of_payment(connections.pool(), id).await? }))
 }
 
 /// `status` of the query string.

@@ -6,7 +6,7 @@ use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Connections, Frontier, StoreError};
 use chassis::try_lock_order;
 use contracts::page::{Page, PageMeta, PageRequest, Slice};
-use contracts::{Money, OrderId, PaymentId, PaymentStatus, Timestamp, Word, payment};
+use contracts::{Money, OrderId, Owner, OwnerFilter, PaymentId, PaymentStatus, Timestamp, Word, payment};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::types::time::OffsetDateTime;
@@ -22,6 +22,7 @@ pub(crate) type ClientPayment = payment::Payment<Word>;
 #[derive(FromRow)]
 struct StateRow {
     order_id: OrderId,
+    owner: Owner,
     amount: Money,
     status: Word,
     next_step: Option<Word>,
@@ -44,6 +45,7 @@ impl From<StateRow> for Stored<Payment> {
         let step = row.next_step.map(|step| step.parse::<Step>()).transpose();
         let (Ok(status), Ok(step)) = (row.status.parse(), step) else { return Self::Newer };
         Self::Known(Payment {
+            owner: row.owner,
             amount: row.amount,
             status,
             next: step.map(|step| NextStep { step, due }),
@@ -77,7 +79,7 @@ pub(crate) async fn load(
     transit: Duration,
 ) -> Result<Vec<(OrderId, Stored<Payment>)>, StoreError> {
     let rows = sqlx::query_as::<_, StateRow>(
-        "SELECT order_id, amount, status, next_step, due_at <= now() AS is_due, attempts,
+        "SELECT order_id, owner, amount, status, next_step, due_at <= now() AS is_due, attempts,
                 coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit,
                 coalesce(expires_at <= now(), false) AS is_expired, cancel_requested, transaction_id, last_error,
                 refund_refusal, refund_reference, correlation_id, trace_context
@@ -95,6 +97,7 @@ pub(crate) async fn load(
 struct Row<'a> {
     id: PaymentId,
     order_id: OrderId,
+    owner: &'a Owner,
     amount: Money,
     status: PaymentStatus,
     next_step: Option<&'static str>,
@@ -124,6 +127,7 @@ impl<'a> Row<'a> {
         Self {
             id: PaymentId::of_order(order_id),
             order_id,
+            owner: &payment.owner,
             amount: payment.amount,
             status: payment.status,
             next_step: payment.step().map(Into::into),
@@ -156,15 +160,15 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     let rows: Vec<Row<'_>> = opened.iter().map(|(order_id, payment)| Row::of(*order_id, payment)).collect();
     let inserted = sqlx::query(
-        "INSERT INTO payments (id, order_id, amount, status, next_step, due_at, attempts, last_charge_at,
+        "INSERT INTO payments (id, order_id, owner, amount, status, next_step, due_at, attempts, last_charge_at,
                                expires_at, cancel_requested, transaction_id, last_error, refund_owed_since, refund_refusal,
                                refund_reference, correlation_id, trace_context)
-         SELECT id, order_id, amount, status, next_step, now() + due_in_ms * interval '1 millisecond', attempts,
+         SELECT id, order_id, owner, amount, status, next_step, now() + due_in_ms * interval '1 millisecond', attempts,
                 CASE WHEN charge_sent THEN now() END, expires_at, cancel_requested, transaction_id,
                 last_error,
                 CASE WHEN owes_refund THEN now() END, refund_refusal, refund_reference, correlation_id, trace_context
          FROM jsonb_to_recordset($1)
-              AS new (id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
+              AS new (id uuid, order_id uuid, owner text, amount numeric, status text, next_step text, due_in_ms bigint,
                       attempts integer, charge_sent boolean, expires_at timestamptz, cancel_requested boolean,
                       transaction_id text, last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
                       correlation_id text, trace_context jsonb)
@@ -213,7 +217,7 @@ pub(crate) async fn update(
              updated_at = CASE WHEN change.status <> change.status_before THEN now() ELSE payments.updated_at END
          FROM jsonb_to_recordset($1)
               AS change (status_before text, attempts_before integer,
-                         id uuid, order_id uuid, amount numeric, status text, next_step text, due_in_ms bigint,
+                         id uuid, order_id uuid, owner text, amount numeric, status text, next_step text, due_in_ms bigint,
                          attempts integer, charge_sent boolean, expires_at timestamptz, cancel_requested boolean,
                          transaction_id text, last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
                          correlation_id text, trace_context jsonb)
@@ -312,79 +316,114 @@ pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.fetch_one(pool).await?.unsigned_abs())
 }
 
-/// Those of `payments` that exist, as clients see them.
+/// Those of `payments` that exist within the limit, as clients see them.
 pub(crate) async fn find(
     connections: &Connections,
+    within: &OwnerFilter,
     payments: &[PaymentId],
 ) -> Result<Vec<ClientPayment>, StoreError> {
-    let mut connection = connections.take().await?;
+    let mut connection = connections.take_for(within).await?;
     let found = sqlx::query_as::<_, payment::Payment<Word>>(
-        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
-         FROM payments WHERE id = ANY($1)",
+        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
+         FROM payments WHERE id = ANY($1) AND $2 IN ('*', owner)",
     );
-    let found = found.bind(payments).fetch_all(&mut *connection).await?;
+    let found = found.bind(payments).bind(within).fetch_all(&mut *connection).await?;
     connection.keep();
     Ok(found)
 }
 
-/// The payments of `orders`, as clients see them.
+/// The payments of `orders` within the limit, as clients see them.
 pub(crate) async fn find_of_orders(
     connections: &Connections,
+    within: &OwnerFilter,
     orders: &[OrderId],
 ) -> Result<Vec<ClientPayment>, StoreError> {
-    let mut connection = connections.take().await?;
+    let mut connection = connections.take_for(within).await?;
     let found = sqlx::query_as::<_, payment::Payment<Word>>(
-        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
-         FROM payments WHERE order_id = ANY($1)",
+        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
+         FROM payments WHERE order_id = ANY($1) AND $2 IN ('*', owner)",
     );
-    let found = found.bind(orders).fetch_all(&mut *connection).await?;
+    let found = found.bind(orders).bind(within).fetch_all(&mut *connection).await?;
     connection.keep();
     Ok(found)
 }
 
-/// A page of the payments, as clients see them, newest first.
+/// A page of the payments within the limit, as clients see them, newest first.
 pub(crate) async fn page(
     connections: &Connections,
+    within: &OwnerFilter,
     page: PageRequest,
 ) -> Result<Page<ClientPayment>, StoreError> {
-    let mut connection = connections.take().await?;
-    let total = payment_totals::count(&mut connection).await?;
+    let mut connection = connections.take_for(within).await?;
+    let total = payment_totals::count(&mut connection, within).await?;
     let meta = PageMeta::new(page, total);
     if page.offset() >= total {
         // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
         return Ok(Page { data: Vec::new(), meta });
     }
-    let data = sqlx::query_as::<_, payment::Payment<Word>>(
-        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
-         FROM payments
-         ORDER BY created_at DESC, id DESC
-         LIMIT $1 OFFSET $2",
-    )
-    .bind(i64::from(page.limit()))
-    .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
-    .fetch_all(&mut *connection)
-    .await?;
+    let (limit, offset) = (i64::from(page.limit()), i64::try_from(page.offset()).unwrap_or(i64::MAX));
+    // Two statements, since each has its index.
+    let data = match within {
+        OwnerFilter::Any => sqlx::query_as::<_, payment::Payment<Word>>(
+            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
+             FROM payments
+             ORDER BY created_at DESC, id DESC
+             LIMIT $1 OFFSET $2",
+        )
+        .bind(limit)
+        .bind(offset),
+        OwnerFilter::Only(owner) => sqlx::query_as::<_, payment::Payment<Word>>(
+            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
+             FROM payments WHERE owner = $3
+             ORDER BY created_at DESC, id DESC
+             LIMIT $1 OFFSET $2",
+        )
+        .bind(limit)
+        .bind(offset)
+        .bind(owner),
+    };
+    let data = data.fetch_all(&mut *connection).await?;
     connection.keep();
     Ok(Page { data, meta })
 }
 
 /// What comes behind this payment in the list, as clients see it, newest first, and whether there is more; `None` if there is
-/// no such payment.
+/// no such payment within the limit.
 pub(crate) async fn behind(
     connections: &Connections,
+    within: &OwnerFilter,
     id: PaymentId,
     limit: u32,
 ) -> Result<Option<(Slice<ClientPayment>, bool)>, StoreError> {
-    let mut connection = connections.take().await?;
-    let data = sqlx::query_as::<_, payment::Payment<Word>>(
-        "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at
-         FROM payments
-         WHERE (created_at, id) < ((SELECT created_at FROM payments WHERE id = $1), $1)
-         ORDER BY created_at DESC, id DESC
-         LIMIT $2",
+    let mut connection = connections.take_for(within).await?;
+    let one_more = i64::from(limit) + 1;
+    let data = match within {
+        OwnerFilter::Any => sqlx::query_as::<_, payment::Payment<Word>>(
+            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
+             FROM payments
+             WHERE (created_at, id) < ((SELECT created_at FROM payments WHERE id = $1), $1)
+             ORDER BY created_at DESC, id DESC
+             LIMIT $2",
+        )
+        .bind(id)
+        .bind(one_more),
+        OwnerFilter::Only(owner) => sqlx::query_as::<_, payment::Payment<Word>>(
+            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
+             FROM payments
+             WHERE owner = $3
+               AND (created_at, id) < ((SELECT created_at FROM payments WHERE id = $1 AND owner = $3), $1)
+             ORDER BY created_at DESC, id DESC
+             LIMIT $2",
+        )
+        .bind(id)
+        .bind(one_more)
+        .bind(owner),
+    };
+    let data = data.fetch_all(&mut *connection).await?;
+    let exists = sqlx::query_scalar::<_, bool>(
+        "SELECT EXISTS (SELECT FROM payments WHERE id = $1 AND $2 IN ('*', owner))",
     );
-    let data = data.bind(id).bind(i64::from(limit) + 1).fetch_all(&mut *connection).await?;
-    let exists = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM payments WHERE id = $1)").bind(id);
+    let exists = exists.bind(id).bind(within);
     let exists = !data.is_empty() || exists.fetch_one(&mut *connection).await?;
     connection.keep();
     Ok(exists.then(|| Slice::cut(data, limit)))

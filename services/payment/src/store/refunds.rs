@@ -1,9 +1,9 @@
 //! Refunds in the table `payments`, as operators see them: money that is owed, and what it waits for.
 
-use chassis::database::StoreError;
+use chassis::database::{Connections, StoreError};
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::refund::{Refund, RefundStatus};
-use contracts::{Money, OrderId, PaymentId, Timestamp, Word};
+use contracts::{Money, OrderId, OwnerFilter, PaymentId, Timestamp, Word};
 use sqlx::{FromRow, PgPool};
 
 /// The refunds that are owed, with a status like `$1` unless that is null. In the words of the index `payments_refunds`.
@@ -54,13 +54,14 @@ impl From<Row> for OperatorRefund {
 
 /// A page of the refunds that are owed, the oldest first.
 pub(crate) async fn list(
-    pool: &PgPool,
+    connections: &Connections,
     status: Option<RefundStatus>,
     page: PageRequest,
 ) -> Result<Page<OperatorRefund>, StoreError> {
+    let mut connection = connections.take_for(&OwnerFilter::Any).await?;
     let total = sqlx::query_scalar::<_, i64>(concat!("SELECT count(*) FROM payments WHERE ", is_owed!()))
         .bind(status);
-    let total = total.fetch_one(pool).await?.unsigned_abs();
+    let total = total.fetch_one(&mut *connection).await?.unsigned_abs();
     let rows = sqlx::query_as::<_, Row>(concat!(
         "SELECT id, order_id, amount, status, coalesce(next_step = 'REFUND', false) AS is_open, refund_refusal,
                 coalesce(refund_owed_since, updated_at) AS since, attempts, transaction_id, last_error
@@ -72,13 +73,18 @@ pub(crate) async fn list(
     .bind(status)
     .bind(i64::from(page.limit()))
     .bind(i64::try_from(page.offset()).unwrap_or(i64::MAX))
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
+    connection.keep();
     Ok(Page { data: rows.into_iter().map(OperatorRefund::from).collect(), meta: PageMeta::new(page, total) })
 }
 
 /// The refund of a payment; `None` if none was ever owed.
-pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<OperatorRefund>, StoreError> {
+pub(crate) async fn find(
+    connections: &Connections,
+    id: PaymentId,
+) -> Result<Option<OperatorRefund>, StoreError> {
+    let mut connection = connections.take_for(&OwnerFilter::Any).await?;
     let row = sqlx::query_as::<_, Row>(
         "SELECT id, order_id, amount, status, coalesce(next_step = 'REFUND', false) AS is_open, refund_refusal,
                 coalesce(refund_owed_since, updated_at) AS since, attempts, transaction_id, last_error
@@ -87,7 +93,9 @@ pub(crate) async fn find(pool: &PgPool, id: PaymentId) -> Result<Option<Operator
            AND (next_step = 'REFUND' OR refund_refusal IS NOT NULL OR refund_reference IS NOT NULL
                 OR status = 'REFUNDED' OR EXISTS (SELECT FROM refund_audit WHERE payment_id = payments.id))",
     );
-    Ok(row.bind(id).fetch_optional(pool).await?.map(OperatorRefund::from))
+    let row = row.bind(id).fetch_optional(&mut *connection).await?;
+    connection.keep();
+    Ok(row.map(OperatorRefund::from))
 }
 
 /// Refunds that are owed.

@@ -12,6 +12,7 @@ use clap::builder::{RangedU64ValueParser, StringValueParser, TypedValueParser};
 use local_stack::RunningStack;
 use serde::Serialize;
 
+use super::listing::print_json;
 use super::running_stack::{StackOptions, read_key};
 use crate::bench::open_loop::{self, Bound, MeasuredStack, RatePlan, Run, Search};
 use crate::bench::{self, Ceilings, Plan};
@@ -171,7 +172,8 @@ impl Bench {
         progress: &Progress,
     ) -> anyhow::Result<Option<Ceilings>> {
         let Some(stack) = found.filter(|_| self.open_loop.ceilings) else { return Ok(None) };
-        let measured = Ceilings::measure(&stack.order_database_url, &stack.rabbitmq_url, progress).await;
+        let owner = stack.order_owner_database_url.as_ref().unwrap_or(&stack.order_database_url);
+        let measured = Ceilings::measure(owner, &stack.rabbitmq_url, progress).await;
         Ok(Some(measured.context("the servers can't be measured")?))
     }
 
@@ -228,10 +230,4 @@ impl Bench {
 
 fn print(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(stdout().lock(), "{text}")?)
-}
-
-fn print_json(result: &impl Serialize) -> anyhow::Result<()> {
-    let mut output = stdout().lock();
-    serde_json::to_writer_pretty(&mut output, result)?;
-    Ok(writeln!(output)?)
 }

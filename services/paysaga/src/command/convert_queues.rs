@@ -16,6 +16,9 @@ use super::infrastructure_urls::BrokerOptions;
 ///
 /// The service must be stopped, every replica of it; the others go on. A conversion that was interrupted is completed by
 /// running it again.
+///
+/// The RabbitMQ user needs all permissions, and the tag `impersonator` where the services have users of their own: messages keep
+/// the name of their publisher.
 #[derive(Debug, Args)]
 #[command(after_help = "When it is needed, and what comes before and after: docs/MIGRATION.md.")]
 pub(super) struct ConvertQueues {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand};
+use contracts::Owner;
 use contracts::Timestamp;
-use contracts::api_key::{KeyDigest, KeyKind, KnownKey, NewKey, Scope, Scopes, is_caller_name, joined};
+use contracts::api_key::{KeyDigest, KeyKind, KnownKey, NewKey, Scope, Scopes, joined};
 use ipnet::IpNet;
 use local_stack::gateway_key::keys_file;
 use serde::Serialize;
@@ -52,8 +53,7 @@ struct FileOptions {
 #[derive(Debug, Args)]
 struct New {
     /// The caller's name, as logs and audits show it
-    #[arg(value_parser = caller_name)]
-    caller: String,
+    caller: Owner,
     /// What the key allows [default: all that is not admin]
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', value_parser = scopes())]
     scopes: Vec<Scope>,
@@ -124,14 +124,6 @@ struct Listed<'a> {
     expires: Option<Timestamp>,
     expired: bool,
     from: Vec<String>,
-}
-
-fn caller_name(text: &str) -> Result<String, &'static str> {
-    if is_caller_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 64 visible ASCII characters, without a colon and not beginning with #")
-    }
 }
 
 /// The time that is so much later than now.
@@ -266,7 +258,7 @@ impl<'a> Listed<'a> {
     fn of(key: &'a KnownKey, now: Timestamp) -> Self {
         Self {
             id: key.digest.id(),
-            caller: &key.caller,
+            caller: key.caller.as_str(),
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
             created: key.created,
             expires: key.expires,

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod convert_queues;
+mod definitions;
 mod demo;
 mod failed;
 mod infrastructure_urls;
@@ -33,6 +34,8 @@ enum Command {
     Bench(bench::Bench),
     /// Prove on live data that nothing is lost, charged twice or stuck
     Check(check::Check),
+    /// What RabbitMQ is to have: exchanges, queues and what each service may do, as it imports it
+    Definitions(definitions::PrintDefinitions),
     /// Messages that no service could handle: list, show, replay, discard
     Failed(failed::Failed),
     /// API keys: make, replace, revoke, list
@@ -53,6 +56,7 @@ impl Cli {
             Command::Demo(demo) => demo.run().await,
             Command::Bench(bench) => bench.run().await,
             Command::Check(check) => check.run().await,
+            Command::Definitions(definitions) => definitions.run(),
             Command::Failed(failed) => failed.run().await,
             Command::Key(key) => key.run(),
             Command::Prune(prune) => prune.run().await,

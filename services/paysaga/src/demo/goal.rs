@@ -125,6 +125,7 @@ mod tests {
                 cancel_reason,
                 created_at: now,
                 updated_at: now,
+                owner: None,
             }),
             payment: payment.map(|(status, attempts)| Payment {
                 id: PaymentId::of_order(order_id),
@@ -136,6 +137,7 @@ mod tests {
                 last_error: None,
                 created_at: now,
                 updated_at: now,
+                owner: None,
             }),
         }
     }

@@ -28,12 +28,12 @@ pub(crate) async fn insert(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(),
     let reason = noted.as_ref().or(letter.death.as_ref());
     let inserted = sqlx::query_scalar::<_, String>(
         "INSERT INTO failed_messages AS known
-             (id, queue, exchange, routing_key, message_id, event_type, correlation_id, trace_context, headers,
+             (id, queue, exchange, routing_key, message_id, event_type, user_id, correlation_id, trace_context, headers,
               body, reason)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, 'rejected'))
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, 'rejected'))
          ON CONFLICT (id) DO UPDATE
          SET status = 'FAILED', replay_at = NULL, attempts = known.attempts + 1,
-             reason = coalesce($11, known.reason), last_seen = now()
+             reason = coalesce($12, known.reason), last_seen = now()
          RETURNING reason",
     );
     let reason = with_letter(inserted, letter).bind(reason).fetch_one(&mut *transaction).await?;
@@ -49,9 +49,9 @@ pub(crate) async fn hold(pool: &PgPool, letter: &DeadLetter<'_>) -> Result<(), S
     let mut transaction = pool.begin().await?;
     let held = sqlx::query_scalar::<_, String>(
         "INSERT INTO failed_messages
-             (id, queue, exchange, routing_key, message_id, event_type, correlation_id, trace_context, headers,
+             (id, queue, exchange, routing_key, message_id, event_type, user_id, correlation_id, trace_context, headers,
               body, reason, attempts, status, replay_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 'REPLAYING', now() + interval '1 minute')
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 'REPLAYING', now() + interval '1 minute')
          ON CONFLICT (id) DO UPDATE
          SET status = 'REPLAYING', replay_at = excluded.replay_at, reason = excluded.reason, last_seen = now()
          RETURNING reason",
@@ -75,6 +75,7 @@ fn with_letter<'q>(
         .bind(&letter.routing_key)
         .bind(&letter.message_id)
         .bind(&letter.event_type)
+        .bind(&letter.user_id)
         .bind(&letter.correlation_id)
         .bind(Json(&letter.trace))
         .bind(&letter.headers)
@@ -88,6 +89,7 @@ pub(crate) struct Replay {
     pub(crate) queue: String,
     pub(crate) exchange: String,
     pub(crate) routing_key: String,
+    pub(crate) user_id: Option<String>,
     pub(crate) correlation_id: Option<String>,
     #[sqlx(json)]
     pub(crate) trace_context: TraceContext,
@@ -103,7 +105,7 @@ pub(crate) async fn take_replay(pool: &PgPool) -> Result<Option<Replay>, StoreEr
          SET replay_at = date_trunc('milliseconds', now()) + interval '1 minute'
          WHERE id = (SELECT id FROM failed_messages WHERE replay_at <= now()
                      ORDER BY replay_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-         RETURNING id, queue, exchange, routing_key, correlation_id, trace_context, body,
+         RETURNING id, queue, exchange, routing_key, user_id, correlation_id, trace_context, body,
                    replay_at AS leased_until",
     );
     Ok(replay.fetch_optional(pool).await?)

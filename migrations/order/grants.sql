@@ -1,0 +1,17 @@
+-- What the order service may do with its tables, where the role that it works as, :service, is not the one that owns them.
+-- Run after each migration (docs/SECURITY.md, "The databases").
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :service;
+GRANT USAGE ON SCHEMA public TO :service;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO :service;
+
+-- Orders are placed and changed, never deleted.
+GRANT INSERT, UPDATE ON orders TO :service;
+GRANT INSERT ON early_cancellations, idempotency_keys TO :service;
+-- What happened is not changed; it may be deleted after a time (RETENTION_TIMELINE).
+GRANT INSERT, DELETE ON order_events TO :service;
+GRANT INSERT, DELETE ON order_count_deltas TO :service;
+GRANT INSERT, UPDATE ON order_count_sums, listening TO :service;
+GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
+GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
+-- What operators did stays as it was written.
+GRANT INSERT ON failed_message_audit TO :service;
