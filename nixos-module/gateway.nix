@@ -31,6 +31,10 @@ in
         "PAYMENT_SERVICE_URL"
         "REQUEST_TIMEOUT"
         "AUTHENTICATION"
+        "RATE_LIMIT"
+        "CONCURRENCY_LIMIT"
+        "MAX_CONNECTIONS_PER_ADDRESS"
+        "TRUSTED_PROXIES"
         "CORS_ORIGINS"
       ];
       secrets = [ "API_KEYS" ];

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -174,6 +175,8 @@ pub struct KnownKey {
     pub expires: Option<Timestamp>,
     /// The networks that it may be used from; any if there are none.
     pub from: Vec<IpNet>,
+    /// How many requests a second it allows; the gateway's usual number if this says nothing.
+    pub rate: Option<NonZeroU32>,
     /// When it was made, if that is known.
     pub created: Option<Timestamp>,
 }
@@ -202,6 +205,9 @@ impl fmt::Display for KnownKey {
         if !self.from.is_empty() {
             write!(formatter, " from={}", joined(&self.from))?;
         }
+        if let Some(rate) = self.rate {
+            write!(formatter, " rate={rate}")?;
+        }
         if let Some(created) = self.created {
             write!(formatter, " created={created}")?;
         }
@@ -222,7 +228,7 @@ pub enum InvalidKey {
     #[error("must be name:sha256-of-key, 64 hexadecimal digits")]
     Form,
     /// It says something that no key has.
-    #[error("may have scopes=, expires=, from= and created= behind the digest, and nothing else")]
+    #[error("may have scopes=, expires=, from=, rate= and created= behind the digest, and nothing else")]
     Attribute,
     /// A scope is unknown.
     #[error("scopes= must be some of {}, separated by commas", joined(Scope::VARIANTS))]
@@ -230,6 +236,9 @@ pub enum InvalidKey {
     /// A time can't be read.
     #[error("expires= and created= must be times such as 2027-01-31T00:00:00Z")]
     Time,
+    /// A rate can't be read.
+    #[error("rate= must be a number of requests a second, at least 1")]
+    Rate,
     /// A network can't be read.
     #[error("from= must be networks such as 10.0.0.0/8,192.0.2.7/32, separated by commas")]
     From,
@@ -250,6 +259,7 @@ impl FromStr for KnownKey {
             scopes: Scope::of_client(),
             expires: None,
             from: Vec::new(),
+            rate: None,
             created: None,
         };
         for word in words {
@@ -258,6 +268,7 @@ impl FromStr for KnownKey {
                 "scopes" => key.scopes = all(value).ok_or(InvalidKey::Scopes)?.into_iter().collect(),
                 "expires" => key.expires = Some(value.parse().map_err(|_| InvalidKey::Time)?),
                 "from" => key.from = all(value).ok_or(InvalidKey::From)?,
+                "rate" => key.rate = Some(value.parse().map_err(|_| InvalidKey::Rate)?),
                 "created" => key.created = Some(value.parse().map_err(|_| InvalidKey::Time)?),
                 _ => return Err(InvalidKey::Attribute),
             }
@@ -329,7 +340,7 @@ mod tests {
 
         let line = format!(
             "ops:{} scopes=orders:read,admin:write expires=2020-01-31T00:00:00.000Z from=10.0.0.0/8,fd00::/8 \
-             created=2020-01-01T00:00:00.000Z",
+             rate=20 created=2020-01-01T00:00:00.000Z",
             digest()
         );
         let key: KnownKey = line.parse().unwrap();
@@ -356,6 +367,7 @@ mod tests {
             (format!("shop:{digest} scopes=orders:read,all"), InvalidKey::Scopes),
             (format!("shop:{digest} expires=tomorrow"), InvalidKey::Time),
             (format!("shop:{digest} from=10.0.0.0"), InvalidKey::From),
+            (format!("shop:{digest} rate=0"), InvalidKey::Rate),
         ] {
             let error = keys_of(&format!("# keys\n{line}")).unwrap_err();
             assert_eq!(error, InvalidLine { line: 2, reason }, "{line}");

@@ -18,6 +18,7 @@ pub struct Definitions {
     exchanges: Vec<ExchangeDefinition>,
     queues: Vec<QueueDefinition>,
     bindings: Vec<Binding>,
+    policies: [Policy; 1],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +76,30 @@ struct Binding {
     routing_key: &'static str,
     arguments: BTreeMap<&'static str, Argument>,
 }
+
+/// What holds for queues of a kind besides the arguments that they were declared with, and can be changed without declaring them
+/// anew (<https://www.rabbitmq.com/docs/policies>).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Policy {
+    vhost: String,
+    name: &'static str,
+    pattern: String,
+    #[serde(rename = "apply-to")]
+    apply_to: &'static str,
+    definition: Bound,
+    priority: u32,
+}
+
+/// A queue that is full refuses messages: their senders keep them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Bound {
+    max_length_bytes: u64,
+    overflow: &'static str,
+}
+
+/// What a queue may hold: some hundred thousand orders, and a part of a disk.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// Matches no name.
 const NOTHING: &str = "^$";
@@ -152,6 +177,14 @@ impl Definitions {
                 .map(|route| binding(route.exchange, route.queue.name(), route.routing_key))
                 .chain(dead_letters.map(|name| binding(Exchange::DeadLetters, name, name)))
                 .collect(),
+            policies: [Policy {
+                vhost: vhost.to_owned(),
+                name: "paysaga",
+                pattern: one_of(queues().flat_map(|queue| [queue.name(), queue.dead_letter_queue()])),
+                apply_to: "queues",
+                definition: Bound { max_length_bytes: MOST_BYTES, overflow: "reject-publish" },
+                priority: 0,
+            }],
         }
     }
 }

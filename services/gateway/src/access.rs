@@ -69,7 +69,8 @@ impl Access {
 
     /// Without authentication all requests come from one caller, who may do everything.
     fn open() -> Self {
-        Self::Open(Caller { name: Owner::anonymous(), scopes: Arc::new(Scope::of_operator()) })
+        let scopes = Arc::new(Scope::of_operator());
+        Self::Open(Caller { name: Owner::anonymous(), scopes, rate: None })
     }
 
     /// The caller that a request with these headers from this address comes from.

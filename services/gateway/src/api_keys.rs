@@ -51,7 +51,8 @@ impl ApiKeys {
     /// The keys of a file's text; without any, no caller is let in.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let entry = |key: KnownKey| {
-            let caller = Caller { name: key.caller.clone(), scopes: Arc::new(key.scopes.clone()) };
+            let caller =
+                Caller { name: key.caller.clone(), scopes: Arc::new(key.scopes.clone()), rate: key.rate };
             Entry { key, caller, noted: AtomicI64::new(0) }
         };
         let keys = api_key::keys_of(text).map_err(|error| error.to_string())?;

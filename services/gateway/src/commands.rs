@@ -24,7 +24,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     // The client may wait for the outcome.
     request.body.forget();
     let caller = access::caller(&request)?;
-    gateway.admission.admit().await?;
+    gateway.admission.admit(&caller.name).await?;
     let (order_id, event_id) = match key {
         Some(key) => {
             let order_id = claim(&gateway, caller.name.clone(), key, &order, &request.correlation_id).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     publish(&gateway, event_id, event, &request.correlation_id).await?;
     info!(order.id = %order_id, caller = caller.name.as_str(), "order accepted");
     let outcome = match preference::wait(&request.headers) {
-        Some(wait) => outcome::wait(&gateway, order_id, wait, &request.correlation_id).await,
+        Some(wait) => outcome::wait(&gateway, caller, order_id, wait, &request.correlation_id).await,
         None => None,
     };
     let mut response = match &outcome {
@@ -60,7 +60,7 @@ pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let order_id = request.id("id")?;
     request.body.read().await?;
     let owner = Some(access::may_cancel(&request)?);
-    gateway.admission.admit().await?;
+    gateway.admission.admit(&access::caller(&request)?.name).await?;
     let event = OrderCancelRequested { order_id, owner };
     publish(&gateway, EventId::new(), event, &request.correlation_id).await?;
     info!(order.id = %order_id, "cancellation accepted");

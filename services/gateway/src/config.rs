@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use chassis::broker::{BrokerConfig, BrokerVariables};
 use chassis::config::{Environment, Problems, Variable, Variables};
-use chassis::http::{HttpConfig, HttpVariables};
+use chassis::http::{HttpConfig, HttpVariables, PerAddress};
 use url::Url;
 
 use crate::access::AccessConfig;
 use crate::cors::CorsConfig;
+use crate::proxies::TrustedProxies;
+use crate::shares::Limits;
 
 chassis::variables! {
     /// The gateway's own variables.
@@ -27,6 +29,14 @@ chassis::variables! {
         api_keys_file,
         /// `off`: ask for no API keys. Every caller that reaches the gateway, such as through a proxy on its host, is then an operator.
         authentication = "on",
+        /// Requests a second that a caller may send, and as many at once after a pause, unless its key has a `rate=`. Keys with `admin:write` have no limits.
+        rate_limit = "500",
+        /// Most requests of a caller that are under way at once.
+        concurrency_limit = "64",
+        /// Most connections from one address (with IPv6, from one network of 64 bits) open at once; further ones are closed.
+        max_connections_per_address = "1024",
+        /// Proxies that are believed about the address of a client (`X-Forwarded-For`), and whose connections are not counted: networks or addresses, separated by commas.
+        trusted_proxies,
         /// Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.
         cors_origins,
     }
@@ -52,6 +62,10 @@ pub struct Config {
     pub access: AccessConfig,
     /// Which web pages may call.
     pub cors: Option<CorsConfig>,
+    /// What a caller may use.
+    pub limits: Limits,
+    /// Who is believed about where a request comes from.
+    pub(crate) proxies: TrustedProxies,
 }
 
 impl Config {
@@ -65,14 +79,24 @@ impl Config {
         let request_timeout = own.request_timeout().duration(problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
         let access = Self::access(&own, problems);
+        let rate = own.rate_limit().parse_with(problems, |text| {
+            text.parse().map_err(|_| "must be a number of requests a second, at least 1".to_owned())
+        });
+        let concurrency = own.concurrency_limit().number(problems, 1..=1_000_000);
+        let per_address = own.max_connections_per_address().number(problems, 1..=1_000_000);
+        let proxies = own.trusted_proxies().optional(problems, TrustedProxies::parse)?.unwrap_or_default();
+        let most = per_address? as usize;
+        let per_address = Some(PerAddress { most, unless: proxies.networks().to_vec() });
         Some(Self {
-            http: http?,
+            http: HttpConfig { per_address, ..http? },
             broker: broker?,
             order_url: order_url?,
             payment_url: payment_url?,
             request_timeout: request_timeout?,
             access: access?,
             cors: cors?,
+            limits: Limits { rate: rate?, concurrency: concurrency? as usize },
+            proxies,
         })
     }
 

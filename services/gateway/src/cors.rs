@@ -44,6 +44,8 @@ impl CorsConfig {
             .expose_headers([
                 "location",
                 "preference-applied",
+                "ratelimit",
+                "ratelimit-policy",
                 "retry-after",
                 "traceparent",
                 "x-correlation-id",

@@ -14,6 +14,7 @@ use warp::{Filter, Reply};
 
 use crate::access::{self, NotAccepted};
 use crate::cors::CorsConfig;
+use crate::shares::{OverLimit, Place, Shares};
 use crate::{Gateway, admin, commands, queries};
 
 pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
@@ -75,13 +76,15 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
         .merge(admin_write)
 }
 
-/// Puts authentication around the routes, and CORS around both: a preflight request carries no key, and a web page may
+/// Puts authentication and each caller's share around the routes, and CORS around all: a preflight request carries no key, and a web page may
 /// read why its request was refused.
 pub(crate) fn protect(
     routes: BoxedFilter<(Response,)>,
+    shares: &Arc<Shares>,
     cors: Option<&CorsConfig>,
 ) -> BoxedFilter<(Response,)> {
-    let authenticated = access::require_caller().and(routes).recover(refuse).unify().boxed();
+    let served = shares.enter().and(routes).map(Place::leave);
+    let authenticated = access::require_caller().and(served).recover(refuse).unify().boxed();
     match cors {
         Some(cors) => {
             authenticated.with(cors.filter()).map(Reply::into_response).recover(refuse).unify().boxed()
@@ -92,6 +95,9 @@ pub(crate) fn protect(
 
 /// Answers requests that did not get as far as the routes.
 async fn refuse(rejection: Rejection) -> Result<Response, Infallible> {
+    if let Some(over_limit) = rejection.find::<OverLimit>() {
+        return Ok(over_limit.response());
+    }
     let problem = if let Some(NotAccepted(problem)) = rejection.find() {
         problem.clone()
     } else if rejection.find::<warp::cors::CorsForbidden>().is_some() {

@@ -1,8 +1,8 @@
 //! The gateway: the only door to paysaga.
 //!
 //! ```text
-//! POST, PATCH → access → commands → admission → publisher (confirmed) → 202
-//! GET         → access → queries  → upstream (order, payment over HTTP) → 200
+//! POST, PATCH → access → shares → commands → admission → publisher (confirmed) → 202
+//! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
 //! ```
 //!
 //! It owns no state. What it answers 202 to is on the broker's disk.
@@ -19,8 +19,11 @@ mod http;
 mod idempotency;
 mod outcome;
 mod preference;
+mod proxies;
 mod publish_failures;
 mod queries;
+mod refusals;
+mod shares;
 mod upstream;
 
 use std::sync::Arc;
@@ -35,6 +38,7 @@ use crate::access::Access;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::publish_failures::PublishFailureLog;
+use crate::shares::Shares;
 use crate::upstream::Upstream;
 
 /// What the handlers of the gateway's routes share.
@@ -42,6 +46,7 @@ struct Gateway {
     admission: Admission,
     publisher: Publisher,
     publish_failures: PublishFailureLog,
+    shares: Arc<Shares>,
     order: Arc<Upstream>,
     payment: Arc<Upstream>,
     /// Cancelled when the gateway is told to stop.
@@ -67,11 +72,14 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
     let admission = Admission::start(Arc::clone(&order), Arc::clone(&payment), &intake);
     let publish_failures = PublishFailureLog::default();
-    let gateway = Arc::new(Gateway { admission, publisher, publish_failures, order, payment, stopping });
+    let shares = Shares::new(config.limits);
+    let of_callers = Arc::clone(&shares);
+    let gateway = Gateway { admission, publisher, publish_failures, shares, order, payment, stopping };
+    let gateway = Arc::new(gateway);
     let access = Access::start(config.access, &intake);
     server
-        .identify(move |headers, from| access.caller(headers, from))
-        .wrap(move |routes| http::protect(routes, config.cors.as_ref()))
+        .identify(move |headers, peer| access.caller(headers, config.proxies.client(headers, peer)))
+        .wrap(move |routes| http::protect(routes, &of_callers, config.cors.as_ref()))
         .serve(http::routes(&gateway), &health, &intake, &connections);
     Ok(())
 }

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use ::http::StatusCode;
-use chassis::http::CorrelationId;
+use chassis::http::{Caller, CorrelationId};
 use contracts::order::Order;
 use contracts::{OrderId, OrderStatus, OwnerFilter};
 use tokio::time::sleep;
@@ -23,13 +23,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long clients are still waited with once the gateway is told to stop. Less than a shutdown may take.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
-/// The order once it is no longer pending; none if that takes longer than `time`, or too many wait already.
+/// The order once it is no longer pending; none if that takes longer than `time`, or too many wait
+/// already, of this caller or of all.
 pub(crate) async fn wait(
     gateway: &Gateway,
+    caller: &Caller,
     id: OrderId,
     time: Duration,
     correlation_id: &CorrelationId,
 ) -> Option<Order> {
+    let _place = gateway.shares.wait(caller)?;
     let last_call = async {
         gateway.stopping.cancelled().await;
         sleep(LAST_WAIT).await;

@@ -56,6 +56,7 @@ impl GatewayKey {
             scopes: Scope::of_operator(),
             expires: None,
             from: Vec::new(),
+            rate: None,
             created: Some(Timestamp::now()),
         }
     }

@@ -37,6 +37,7 @@ mod publishers;
 mod refunds;
 mod requests;
 mod retention;
+mod shares;
 mod shutdown;
 mod timeline;
 mod tracing;

@@ -186,7 +186,9 @@ async fn a_broker_connection_that_is_lost_is_replaced() {
 async fn a_service_uses_the_next_node_of_a_cluster_while_one_is_down() {
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
     let name = new_name();
-    let nodes = format!("amqp://{}/{name},{}", closed_port().await, new_virtual_host(&name).await);
+    let node = new_virtual_host(&name).await;
+    let user = node.strip_prefix("amqp://").and_then(|rest| rest.split('@').next()).expect("a user");
+    let nodes = format!("amqp://{user}@{}/{name},{node}", closed_port().await);
     let mut gateway =
         ServiceProcess::start(Service::Gateway, environment(&[("RABBITMQ_URL", &nodes)]), logs.path()).await;
     gateway.ready().await;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::PerAddress;
 use crate::config::{Environment, Problems, Setting};
 
 crate::variables! {
@@ -27,6 +28,8 @@ pub struct HttpConfig {
     pub management_address: SocketAddr,
     /// Most connections open at once.
     pub max_connections: usize,
+    /// A bound of those from one address, if there is one.
+    pub per_address: Option<PerAddress>,
     /// How long a client may take to send a request's header. Less than a shutdown may take, which waits for it.
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body.
@@ -59,6 +62,7 @@ impl HttpConfig {
             address: SocketAddr::new(address?, port?),
             management_address: management_address?,
             max_connections: max_connections? as usize,
+            per_address: None,
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),
@@ -68,6 +72,11 @@ impl HttpConfig {
 
     /// The same for the management listener.
     pub(super) fn of_management(&self) -> Self {
-        Self { address: self.management_address, max_connections: MAX_MANAGEMENT_CONNECTIONS, ..self.clone() }
+        Self {
+            address: self.management_address,
+            max_connections: MAX_MANAGEMENT_CONNECTIONS,
+            per_address: None,
+            ..self.clone()
+        }
     }
 }

@@ -133,6 +133,7 @@ mod tests {
             address,
             management_address: address,
             max_connections: 1,
+            per_address: None,
             header_timeout: time,
             body_timeout: time,
             write_timeout: time,

@@ -1,5 +1,6 @@
 //! What is known of a request before it is routed: request extensions.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use contracts::api_key::Scopes;
@@ -34,6 +35,8 @@ pub struct Caller {
     pub name: Owner,
     /// What the caller may do.
     pub scopes: Arc<Scopes>,
+    /// How many requests a second the caller's key allows, if it says so.
+    pub rate: Option<NonZeroU32>,
 }
 
 /// Why it is not known who sent the request. Absent where that is not asked.

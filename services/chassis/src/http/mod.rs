@@ -16,6 +16,7 @@
 //! A service declares its routes with [`route`], one line each; a handler is
 //! `async fn(state, Request) -> Result<Response, Problem>`.
 
+mod addresses;
 mod body;
 mod config;
 mod connection;
@@ -32,6 +33,7 @@ mod shared_reads;
 mod stream;
 mod waiting;
 
+pub use addresses::PerAddress;
 pub use body::Body;
 pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, Unidentified};

@@ -10,10 +10,11 @@ use http::HeaderMap;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::addresses::Addresses;
 use super::body::Limits;
 use super::connection::Connections;
 use super::exchange::{Exchange, Identify};
@@ -103,6 +104,7 @@ impl Server {
 async fn accept(listener: TcpListener, exchange: Exchange, tasks: Tasks) {
     let stopping = tasks.stopping();
     let places = Arc::new(Semaphore::new(most_connections(exchange.config.max_connections)));
+    let addresses = exchange.config.per_address.clone().map(Addresses::new);
     let connections = Arc::new(Connections::new(exchange, stopping.clone()));
     let mut failing = false;
     loop {
@@ -124,12 +126,17 @@ async fn accept(listener: TcpListener, exchange: Exchange, tasks: Tasks) {
             continue;
         };
         failing = false;
+        let Ok(of_address) = addresses.as_ref().map(|addresses| addresses.enter(peer.ip())).transpose()
+        else {
+            debug!(%peer, "a connection was closed: its address has too many");
+            continue;
+        };
         // Responses are small and clients wait for them. If it can't be set, they only come a little later.
         stream.set_nodelay(true).ok();
         let connections = Arc::clone(&connections);
         tasks.spawn(async move {
             connections.serve(stream, peer).await;
-            drop(place);
+            drop((place, of_address));
         });
     }
 }

@@ -1,7 +1,9 @@
 //! How many commands are let in, given what waits already.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use contracts::Owner;
 use contracts::load::Load;
 
 /// How long an accepted command may wait, in all places together. An order is to be settled within two seconds.
@@ -39,11 +41,24 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Limiter {
     /// Commands that may still be let in.
     credit: f64,
+    /// How many of them are each caller's: all callers that send commands have an equal part.
+    share: f64,
+    callers: HashMap<Owner, Taken>,
     /// What may wait although it takes longer than it should.
     burst: f64,
     /// When the last report came, and how long what waits beyond the bound will take.
     last_report: Option<(Instant, Duration)>,
     last_admitted: Option<Instant>,
+}
+
+/// What a caller has taken.
+#[derive(Debug)]
+struct Taken {
+    /// Commands that were let in since the last report.
+    count: f64,
+    /// Whether there was no report since it began to send.
+    is_new: bool,
+    last_command: Instant,
 }
 
 /// The saga has too much to do. When a command is worth sending again.
@@ -52,7 +67,8 @@ pub(super) struct Overloaded(pub(super) Duration);
 
 impl Default for Limiter {
     fn default() -> Self {
-        Self { credit: 0.0, burst: BURST, last_report: None, last_admitted: None }
+        let callers = HashMap::new();
+        Self { credit: 0.0, share: 0.0, callers, burst: BURST, last_report: None, last_admitted: None }
     }
 }
 
@@ -73,6 +89,13 @@ impl Limiter {
         let bound = soon.max(self.burst);
         let room = (bound - waiting).max(0.0);
         self.credit = (self.credit + room * SHARE).min(room);
+        self.callers.retain(|_, taken| now.duration_since(taken.last_command) < LONGEST_PAUSE);
+        for taken in self.callers.values_mut() {
+            (taken.count, taken.is_new) = (0.0, false);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "there are few callers")]
+        let callers = self.callers.len().max(1) as f64;
+        self.share = (self.credit / callers).max(1.0);
         let excess = (waiting - bound).max(0.0);
         let excess = if pace > 0.0 { (excess / pace).min(LONGEST_RETRY.as_secs_f64()) } else { 0.0 };
         self.last_report = Some((now, Duration::from_secs_f64(excess)));
@@ -83,13 +106,20 @@ impl Limiter {
         self.burst >= BURST && self.credit >= BURST / 2.0
     }
 
-    /// Whether one more command is let in.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<(), Overloaded> {
+    /// Whether one more command of a caller is let in. What a caller has a right to is not kept for it while it sends nothing: until
+    /// the next report, one that begins to send gets some of it on top.
+    pub(super) fn admit(&mut self, caller: &Owner, now: Instant) -> Result<(), Overloaded> {
+        let new = || Taken { count: 0.0, is_new: true, last_command: now };
+        let taken = self.callers.entry(caller.clone()).or_insert_with(new);
+        taken.last_command = now;
         let overdue = |last: &Instant| now.duration_since(*last) >= LONGEST_PAUSE;
         match self.last_report {
             Some((at, excess)) if now.duration_since(at) < VALID => {
-                if self.credit >= 1.0 {
+                let has_share = self.credit >= 1.0 && taken.count < self.share;
+                let on_top = taken.is_new && taken.count < (self.share / 2.0).max(1.0);
+                if has_share || on_top {
                     self.credit -= 1.0;
+                    taken.count += 1.0;
                 } else if !self.last_admitted.as_ref().is_none_or(overdue) {
                     return Err(Overloaded(excess));
                 }
@@ -113,7 +143,7 @@ mod tests {
 
     /// How many of `commands` are let in at once.
     fn admitted(limiter: &mut Limiter, commands: usize, now: Instant) -> usize {
-        (0..commands).filter(|_| limiter.admit(now).is_ok()).count()
+        (0..commands).filter(|_| limiter.admit(&Owner::anonymous(), now).is_ok()).count()
     }
 
     #[test]
@@ -128,9 +158,9 @@ mod tests {
     #[test]
     fn what_can_not_be_settled_soon_is_refused_with_the_time_that_it_would_take() {
         let (mut limiter, now) = (Limiter::default(), Instant::now());
-        limiter.admit(now).unwrap();
+        limiter.admit(&Owner::anonymous(), now).unwrap();
         limiter.report(load(5200, 1000.0), now);
-        assert_eq!(limiter.admit(now), Err(Overloaded(Duration::from_secs(4))));
+        assert_eq!(limiter.admit(&Owner::anonymous(), now), Err(Overloaded(Duration::from_secs(4))));
     }
 
     #[test]
@@ -180,5 +210,28 @@ mod tests {
                 assert!(longest_wait < 1.6, "{gateways} {offered} {pace}: {longest_wait}");
             }
         }
+    }
+
+    #[test]
+    fn a_flood_of_one_caller_leaves_the_others_their_share() {
+        let (mut limiter, mut now, pace) = (Limiter::default(), Instant::now(), 500.0);
+        let (flooding, modest) = (Owner::anonymous(), Owner::operator());
+        let (mut waiting, mut let_in, mut refused) = (0.0_f64, 0, 0);
+        for round in 0..100 {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+            limiter.report(load(waiting as u64, pace), now);
+            for number in 0..200 {
+                let_in += usize::from(limiter.admit(&flooding, now).is_ok());
+                // Five in each tenth of a second, and none for two seconds now and then.
+                if number % 40 == 20 && round % 50 < 30 {
+                    refused += usize::from(limiter.admit(&modest, now).is_err());
+                }
+            }
+            waiting = (f64::from(u32::try_from(let_in).unwrap()) - pace * f64::from(round) / 10.0).max(0.0);
+            now += TICK;
+        }
+        assert_eq!(refused, 0);
+        // What the modest one leaves is the other's.
+        assert!(let_in > 4_000, "{let_in}");
     }
 }

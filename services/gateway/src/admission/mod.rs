@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use chassis::tasks::Tasks;
 use chassis::telemetry::METER;
-use contracts::Problem;
 use contracts::load::Load;
+use contracts::{Owner, Problem};
 use limiter::{Limiter, Overloaded};
 use opentelemetry::metrics::{Counter, Gauge};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
+use crate::refusals::Refusals;
 use crate::upstream::Upstream;
 
 /// How often the saga is asked how much waits, while there are commands and little may still be let in.
@@ -34,10 +35,6 @@ const ATTENTION: Duration = Duration::from_secs(1);
 
 /// Refusals in a second that are answered at once.
 const REFUSALS_PER_SECOND: u32 = 500;
-
-/// The longest time that a refusal is held back. Clients that send again without heeding `Retry-After` would otherwise take
-/// the machine's time from the orders that wait.
-const LONGEST_HOLD: Duration = Duration::from_millis(250);
 
 static WAITING: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -74,8 +71,7 @@ struct State {
     last_command: Option<Instant>,
     /// When a command was refused last, as long as the log says that commands are.
     last_refused: Option<Instant>,
-    /// When the next refusal is answered.
-    next_refusal: Option<Instant>,
+    refusals: Refusals,
 }
 
 impl Admission {
@@ -94,9 +90,9 @@ impl Admission {
         admission
     }
 
-    /// Lets a command in, or refuses it.
-    pub(crate) async fn admit(&self) -> Result<(), Problem> {
-        let decided = self.state().decide(Instant::now());
+    /// Lets a caller's command in, or refuses it.
+    pub(crate) async fn admit(&self, caller: &Owner) -> Result<(), Problem> {
+        let decided = self.state().decide(caller, Instant::now());
         self.0.command.notify_one();
         let Err((overloaded, hold)) = decided else { return Ok(()) };
         REFUSED.add(1, &[]);
@@ -143,18 +139,14 @@ impl Admission {
 
 impl State {
     /// Decides about a command; a refusal is to be answered after the time that comes with it.
-    fn decide(&mut self, now: Instant) -> Result<(), (Overloaded, Duration)> {
+    fn decide(&mut self, caller: &Owner, now: Instant) -> Result<(), (Overloaded, Duration)> {
         self.last_command = Some(now);
-        let Err(overloaded) = self.limiter.admit(now) else { return Ok(()) };
+        let Err(overloaded) = self.limiter.admit(caller, now) else { return Ok(()) };
         if self.last_refused.replace(now).is_none() {
             let Load { waiting, per_second } = self.last_load;
             warn!(waiting, per_second, "commands are refused: more wait than will be settled soon");
         }
-        // Unused turns of the last moments count.
-        let earliest = now.checked_sub(LONGEST_HOLD).unwrap_or(now);
-        let turn = self.next_refusal.map_or(earliest, |turn| turn.clamp(earliest, now + LONGEST_HOLD));
-        self.next_refusal = Some(turn + Duration::from_secs(1) / REFUSALS_PER_SECOND);
-        Err((overloaded, turn.saturating_duration_since(now)))
+        Err((overloaded, self.refusals.next(now, REFUSALS_PER_SECOND)))
     }
 }
 
@@ -166,20 +158,4 @@ fn refusal(Overloaded(wait): Overloaded) -> Problem {
     );
     let seconds = u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX);
     Problem { retry_after: Some(seconds), ..problem }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_answered_at_once_until_there_are_too_many() {
-        let (mut state, now) = (State::default(), Instant::now());
-        state.limiter.report(Load { waiting: 100_000, per_second: Some(100.0) }, now);
-        state.decide(now).unwrap();
-        let holds: Vec<_> = (0..1000).filter_map(|_| state.decide(now).err()).map(|(_, hold)| hold).collect();
-        assert!(holds[..120].iter().all(Duration::is_zero), "{:?}", &holds[..120]);
-        assert!(holds[200] > Duration::from_millis(100) && holds[200] < Duration::from_millis(200));
-        assert!(holds.iter().all(|hold| *hold <= LONGEST_HOLD + Duration::from_millis(10)));
-    }
 }

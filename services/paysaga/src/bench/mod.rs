@@ -8,6 +8,7 @@
 //! receives its message.
 
 mod ceilings;
+pub mod flood;
 mod latency;
 mod load;
 pub mod open_loop;

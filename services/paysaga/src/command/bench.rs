@@ -98,6 +98,10 @@ struct OpenLoop {
     /// File that holds an API key of that other gateway, if it asks for one
     #[arg(long, value_name = "PATH", requires = "against")]
     against_api_key_file: Option<PathBuf>,
+    /// Measure once more while another caller floods the gateway: file that holds the other's API key. The one that is measured
+    /// (--api-key-file) must be a client's as well, without admin:read: an operator sees the orders of both
+    #[arg(long, value_name = "PATH", requires = "rate", conflicts_with = "against")]
+    flood_api_key_file: Option<PathBuf>,
     /// Write a picture of what came, settled and waited, and of how long it took, over time, for --rate
     #[arg(long, value_name = "FILE", requires = "rate")]
     svg: Option<PathBuf>,
@@ -194,6 +198,12 @@ impl Bench {
         let mut runs = Vec::new();
         for (stack, gateway) in self.in_turn(gateway)? {
             runs.push(Run { stack, report: open_loop::run(&gateway, &plan, progress).await? });
+        }
+        if let Some(file) = &self.open_loop.flood_api_key_file {
+            let flooding = gateway.with_key(read_key(Some(file))?);
+            let run = open_loop::run(gateway, &plan, progress);
+            let report = bench::flood::beside(&flooding, run, progress).await?;
+            runs.push(Run { stack: MeasuredStack::Flooded, report });
         }
         Ok(runs)
     }

@@ -1,15 +1,15 @@
 //! `paysaga key`: the API keys that a gateway knows.
 
 use std::io::{Write, stderr, stdout};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand};
-use contracts::Owner;
-use contracts::Timestamp;
 use contracts::api_key::{KeyDigest, KeyKind, KnownKey, NewKey, Scope, Scopes, joined};
+use contracts::{Owner, Timestamp};
 use ipnet::IpNet;
 use local_stack::gateway_key::keys_file;
 use serde::Serialize;
@@ -63,6 +63,9 @@ struct New {
     /// The networks that it may be used from, such as 10.0.0.0/8 [default: any]
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
     from: Vec<IpNet>,
+    /// Requests a second that the caller may send with it [default: as the gateway says]
+    #[arg(long, value_name = "N")]
+    rate: Option<NonZeroU32>,
     #[command(flatten)]
     kind: KindOptions,
     #[command(flatten)]
@@ -124,6 +127,7 @@ struct Listed<'a> {
     expires: Option<Timestamp>,
     expired: bool,
     from: Vec<String>,
+    rate: Option<NonZeroU32>,
 }
 
 /// The time that is so much later than now.
@@ -175,6 +179,7 @@ impl New {
             scopes,
             expires: self.expires_in,
             from: self.from,
+            rate: self.rate,
             created: None,
         })
     }
@@ -242,12 +247,14 @@ impl List {
         if self.json {
             return print_json(&listed);
         }
-        let mut rows = table::with_header(["id", "caller", "scopes", "from", "created", "expires"]);
+        let mut rows = table::with_header(["id", "caller", "scopes", "from", "rate", "created", "expires"]);
         for key in &listed {
             let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| time.to_string());
             let expires = time(key.expires) + if key.expired { " (expired)" } else { "" };
             let (scopes, from) = (joined(&key.scopes), joined(&key.from));
-            rows.add_row([key.id.as_str(), key.caller, &scopes, &from, &time(key.created), &expires]);
+            let rate = key.rate.map_or_else(String::new, |rate| rate.to_string());
+            let created = time(key.created);
+            rows.add_row([key.id.as_str(), key.caller, &scopes, &from, &rate, &created, &expires]);
         }
         writeln!(stdout(), "{rows}")?;
         Ok(())
@@ -264,6 +271,7 @@ impl<'a> Listed<'a> {
             expires: key.expires,
             expired: key.is_expired(now),
             from: key.from.iter().map(ToString::to_string).collect(),
+            rate: key.rate,
         }
     }
 }

@@ -84,6 +84,12 @@ pub struct Placed {
 }
 
 impl Gateway {
+    /// The same gateway for another caller.
+    #[must_use]
+    pub fn with_key(&self, api_key: Option<ApiKey>) -> Self {
+        Self { api_key, ..self.clone() }
+    }
+
     /// A client for the gateway at `url`; nothing is sent yet.
     pub fn new(url: GatewayUrl, api_key: Option<ApiKey>) -> Result<Self, ClientError> {
         let client = client_builder(&url)?

@@ -194,7 +194,16 @@ async fn hostile(rig: &mut Rig<'_>, clients: u64, time: Duration) -> Outcome {
     open_files::raise_limit();
     let keys = KeyFile::of(&[SHOP]);
     // Without lines in the log for the thousands of requests that are refused.
-    let environment = vec![("API_KEYS_FILE", keys.path()), ("RUST_LOG", "warn".to_owned())];
+    // What a caller and an address may use up has tests of its own; these are as many callers and addresses as there are
+    // clients, as far as the gateway can tell.
+    let many = || "1000000".to_owned();
+    let environment = vec![
+        ("API_KEYS_FILE", keys.path()),
+        ("RUST_LOG", "warn".to_owned()),
+        ("RATE_LIMIT", many()),
+        ("CONCURRENCY_LIMIT", many()),
+        ("MAX_CONNECTIONS_PER_ADDRESS", many()),
+    ];
     rig.start(&Plan { environment, ..Plan::default() }).await;
     let (gateway, id) = {
         let gateway = rig.first_of(Service::Gateway);

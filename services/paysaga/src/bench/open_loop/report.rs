@@ -33,6 +33,8 @@ pub enum MeasuredStack {
     This,
     /// The one that it is compared with.
     Other,
+    /// The first once more, while another caller floods it.
+    Flooded,
 }
 
 /// What came of a run at a rate.

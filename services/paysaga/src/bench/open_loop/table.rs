@@ -58,18 +58,22 @@ pub fn render(runs: &[Run]) -> String {
     format!("{table}\n{REMARKS}{}", ratios(runs))
 }
 
-/// The means of this stack's runs by those of the other's; empty if there is no other.
+/// The means of this stack's runs by those of the other's, or of those beside a flood by the others; empty if there are none.
 fn ratios(runs: &[Run]) -> String {
     let mean = |stack: MeasuredStack, of: &dyn Fn(&RateReport) -> f64| {
         mean(runs.iter().filter(|run| run.stack == stack).map(|run| of(&run.report)))
     };
-    if !runs.iter().any(|run| run.stack == MeasuredStack::Other) {
+    let has = |stack| runs.iter().any(|run| run.stack == stack);
+    let (words, numerator, denominator) = if has(MeasuredStack::Other) {
+        ("This by the other", MeasuredStack::This, MeasuredStack::Other)
+    } else if has(MeasuredStack::Flooded) {
+        ("Beside the flood by alone", MeasuredStack::Flooded, MeasuredStack::This)
+    } else {
         return String::new();
-    }
-    let ratio =
-        |of: &dyn Fn(&RateReport) -> f64| mean(MeasuredStack::This, of) / mean(MeasuredStack::Other, of);
+    };
+    let ratio = |of: &dyn Fn(&RateReport) -> f64| mean(numerator, of) / mean(denominator, of);
     format!(
-        "\nThis by the other: accept median {:.2}, p99 {:.2}; settle median {:.2}, p99 {:.2}; CPU an order {:.2}",
+        "\n{words}: accept median {:.2}, p99 {:.2}; settle median {:.2}, p99 {:.2}; CPU an order {:.2}",
         ratio(&|run| run.accept.median.as_secs_f64()),
         ratio(&|run| run.accept.p99.as_secs_f64()),
         ratio(&|run| run.settle.median.as_secs_f64()),

@@ -1,0 +1,96 @@
+//! Who a request comes from, where proxies stand before the gateway.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The proxies that are believed about whom they forward.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Reads networks separated by commas.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let network = |text: &str| {
+            text.trim()
+                .parse()
+                .or_else(|error| text.trim().parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
+        };
+        text.split(',').map(network).collect::<Result<_, _>>().map(Self).map_err(|_| {
+            "must be networks or addresses such as 127.0.0.1,10.0.0.0/8, separated by commas".to_owned()
+        })
+    }
+
+    /// The networks.
+    pub(crate) fn networks(&self) -> &[IpNet] {
+        &self.0
+    }
+
+    /// The client: the last address that is none of the proxies'. What a client writes into the header itself comes before
+    /// that, and is not read.
+    pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        let headers = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<&str> = headers.flat_map(|value| value.split(',')).map(str::trim).collect();
+        let mut client = peer.to_canonical();
+        for hop in hops.iter().rev() {
+            if !self.trusts(client) {
+                break;
+            }
+            let Some(address) = address(hop) else { break };
+            client = address;
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// An address, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+    text.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, forwarded: &[&str]) -> String {
+        let proxies = TrustedProxies::parse(trusted).unwrap();
+        let headers = forwarded.iter().map(|value| (FORWARDED_FOR, value.parse().unwrap()));
+        proxies.client(&headers.collect(), peer.parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let proxy = "127.0.0.1";
+        assert_eq!(client(proxy, "127.0.0.1", &["192.0.2.7"]), "192.0.2.7");
+        assert_eq!(client(proxy, "192.0.2.1", &["192.0.2.7"]), "192.0.2.1");
+        // The client wrote the first.
+        assert_eq!(client(proxy, "127.0.0.1", &["10.0.0.1, 192.0.2.7"]), "192.0.2.7");
+        assert_eq!(client("127.0.0.1,10.0.0.0/8", "127.0.0.1", &["192.0.2.7, 10.0.0.1"]), "192.0.2.7");
+        assert_eq!(client(proxy, "127.0.0.1", &["192.0.2.7:4711"]), "192.0.2.7");
+        assert_eq!(client(proxy, "127.0.0.1", &["[2001:db8::1]:4711"]), "2001:db8::1");
+        assert_eq!(client(proxy, "::ffff:127.0.0.1", &["192.0.2.7"]), "192.0.2.7");
+        // What can't be read leads no further.
+        assert_eq!(client(proxy, "127.0.0.1", &["unknown"]), "127.0.0.1");
+        assert_eq!(client(proxy, "127.0.0.1", &[]), "127.0.0.1");
+    }
+
+    #[test]
+    fn headers_are_read_from_the_last_to_the_first() {
+        assert_eq!(client("127.0.0.0/8", "127.0.0.1", &["10.0.0.1", "192.0.2.7, 127.0.0.2"]), "192.0.2.7");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for wrong in ["", "proxy", "10.0.0.0/33", "127.0.0.1,"] {
+            assert!(TrustedProxies::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Fair shares: what one caller may use of the gateway, so that its flood is no other caller's business.
+//!
+//! Each caller has a token bucket, a number of requests under way, and a number of them that may wait for an order to settle.
+//! Operators have no limits: what they do about a flood must not wait for its end.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ::http::{HeaderName, HeaderValue};
+use chassis::http::{Caller, Response};
+use contracts::api_key::Scope;
+use contracts::{Owner, Problem};
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use warp::Filter;
+use warp::reject::{Reject, Rejection};
+
+use crate::refusals::Refusals;
+
+/// How many requests with `Prefer: wait` of one caller may wait for their orders. More are answered at once.
+const MOST_WAITING: usize = 128;
+
+/// Refusals of a caller that are answered at once, a second.
+const REFUSALS_PER_SECOND: u32 = 50;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
+
+/// What a caller may use, unless its key says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests a second, and as many at once after a pause.
+    pub(crate) rate: NonZeroU32,
+    /// Requests under way.
+    pub(crate) concurrency: usize,
+}
+
+/// The shares of all callers.
+pub(crate) struct Shares {
+    limits: Limits,
+    /// By name, and by the rate of the key.
+    callers: Mutex<HashMap<(Owner, NonZeroU32), Arc<Share>>>,
+}
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+
+/// The share of one caller.
+struct Share {
+    rate: NonZeroU32,
+    bucket: Bucket,
+    under_way: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    refusals: Mutex<Refusals>,
+}
+
+/// Held while a request is under way.
+pub(crate) struct Place {
+    _under_way: Option<OwnedSemaphorePermit>,
+    rate_limit: Option<RateLimit>,
+}
+
+/// Held while a request waits for its order.
+pub(crate) struct Waiting(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
+
+/// What is left of a bucket, for the client (draft-ietf-httpapi-ratelimit-headers-11).
+#[derive(Clone, Copy, Debug)]
+struct RateLimit {
+    rate: NonZeroU32,
+    left: u32,
+}
+
+/// A caller has used its share up, as warp rejects its request.
+#[derive(Debug)]
+pub(crate) struct OverLimit {
+    problem: Problem,
+    rate_limit: RateLimit,
+}
+
+impl Reject for OverLimit {}
+
+impl Shares {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { limits, callers: Mutex::default() })
+    }
+
+    /// Takes a place for each request of a known caller, or rejects it.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+    ) -> impl Filter<Extract = (Place,), Error = Rejection> + Clone + Send + Sync + 'static {
+        let shares = Arc::clone(self);
+        warp::ext::optional::<Caller>().and_then(move |caller: Option<Caller>| {
+            let share = caller.and_then(|caller| shares.of(&caller));
+            async move {
+                match share {
+                    Some(share) => share.enter().await.map_err(warp::reject::custom),
+                    None => Ok(Place { _under_way: None, rate_limit: None }),
+                }
+            }
+        })
+    }
+
+    /// Whether one more request of a caller may wait for its order; as long as what is returned is held.
+    pub(crate) fn wait(&self, caller: &Caller) -> Option<Waiting> {
+        let Some(share) = self.of(caller) else { return Some(Waiting(None)) };
+        Arc::clone(&share.waiting).try_acquire_owned().ok().map(|place| Waiting(Some(place)))
+    }
+
+    /// A caller's share; `None` if it has no limits.
+    fn of(&self, caller: &Caller) -> Option<Arc<Share>> {
+        if caller.scopes.contains(&Scope::AdminWrite) {
+            return None;
+        }
+        let rate = caller.rate.unwrap_or(self.limits.rate);
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = callers
+            .entry((caller.name.clone(), rate))
+            .or_insert_with(|| Arc::new(Share::new(rate, self.limits.concurrency)));
+        Some(Arc::clone(share))
+    }
+}
+
+impl Share {
+    fn new(rate: NonZeroU32, concurrency: usize) -> Self {
+        Self {
+            rate,
+            bucket: RateLimiter::direct(Quota::per_second(rate)).with_middleware(),
+            under_way: Arc::new(Semaphore::new(concurrency)),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            refusals: Mutex::default(),
+        }
+    }
+
+    async fn enter(&self) -> Result<Place, OverLimit> {
+        let left = match self.bucket.check() {
+            Ok(state) => state.remaining_burst_capacity(),
+            Err(until) => {
+                let wait = until.wait_time_from(DefaultClock::default().now());
+                let seconds = u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX);
+                return Err(self
+                    .refuse("This caller sends more requests than its rate allows.", 0, seconds)
+                    .await);
+            }
+        };
+        let Ok(under_way) = Arc::clone(&self.under_way).try_acquire_owned() else {
+            let detail = "This caller has too many requests under way. Wait for the answers to some of them.";
+            return Err(self.refuse(detail, left, 1).await);
+        };
+        let rate_limit = Some(RateLimit { rate: self.rate, left });
+        Ok(Place { _under_way: Some(under_way), rate_limit })
+    }
+
+    /// A caller that heeds no refusal would take the machine's time from the others: it gets them later.
+    async fn refuse(&self, detail: &str, left: u32, retry_after: u16) -> OverLimit {
+        let hold = self.refusals().next(Instant::now(), REFUSALS_PER_SECOND);
+        tokio::time::sleep(hold).await;
+        let problem = Problem { retry_after: Some(retry_after), ..Problem::new(429, detail) };
+        OverLimit { problem, rate_limit: RateLimit { rate: self.rate, left } }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The response of the request, with what is left of the caller's share.
+    pub(crate) fn leave(self, response: Response) -> Response {
+        match self.rate_limit {
+            Some(rate_limit) => rate_limit.tell(response),
+            None => response,
+        }
+    }
+}
+
+impl OverLimit {
+    /// The response to the request.
+    pub(crate) fn response(&self) -> Response {
+        self.rate_limit.tell(chassis::http::problem(&self.problem))
+    }
+}
+
+impl RateLimit {
+    fn tell(self, mut response: Response) -> Response {
+        let Self { rate, left } = self;
+        let headers =
+            [(POLICY, format!("\"caller\";q={rate};w=1")), (STATE, format!("\"caller\";r={left};t=1"))];
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(name: &str, scopes: &[Scope], rate: Option<u32>) -> Caller {
+        let scopes = Arc::new(scopes.iter().copied().collect());
+        Caller { name: name.parse().unwrap(), scopes, rate: rate.and_then(NonZeroU32::new) }
+    }
+
+    fn shares() -> Arc<Shares> {
+        Shares::new(Limits { rate: NonZeroU32::new(3).unwrap(), concurrency: 2 })
+    }
+
+    /// The place of a request, or the status with which it is refused.
+    async fn entered(shares: &Shares, caller: &Caller) -> Result<Place, u16> {
+        shares.of(caller).unwrap().enter().await.map_err(|over| over.problem.status)
+    }
+
+    #[tokio::test]
+    async fn a_caller_uses_up_its_own_share_and_no_other() {
+        let shares = shares();
+        let (shop, app) = (caller("shop", &[Scope::OrdersRead], None), caller("app", &[], None));
+        for _ in 0..3 {
+            entered(&shares, &shop).await.unwrap();
+        }
+        assert_eq!(entered(&shares, &shop).await.err(), Some(429));
+        assert!(entered(&shares, &app).await.is_ok());
+        let generous = caller("shop", &[], Some(100));
+        for _ in 0..100 {
+            entered(&shares, &generous).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_requests_are_under_way_at_most() {
+        let shares = shares();
+        let shop = caller("shop", &[], None);
+        let first = entered(&shares, &shop).await.unwrap();
+        let _second = entered(&shares, &shop).await.unwrap();
+        assert_eq!(entered(&shares, &shop).await.err(), Some(429));
+        drop(first);
+        assert!(shares.of(&shop).unwrap().under_way.try_acquire().is_ok());
+    }
+
+    #[test]
+    fn an_operator_has_no_limits() {
+        assert!(shares().of(&caller("ops", &[Scope::AdminWrite], None)).is_none());
+    }
+}
