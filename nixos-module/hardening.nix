@@ -3,6 +3,8 @@
   # A user that exists while the unit runs. Its name is also the role in PostgreSQL (peer authentication).
   DynamicUser = true;
   UMask = "0077";
+  # A core would hold passwords, keys and customers' data.
+  LimitCORE = 0;
 
   CapabilityBoundingSet = [ "" ];
   AmbientCapabilities = [ "" ];

@@ -48,6 +48,23 @@ let
   listensLocally = addresses.isLoopback cfg.listenAddress;
   dependencies = [ "network.target" ] ++ lib.optional localBroker "rabbitmq.service";
   needsNetwork = !localBroker || !listensLocally;
+  # Whether everything that it talks to is on this host, as far as the configuration tells.
+  isLocal =
+    localBroker
+    && listensLocally
+    && addresses.isLoopback cfg.managementAddress
+    && !(cfg.credentials ? DATABASE_URL)
+    &&
+      builtins.all (url: builtins.match "[a-z]+://(127\\.|localhost|\\[::1]).*" (toString url) != null)
+        (
+          builtins.attrValues (
+            lib.filterAttrs (
+              variable: _: lib.hasSuffix "_URL" variable || lib.hasSuffix "_ENDPOINT" variable
+            ) cfg.settings
+          )
+        );
+  networks =
+    if cfg.networks != null then cfg.networks else [ (if isLocal then "localhost" else "any") ];
 in
 {
   imports = [
@@ -98,6 +115,19 @@ in
       type = lib.types.bool;
       default = false;
       description = "Open the port in this host's firewall, on every interface.";
+    };
+
+    networks = lib.mkOption {
+      type = lib.types.nullOr (lib.types.listOf lib.types.str);
+      default = null;
+      example = [
+        "localhost"
+        "10.0.0.0/24"
+      ];
+      description = ''
+        The networks that it may talk to, in either direction (systemd's IPAddressAllow). By default this host alone if all that it
+        needs is here and it listens on loopback; otherwise any.
+      '';
     };
 
     settings = lib.mkOption {
@@ -166,6 +196,11 @@ in
         TimeoutStopSec = 30;
         # MAX_CONNECTIONS defaults to 8192; the services raise their own limit from the usual 1024 to this one.
         LimitNOFILE = 65536;
+        # Several times of what it needs under load; a service that takes more is restarted, and goes on where it was.
+        MemoryMax = "1G";
+        TasksMax = 512;
+        IPAddressAllow = networks;
+        IPAddressDeny = "any";
         LoadCredential = environment.loadCredentials credentials;
       };
     };

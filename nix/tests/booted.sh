@@ -270,6 +270,18 @@ metrics_are_exported() {
   prove 'metrics are where Prometheus scrapes them'
 }
 
+services_have_bounds() {
+  local name expected
+  for name in gateway order payment; do
+    for expected in LimitCORE=0 MemoryMax=1073741824 TasksMax=512; do
+      [[ $(systemctl show --property="${expected%=*}" "paysaga-$name") == "$expected" ]] || fail "$name has $expected"
+    done
+    [[ $(systemctl show --property=IPAddressDeny --value "paysaga-$name") == *::/0* ]] || fail "$name may not talk to any network"
+  done
+  [[ $(systemctl show --property=IPAddressAllow --value paysaga-order) == *127.0.0.0/8* ]] || fail 'order may talk to this host'
+  prove 'a service has bounds, and leaves no core'
+}
+
 the_services_stop_cleanly() {
   local name
   systemctl stop paysaga-gateway paysaga-order paysaga-payment
@@ -293,4 +305,5 @@ the_saga_survives_a_restart_of_the_broker
 passwords_can_be_replaced
 the_saga_is_one_trace
 metrics_are_exported
+services_have_bounds
 the_services_stop_cleanly

@@ -172,6 +172,27 @@ in
     in
     unit.serviceConfig.LoadCredential == [ "DATABASE_URL:/run/secrets/database-url" ]
     && lib.hasSuffix "/bin/order --migrate-only" unit.serviceConfig.ExecStart;
+  "a service whose neighbours are all here talks to this host alone" =
+    let
+      allowed = config: name: (services config).${name}.serviceConfig.IPAddressAllow;
+      elsewhere = host {
+        imports = [ hosts.everything ];
+        services.paysaga.gateway.settings.ORDER_SERVICE_URL = "http://10.0.0.2:3001";
+        services.paysaga.order.settings.OTEL_EXPORTER_OTLP_ENDPOINT = "http://collector:4318";
+        services.paysaga.payment.networks = [ "10.0.0.0/8" ];
+      };
+    in
+    all (name: allowed bare name == [ "localhost" ]) [
+      "paysaga-gateway"
+      "paysaga-order"
+      "paysaga-payment"
+    ]
+    && allowed full "paysaga-order" == [ "localhost" ]
+    && allowed full "paysaga-gateway" == [ "any" ]
+    && allowed severalConfigs.payment "paysaga-payment" == [ "any" ]
+    && allowed elsewhere "paysaga-gateway" == [ "any" ]
+    && allowed elsewhere "paysaga-order" == [ "any" ]
+    && allowed elsewhere "paysaga-payment" == [ "10.0.0.0/8" ];
   "an unavailable database delays the boot by two minutes at most" =
     (services bare).paysaga-order-migrate.serviceConfig.TimeoutStartSec == "2min"
     && !(elem "paysaga-order-migrate.service" ((services bare).paysaga-order.requires or [ ]));

@@ -119,9 +119,7 @@ async fn a_service_gets_into_its_own_database_only_and_does_not_own_it() {
     for statement in
         ["CREATE TABLE more (id int)", "DROP TABLE orders", "SELECT FROM orders", "CREATE SCHEMA more"]
     {
-        let refusal = sqlx::raw_sql(statement).execute(&mut order).await.unwrap_err().to_string();
-        let known = ["permission denied", "must be owner", "no schema has been selected"];
-        assert!(known.iter().any(|reason| refusal.contains(reason)), "{refusal}");
+        sqlx::raw_sql(statement).execute(&mut order).await.expect_err(statement);
     }
     for connection in [&mut order, &mut owner] {
         let superuser: bool =

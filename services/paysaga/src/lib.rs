@@ -7,7 +7,7 @@
 //! - [`key_file`]: the gateway's file of API keys.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
 //! - [`command`]: the command line, one file a subcommand.
-//! - [`progress`], [`table`]: the terminal.
+//! - [`output`], [`progress`], [`table`]: the terminal.
 
 pub mod audit;
 pub mod bench;
@@ -16,5 +16,6 @@ pub mod demo;
 pub mod forced_outcome;
 pub mod gateway;
 pub mod key_file;
+pub mod output;
 pub mod progress;
 pub mod table;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use paysaga::command::Cli;
+use paysaga::output::printable;
 
 #[cfg(target_env = "musl")]
 #[global_allocator]
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("paysaga: {}", in_words(&error));
+            eprintln!("paysaga: {}", printable(&in_words(&error)));
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 use tests::api::{UNKNOWN_ID, accepted, header, order};
+use tests::api_keys::{KeyFile, SHOP};
 use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 use uuid::Uuid;
@@ -154,4 +155,42 @@ async fn is_in_the_log(service: &ServiceProcess, field: &str, value: &str) {
         if service.log_lines().iter().any(has) { Ok(()) } else { Err(service.log()) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_tracestate_of_more_than_512_bytes_is_not_passed_on() {
+    let stack = Stack::start().await;
+    let mut tap = stack.amqp.tap().await;
+    for (length, passed_on) in [(512, true), (513, false)] {
+        // A member has 256 characters at most.
+        let state = format!("shop={},app={}", "x".repeat(250), "y".repeat(length - 260));
+        let request = stack.api.post_order(order("10.01")).header("tracestate", &state);
+        let request =
+            request.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let id = accepted(request.send().await.expect("an answer")).await;
+        let message = tap.wait_for(EventType::OrderCreated, id).await;
+        assert_eq!(message.header("tracestate"), passed_on.then_some(state));
+    }
+}
+
+#[tokio::test]
+async fn a_caller_without_a_key_neither_forces_nor_hides_a_trace() {
+    let keys = KeyFile::of(&[SHOP]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut decisions = Vec::new();
+    for flags in ["00", "01"] {
+        let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-{flags}");
+        for (client, is_continued) in [(stack.api.clone(), false), (stack.api.with_key(SHOP), true)] {
+            let request = client.request(Method::GET, "/api/orders").header("traceparent", &traceparent);
+            let returned = header(&request.send().await.expect("an answer"), "traceparent");
+            assert_eq!(&returned[3..35] == trace_id, is_continued, "{returned}");
+            if is_continued {
+                assert!(returned.ends_with(flags), "{returned}");
+            } else {
+                decisions.push(returned[53..].to_owned());
+            }
+        }
+    }
+    assert_eq!(decisions[0], decisions[1], "what a stranger sends makes no difference");
 }

@@ -1,6 +1,7 @@
 //! The documents agree with the programs.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -123,9 +124,9 @@ fn the_architecture_lists_every_route() {
 #[test]
 fn every_attack_of_the_threat_model_is_a_test() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/saga");
-    let sources = std::fs::read_dir(tests)
+    let sources = fs::read_dir(tests)
         .expect("the tests are there")
-        .filter_map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).ok());
+        .filter_map(|entry| fs::read_to_string(entry.expect("an entry").path()).ok());
     let sources: String = sources.collect();
     let scenarios = scenarios::all();
     let mut count = 0;
@@ -175,6 +176,30 @@ fn shell(script: &str) -> String {
     let output =
         Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().expect("bash can be run");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn no_document_puts_a_secret_on_a_command_line() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let documents = fs::read_dir(root.join("docs")).expect("there are documents");
+    let documents =
+        documents.map(|file| file.expect("it can be listed").path()).chain([root.join("README.md")]);
+    let mut commands = 0;
+    for path in documents.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        // Every second part is a block.
+        for line in text.split("```").skip(1).step_by(2).flat_map(str::lines) {
+            let line = line.to_lowercase();
+            if ["curl", "paysaga ", "psql", "rabbitmqctl"].iter().any(|program| line.contains(program)) {
+                commands += 1;
+                let secret = ["bearer", "psk_", "password=", "-u ", "--api-key "]
+                    .iter()
+                    .find(|word| line.contains(**word));
+                assert_eq!(secret, None, "{}: {line}", path.display());
+            }
+        }
+    }
+    assert!(commands > 20, "{commands} commands were found");
 }
 
 /// The text with placeholders for what differs from run to run: ids and times.

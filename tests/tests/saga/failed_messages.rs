@@ -218,6 +218,26 @@ async fn only_an_operator_discards_a_message_and_gives_a_reason() {
     assert_eq!(problem(request.expect("an answer")).await.status, 404);
 }
 
+#[tokio::test]
+async fn escape_sequences_in_a_message_do_not_reach_the_operators_terminal() {
+    let stack = Stack::start().await;
+    let escapes = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m";
+    let body = format!("{escapes} is no event");
+    let properties = BasicProperties::default().with_type(escapes.into()).with_correlation_id(escapes.into());
+    stack.amqp.publish(EventType::OrderCreated, body.as_bytes(), properties).await;
+    let failed = stack.api.failed_messages_are(Queue::PaymentOrderCreated, 1).await.remove(0);
+    let id = failed.id.to_string();
+    for arguments in [&["failed", "list"][..], &["failed", "show", &id], &["failed", "list", "--json"]] {
+        let ran = stack.paysaga(arguments).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let is_command = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+        assert!(
+            !ran.stdout.contains(is_command) && ran.stdout.contains("\\u001b[2J"),
+            "{arguments:?}: {ran:?}"
+        );
+    }
+}
+
 async fn replay(stack: &Stack, message: &FailedMessage) {
     let id = message.id.to_string();
     let status = async || {

@@ -94,5 +94,5 @@ pub(crate) fn trace_context(properties: &BasicProperties) -> TraceContext {
         AMQPValue::ShortString(value) => Some(storable(value.as_str())),
         _ => None,
     };
-    TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate") }
+    TraceContext::new(text("traceparent"), text("tracestate"))
 }

@@ -61,14 +61,21 @@ impl Exchange {
         let template = matched.template();
         let method = known_method(request.method());
         let correlation_id = CorrelationId::of(request.headers());
-        let span = server_span(&request, method, template, &correlation_id);
+        let caller = self.identify.as_ref().map(|identify| identify(request.headers(), from));
+        let is_stranger = matches!(caller, Some(Err(_)));
+        let span = server_span(&request, method, template, &correlation_id, is_stranger);
         let trace = TraceContext::of(&span);
 
         let extensions = request.extensions_mut();
         extensions.insert(correlation_id.clone());
         extensions.insert(matched);
+        match caller {
+            Some(Ok(caller)) => _ = extensions.insert(caller),
+            Some(Err(problem)) => _ = extensions.insert(Unidentified(problem)),
+            None => {}
+        }
 
-        let mut response = AssertUnwindSafe(self.respond(request, from).instrument(span.clone()))
+        let mut response = AssertUnwindSafe(self.respond(request).instrument(span.clone()))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| {
@@ -95,15 +102,10 @@ impl Exchange {
         response
     }
 
-    async fn respond(&self, request: Request<Incoming>, from: IpAddr) -> Response {
+    async fn respond(&self, request: Request<Incoming>) -> Response {
         let (mut head, body) = request.into_parts();
         let body = Body::new(body, &self.bodies);
         head.extensions.insert(body.clone());
-        match self.identify.as_ref().map(|identify| identify(&head.headers, from)) {
-            Some(Ok(caller)) => _ = head.extensions.insert(caller),
-            Some(Err(problem)) => _ = head.extensions.insert(Unidentified(problem)),
-            None => {}
-        }
         if head.method == Method::HEAD {
             head.method = Method::GET; // hyper leaves the body of the answer out
         }
@@ -142,6 +144,7 @@ fn server_span(
     method: &'static str,
     template: Option<&'static str>,
     correlation_id: &CorrelationId,
+    is_stranger: bool,
 ) -> Span {
     if template.is_some_and(is_polled) {
         return Span::none();
@@ -160,7 +163,14 @@ fn server_span(
         correlation.id = &*correlation_id.0,
         trace.id = field::Empty,
     );
-    TraceContext::from_headers(request.headers()).make_parent_of(&span);
+    let context = TraceContext::from_headers(request.headers());
+    if is_stranger {
+        // Whether a trace is recorded is decided here and not by a caller without a key, who could force it or hide in one.
+        TraceContext::default().make_parent_of(&span);
+        context.link_to(&span);
+    } else {
+        context.make_parent_of(&span);
+    }
     span
 }
 

@@ -12,6 +12,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
+/// Longest `tracestate` that is passed on, in bytes: what the recommendation asks for at least (§3.3.1.5). It is stored with the order
+/// and sent with each of its messages.
+const MAX_TRACESTATE: usize = 512;
+
 /// Where in which trace something happened (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TraceContext {
@@ -32,11 +36,16 @@ impl TraceContext {
         carrier
     }
 
+    /// The context that headers of these names carry.
+    pub(crate) fn new(traceparent: Option<String>, tracestate: Option<String>) -> Self {
+        Self { traceparent, tracestate: tracestate.filter(|state| state.len() <= MAX_TRACESTATE) }
+    }
+
     /// The context that a request's headers carry. Empty if they carry none or a malformed one.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Self { traceparent: text(TRACEPARENT), tracestate: text(TRACESTATE) }
+        Self::new(text(TRACEPARENT), text(TRACESTATE))
     }
 
     /// The id of the trace, in hexadecimal; `None` outside of any.

@@ -1,6 +1,6 @@
 //! `paysaga check`: the auditor.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -15,6 +15,7 @@ use super::infrastructure_urls::InfrastructureOptions;
 use super::running_stack::StackOptions;
 use crate::audit::databases::Databases;
 use crate::audit::{self, Report};
+use crate::output::stdout;
 use crate::progress::Progress;
 
 /// Proves on live data that no order is stuck, no money is held that should not be, and both services and the
@@ -52,7 +53,7 @@ struct Result<'a> {
 impl Check {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let report = self.audit(&Progress::new()).await?;
-        let mut output = stdout().lock();
+        let mut output = stdout();
         if self.json {
             serde_json::to_writer_pretty(&mut output, &Result { ok: report.is_clean(), report: &report })?;
             writeln!(output)?;

@@ -1,6 +1,6 @@
 //! `paysaga demo`: orders of every kind, followed until they settle.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::running_stack::StackOptions;
 use crate::demo::{self, FollowedOrder, Kind};
+use crate::output::stdout;
 use crate::progress::Progress;
 
 /// Places one order of every kind against a running stack (approved, declined, failed, answer lost, slow, cancelled
@@ -46,7 +47,7 @@ impl Demo {
         let jaeger = self.jaeger.or_else(|| found?.jaeger_url?.parse().ok());
         let orders = demo::run(&gateway, Duration::from_secs(self.timeout), &progress).await?;
         let trace_url = jaeger.and_then(|jaeger| trace_url(&jaeger, &orders));
-        let mut output = stdout().lock();
+        let mut output = stdout();
         if self.json {
             serde_json::to_writer_pretty(&mut output, &Report { orders: &orders, trace_url })?;
             writeln!(output)?;

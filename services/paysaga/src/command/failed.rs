@@ -1,6 +1,6 @@
 //! `paysaga failed`: messages that no service could handle.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::listing::{ListOptions, print_json};
 use super::running_stack::StackOptions;
 use crate::gateway::Gateway;
+use crate::output::stdout;
 use crate::progress::Progress;
 use crate::table;
 

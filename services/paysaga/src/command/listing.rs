@@ -1,11 +1,12 @@
 //! What commands that list something have in common.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::gateway::Paging;
+use crate::output::stdout;
 
 /// How much of a list, and in which form.
 #[derive(Debug, Args)]
@@ -36,7 +37,7 @@ impl ListOptions {
         if self.json {
             return print_json(&items);
         }
-        let mut output = stdout().lock();
+        let mut output = stdout();
         if !items.is_empty() {
             writeln!(output, "{}\n", render(items))?;
         }
@@ -47,7 +48,7 @@ impl ListOptions {
 
 /// Prints something as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut output = stdout().lock();
+    let mut output = stdout();
     serde_json::to_writer_pretty(&mut output, value)?;
     writeln!(output)?;
     Ok(())

@@ -1,6 +1,6 @@
 //! `paysaga prune`: deletes what was kept for long enough, as the services do by themselves where `RETENTION_*` is set.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::infrastructure_urls::DatabaseOptions;
 use super::running_stack::DEFAULT_DIRECTORY;
+use crate::output::stdout;
 use crate::progress::Progress;
 use crate::table;
 

@@ -1,6 +1,6 @@
 //! `paysaga refunds`: money that is owed to customers.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::listing::{ListOptions, print_json};
 use super::running_stack::StackOptions;
+use crate::output::stdout;
 use crate::progress::Progress;
 use crate::table;
 

@@ -11,6 +11,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 pub use bar::Bar;
 use local_stack::progress;
 
+use crate::output::printable;
+
 /// Where steps are shown.
 #[derive(Debug)]
 pub struct Progress {
@@ -131,5 +133,5 @@ impl Drop for Step {
 
 fn write(line: &str) {
     // As above: the other end may have been closed.
-    let _ = writeln!(stderr(), "{line}");
+    let _ = writeln!(stderr(), "{}", printable(line));
 }
