@@ -5,6 +5,7 @@
 //! - [`demo`], [`mod@bench`]: orders of every kind, followed until they settle; many orders, measured.
 //! - [`audit`]: checks the invariants on live data.
 //! - [`key_file`]: the gateway's file of API keys.
+//! - [`privacy`]: what is kept about a customer, and its erasure.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
 //! - [`command`]: the command line, one file a subcommand.
 //! - [`output`], [`progress`], [`table`]: the terminal.
@@ -17,5 +18,6 @@ pub mod forced_outcome;
 pub mod gateway;
 pub mod key_file;
 pub mod output;
+pub mod privacy;
 pub mod progress;
 pub mod table;

@@ -32,6 +32,7 @@ mod outcomes;
 mod ownership;
 mod pages;
 mod payments;
+mod privacy;
 mod provider_outage;
 mod publishers;
 mod refunds;

@@ -43,19 +43,23 @@ const ORPHANED_CHARGES: &str = "
 /// Statuses whose maintained counter differs from what counting gives.
 const WRONG_ORDER_COUNTS: &str = "
     SELECT coalesce(counted.status, kept.status) AS status,
-           format('%s orders are counted, there are %s', coalesce(kept.count, 0), coalesce(counted.count, 0)) AS what
-    FROM (SELECT status, count(*) AS count FROM orders GROUP BY status) AS counted
-    FULL JOIN (SELECT status, sum(count) AS count FROM order_counts GROUP BY status) AS kept USING (status)
+           format('%s orders of %s are counted, there are %s', coalesce(kept.count, 0), owner,
+                  coalesce(counted.count, 0)) AS what
+    FROM (SELECT owner, status, count(*) AS count FROM orders GROUP BY owner, status) AS counted
+    FULL JOIN (SELECT owner, status, sum(count) AS count FROM order_counts GROUP BY owner, status) AS kept
+         USING (owner, status)
     WHERE coalesce(counted.count, 0) <> coalesce(kept.count, 0)";
 
 /// Statuses whose maintained totals differ from what adding up gives.
 const WRONG_PAYMENT_TOTALS: &str = "
     SELECT coalesce(counted.status, kept.status) AS status,
-           format('the statistics say %s payments of %s, there are %s of %s', coalesce(kept.count, 0),
+           format('the statistics of %s say %s payments of %s, there are %s of %s', owner, coalesce(kept.count, 0),
                   coalesce(kept.amount, 0), coalesce(counted.count, 0), coalesce(counted.amount, 0)) AS what
-    FROM (SELECT status, count(*) AS count, sum(amount) AS amount FROM payments GROUP BY status) AS counted
-    FULL JOIN (SELECT status, sum(count) AS count, sum(amount) AS amount FROM payment_totals GROUP BY status) AS kept
-         USING (status)
+    FROM (SELECT owner, status, count(*) AS count, sum(amount) AS amount FROM payments
+          GROUP BY owner, status) AS counted
+    FULL JOIN (SELECT owner, status, sum(count) AS count, sum(amount) AS amount FROM payment_totals
+               GROUP BY owner, status) AS kept
+         USING (owner, status)
     WHERE coalesce(counted.count, 0) <> coalesce(kept.count, 0)
        OR coalesce(counted.amount, 0) <> coalesce(kept.amount, 0)";
 

@@ -9,6 +9,7 @@ mod failed;
 mod infrastructure_urls;
 mod key;
 mod listing;
+mod privacy;
 mod prune;
 mod refunds;
 mod running_stack;
@@ -40,6 +41,10 @@ enum Command {
     Failed(failed::Failed),
     /// API keys: make, replace, revoke, list
     Key(key::Key),
+    /// Print everything that is kept about a customer
+    Export(privacy::Export),
+    /// Take a customer out of everything that is kept, and leave the books as they are
+    Erase(privacy::Erase),
     /// Delete what was kept for long enough
     Prune(prune::Prune),
     /// Money that is owed to customers: list it, decide about refunds that the provider refused
@@ -59,6 +64,8 @@ impl Cli {
             Command::Definitions(definitions) => definitions.run(),
             Command::Failed(failed) => failed.run().await,
             Command::Key(key) => key.run(),
+            Command::Export(export) => export.run().await,
+            Command::Erase(erase) => erase.run().await,
             Command::Prune(prune) => prune.run().await,
             Command::Refunds(refunds) => refunds.run().await,
             Command::ConvertQueues(convert_queues) => convert_queues.run().await,
