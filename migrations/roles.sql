@@ -5,6 +5,9 @@
 -- service's role owned before:
 --   psql --set=service=order --set=owner=order-owner --file=roles.sql order
 \set ON_ERROR_STOP on
+-- The tables are locked for a moment. Everything that comes after this in the queue for a lock waits too: it is better to try again.
+SET lock_timeout = '2s';
+BEGIN;
 SELECT current_database() AS database \gset
 ALTER DATABASE :"database" OWNER TO :"owner";
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
@@ -12,3 +15,4 @@ GRANT CONNECT ON DATABASE :"database" TO :"service";
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO :"owner";
 REASSIGN OWNED BY :"service" TO :"owner";
+COMMIT;

@@ -40,6 +40,8 @@ in
 
       "paysaga-${name}-migrate" = {
         description = "paysaga ${name}: brings its database schema up to date";
+        # What it needs may be unavailable indefinitely.
+        unitConfig.StartLimitIntervalSec = 0;
         after = migrateAfter;
         wants = migrateAfter;
         environment =
@@ -56,12 +58,13 @@ in
         serviceConfig = import ./hardening.nix // {
           ExecStart = "${cfg.package}/bin/${name} --migrate-only";
           User = if local then owner else role;
-          Type = "oneshot";
+          # It delays neither the boot nor `nixos-rebuild switch`, however long it takes: the service waits until its schema is up
+          # to date.
+          Type = "exec";
           # Run once for each package: a new package changes the unit, which is then restarted.
           RemainAfterExit = true;
-          # It waits for the database, but delays neither the boot nor `nixos-rebuild switch` longer than this. The service is
-          # then started anyway, and waits until its schema is up to date, or runs the remaining migrations itself if it may.
-          TimeoutStartSec = "2min";
+          Restart = "on-failure";
+          RestartSec = 5;
           LoadCredential = environment.loadCredentials credentials;
         };
       };

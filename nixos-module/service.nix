@@ -54,15 +54,16 @@ let
     && listensLocally
     && addresses.isLoopback cfg.managementAddress
     && !(cfg.credentials ? DATABASE_URL)
-    &&
-      builtins.all (url: builtins.match "[a-z]+://(127\\.|localhost|\\[::1]).*" (toString url) != null)
-        (
-          builtins.attrValues (
-            lib.filterAttrs (
-              variable: _: lib.hasSuffix "_URL" variable || lib.hasSuffix "_ENDPOINT" variable
-            ) cfg.settings
-          )
-        );
+    && builtins.all isOfThisHost (
+      builtins.attrValues (
+        lib.filterAttrs (
+          variable: _: lib.hasSuffix "_URL" variable || lib.hasSuffix "_ENDPOINT" variable
+        ) cfg.settings
+      )
+      ++ lib.optional paysaga.tracing.enable paysaga.tracing.endpoint
+    );
+  isOfThisHost =
+    url: builtins.match "[a-z]+://(127\\.[0-9.]+|localhost|\\[::1])([:/].*)?" (toString url) != null;
   networks =
     if cfg.networks != null then cfg.networks else [ (if isLocal then "localhost" else "any") ];
 in

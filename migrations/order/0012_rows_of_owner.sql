@@ -9,7 +9,7 @@ ALTER TABLE early_cancellations
 -- do if it is `%`.
 CREATE FUNCTION is_visible(owner text) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN owner LIKE coalesce(current_setting('paysaga.owners', true), '%');
+RETURN owner LIKE coalesce(nullif(current_setting('paysaga.owners', true), ''), '%');
 
 CREATE POLICY rows_of_owner ON orders USING (is_visible(owner));
 ALTER TABLE orders ENABLE ROW LEVEL SECURITY;

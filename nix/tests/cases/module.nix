@@ -181,6 +181,13 @@ in
         services.paysaga.order.settings.OTEL_EXPORTER_OTLP_ENDPOINT = "http://collector:4318";
         services.paysaga.payment.networks = [ "10.0.0.0/8" ];
       };
+      traced = host {
+        imports = [ hosts.everything ];
+        services.paysaga.tracing = {
+          enable = true;
+          endpoint = "http://localhost.example.org:4318";
+        };
+      };
     in
     all (name: allowed bare name == [ "localhost" ]) [
       "paysaga-gateway"
@@ -192,9 +199,11 @@ in
     && allowed severalConfigs.payment "paysaga-payment" == [ "any" ]
     && allowed elsewhere "paysaga-gateway" == [ "any" ]
     && allowed elsewhere "paysaga-order" == [ "any" ]
-    && allowed elsewhere "paysaga-payment" == [ "10.0.0.0/8" ];
-  "an unavailable database delays the boot by two minutes at most" =
-    (services bare).paysaga-order-migrate.serviceConfig.TimeoutStartSec == "2min"
+    && allowed elsewhere "paysaga-payment" == [ "10.0.0.0/8" ]
+    && allowed traced "paysaga-order" == [ "any" ];
+  "a migration delays neither the boot nor its service, and is tried again" =
+    (services bare).paysaga-order-migrate.serviceConfig.Type == "exec"
+    && (services bare).paysaga-order-migrate.serviceConfig.Restart == "on-failure"
     && !(elem "paysaga-order-migrate.service" ((services bare).paysaga-order.requires or [ ]));
   "% is escaped in settings, and a specifier in paths of credentials" =
     let

@@ -1,11 +1,14 @@
 //! Who a request comes from, where proxies stand before the gateway.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// In no network.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The proxies that are believed about whom they forward.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +35,17 @@ impl TrustedProxies {
     /// The client: the last address that is none of the proxies'. What a client writes into the header itself comes before
     /// that, and is not read.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-        let headers = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<&str> = headers.flat_map(|value| value.split(',')).map(str::trim).collect();
+        let headers =
+            headers.get_all(FORWARDED_FOR).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let headers: Vec<_> = headers.collect();
+        let hops: Vec<&str> = headers.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
         let mut client = peer.to_canonical();
         for hop in hops.iter().rev() {
             if !self.trusts(client) {
                 break;
             }
-            let Some(address) = address(hop) else { break };
-            client = address;
+            // What a proxy says that can't be read is no address of the proxy either.
+            client = address(hop).unwrap_or(UNKNOWN);
         }
         client
     }
@@ -58,11 +63,14 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn client(trusted: &str, peer: &str, forwarded: &[&str]) -> String {
         let proxies = TrustedProxies::parse(trusted).unwrap();
-        let headers = forwarded.iter().map(|value| (FORWARDED_FOR, value.parse().unwrap()));
+        let headers =
+            forwarded.iter().map(|value| (FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap()));
         proxies.client(&headers.collect(), peer.parse().unwrap()).to_string()
     }
 
@@ -77,8 +85,9 @@ mod tests {
         assert_eq!(client(proxy, "127.0.0.1", &["192.0.2.7:4711"]), "192.0.2.7");
         assert_eq!(client(proxy, "127.0.0.1", &["[2001:db8::1]:4711"]), "2001:db8::1");
         assert_eq!(client(proxy, "::ffff:127.0.0.1", &["192.0.2.7"]), "192.0.2.7");
-        // What can't be read leads no further.
-        assert_eq!(client(proxy, "127.0.0.1", &["unknown"]), "127.0.0.1");
+        // What can't be read is no one's address.
+        assert_eq!(client(proxy, "127.0.0.1", &["unknown"]), "0.0.0.0");
+        assert_eq!(client(proxy, "127.0.0.1", &["\u{e9}, 192.0.2.7"]), "192.0.2.7");
         assert_eq!(client(proxy, "127.0.0.1", &[]), "127.0.0.1");
     }
 

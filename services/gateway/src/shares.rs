@@ -136,30 +136,31 @@ impl Share {
     }
 
     async fn enter(&self) -> Result<Place, OverLimit> {
+        let Ok(under_way) = Arc::clone(&self.under_way).try_acquire_owned() else {
+            let detail = "This caller has too many requests under way. Wait for the answers to some of them.";
+            return Err(self.refuse(detail, 1).await);
+        };
         let left = match self.bucket.check() {
             Ok(state) => state.remaining_burst_capacity(),
             Err(until) => {
+                drop(under_way);
                 let wait = until.wait_time_from(DefaultClock::default().now());
                 let seconds = u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX);
                 return Err(self
-                    .refuse("This caller sends more requests than its rate allows.", 0, seconds)
+                    .refuse("This caller sends more requests than its rate allows.", seconds)
                     .await);
             }
-        };
-        let Ok(under_way) = Arc::clone(&self.under_way).try_acquire_owned() else {
-            let detail = "This caller has too many requests under way. Wait for the answers to some of them.";
-            return Err(self.refuse(detail, left, 1).await);
         };
         let rate_limit = Some(RateLimit { rate: self.rate, left });
         Ok(Place { _under_way: Some(under_way), rate_limit })
     }
 
     /// A caller that heeds no refusal would take the machine's time from the others: it gets them later.
-    async fn refuse(&self, detail: &str, left: u32, retry_after: u16) -> OverLimit {
+    async fn refuse(&self, detail: &str, retry_after: u16) -> OverLimit {
         let hold = self.refusals().next(Instant::now(), REFUSALS_PER_SECOND);
         tokio::time::sleep(hold).await;
         let problem = Problem { retry_after: Some(retry_after), ..Problem::new(429, detail) };
-        OverLimit { problem, rate_limit: RateLimit { rate: self.rate, left } }
+        OverLimit { problem, rate_limit: RateLimit { rate: self.rate, left: 0 } }
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {

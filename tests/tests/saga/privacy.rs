@@ -30,9 +30,11 @@ async fn tables_with(database: &PgPool, text: &str) -> Vec<String> {
     );
     let mut found = Vec::new();
     for table in tables.fetch_all(database).await.expect("the database answers") {
-        let bytes: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        // A body is bytes, which are shown in hexadecimal.
         let statement = format!(
-            "SELECT EXISTS (SELECT FROM {table} AS t WHERE t::text LIKE '%{text}%' OR t::text LIKE '%{bytes}%')"
+            "SELECT EXISTS (SELECT FROM {table} AS t
+                            WHERE t::text LIKE '%{text}%'
+                               OR t::text LIKE '%' || encode(convert_to('{text}', 'UTF8'), 'hex') || '%')"
         );
         let exists = sqlx::query_scalar::<_, bool>(AssertSqlSafe(statement)).fetch_one(database).await;
         found.extend(exists.expect("the table can be read").then_some(table));

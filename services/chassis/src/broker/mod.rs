@@ -35,5 +35,5 @@ pub use url::BrokerUrl;
 
 pub(crate) use inspector::QueueInspector;
 pub(crate) use message::trace_context;
-pub(crate) use publishers::{Forged, Publishers};
+pub(crate) use publishers::{Forged, NOT_VERIFIED, Publishers};
 pub(crate) use throttle::Throttle;

@@ -22,7 +22,7 @@ pub(crate) enum Forged {
 }
 
 /// What a failed message has for its publisher that was stored before publishers were verified.
-const NOT_VERIFIED: &str = "*";
+pub(crate) const NOT_VERIFIED: &str = "*";
 
 /// The RabbitMQ users that the services publish as. Cheap to clone.
 #[derive(Clone, Debug)]

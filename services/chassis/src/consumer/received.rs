@@ -10,7 +10,7 @@ use tracing::{Span, field, info_span, record_all};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::aggregate::{Aggregate, Cause, Triggered};
-use crate::broker::{self, Forged, Publishers};
+use crate::broker::{self, Forged, NOT_VERIFIED, Publishers};
 use crate::panics;
 use crate::telemetry::TraceContext;
 use crate::text::storable;
@@ -41,7 +41,10 @@ impl Origin {
             queue,
             exchange: delivery.exchange.to_string(),
             routing_key: delivery.routing_key.to_string(),
-            user_id: delivery.properties.user_id().as_ref().map(|user| storable(user.as_str())),
+            // `*` is what failed messages have that were stored before publishers were verified.
+            user_id: (delivery.properties.user_id().as_ref())
+                .map(|user| storable(user.as_str()))
+                .filter(|user| user != NOT_VERIFIED),
             correlation_id: delivery.properties.correlation_id().as_ref().map(|id| storable(id.as_str())),
             trace: broker::trace_context(&delivery.properties),
             delivery_tag: Some(delivery.delivery_tag),

@@ -31,6 +31,11 @@ pub enum SchemaError {
         "the schema lacks {0} migrations; they are for the role that owns it (--migrate-only with MIGRATION_DATABASE_URL)"
     )]
     Outdated(usize),
+    /// The role of `DATABASE_URL` does not own the schema, and was not granted what the service needs.
+    #[error(
+        "this role may not use all of the schema yet (--migrate-only with MIGRATION_DATABASE_URL grants it)"
+    )]
+    NotGranted,
     /// The role of `DATABASE_URL` does not own the schema, and no other is given.
     #[error("the role of DATABASE_URL does not own the schema; give MIGRATION_DATABASE_URL")]
     NotOwned,
@@ -49,7 +54,7 @@ impl SchemaError {
     /// Whether it is worth trying again: a condition that passes, not a mistake in a migration.
     fn passes(&self) -> bool {
         match self {
-            Self::Busy | Self::Outdated(_) => true,
+            Self::Busy | Self::Outdated(_) | Self::NotGranted => true,
             Self::Database(error) | Self::Migrate(MigrateError::Execute(error)) => {
                 FailureKind::of(error) != FailureKind::Permanent
             }
@@ -173,9 +178,16 @@ async fn verify(mut connection: PgConnection, migrations: &Migrator) -> Result<(
     } else {
         Vec::new()
     };
+    // Granted after the last migration, all at once.
+    let granted = sqlx::query_scalar::<_, bool>(
+        "SELECT coalesce(bool_and(has_table_privilege(oid, 'SELECT')), false) FROM pg_class
+         WHERE relnamespace = to_regnamespace(current_schema()::text) AND relkind = 'r'",
+    );
+    let granted = in_time(granted.fetch_one(&mut connection)).await?;
     connection.close().await?;
     match migrations.iter().filter(|migration| !applied.contains(&migration.version)).count() {
-        0 => Ok(()),
+        0 if granted => Ok(()),
+        0 => Err(SchemaError::NotGranted),
         missing => Err(SchemaError::Outdated(missing)),
     }
 }

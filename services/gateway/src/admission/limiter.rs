@@ -13,6 +13,9 @@ const MOST_WAIT: Duration = Duration::from_millis(1200);
 /// to do does not know yet how fast it is.
 const BURST: f64 = 300.0;
 
+/// So many commands that may still be let in are enough for all who send some.
+const PLENTY: f64 = BURST / 2.0;
+
 /// What may wait in any case, however slow the saga is.
 const LEAST: f64 = 40.0;
 
@@ -24,7 +27,7 @@ const RECOVERY: f64 = 100.0;
 
 /// The part of the free room that one report grants. Several gateways see the same room at the same time, and none knows
 /// of the others: if each took all of it they would overshoot together. Four of them that become busy at once don't.
-const SHARE: f64 = 0.25;
+const GRANTED: f64 = 0.25;
 
 /// How old a report may be. Without one it is not known what waits, and everything is let in: the broker has limits of
 /// its own.
@@ -88,7 +91,7 @@ impl Limiter {
         };
         let bound = soon.max(self.burst);
         let room = (bound - waiting).max(0.0);
-        self.credit = (self.credit + room * SHARE).min(room);
+        self.credit = (self.credit + room * GRANTED).min(room);
         self.callers.retain(|_, taken| now.duration_since(taken.last_command) < LONGEST_PAUSE);
         for taken in self.callers.values_mut() {
             (taken.count, taken.is_new) = (0.0, false);
@@ -103,7 +106,7 @@ impl Limiter {
 
     /// Whether so much may still be let in that it is early enough to ask again later.
     pub(super) fn has_room(&self) -> bool {
-        self.burst >= BURST && self.credit >= BURST / 2.0
+        self.burst >= BURST && self.credit >= PLENTY
     }
 
     /// Whether one more command of a caller is let in. What a caller has a right to is not kept for it while it sends nothing: until
@@ -115,7 +118,8 @@ impl Limiter {
         let overdue = |last: &Instant| now.duration_since(*last) >= LONGEST_PAUSE;
         match self.last_report {
             Some((at, excess)) if now.duration_since(at) < VALID => {
-                let has_share = self.credit >= 1.0 && taken.count < self.share;
+                // Reports are rare while there is plenty, and then there is no need to share.
+                let has_share = self.credit >= PLENTY || self.credit >= 1.0 && taken.count < self.share;
                 let on_top = taken.is_new && taken.count < (self.share / 2.0).max(1.0);
                 if has_share || on_top {
                     self.credit -= 1.0;
@@ -210,6 +214,20 @@ mod tests {
                 assert!(longest_wait < 1.6, "{gateways} {offered} {pace}: {longest_wait}");
             }
         }
+    }
+
+    #[test]
+    fn while_there_is_plenty_it_is_not_shared_out() {
+        let (mut limiter, now) = (Limiter::default(), Instant::now());
+        let callers: Vec<Owner> = (0..10).map(|number| format!("c{number}").parse().unwrap()).collect();
+        for _ in 0..10 {
+            limiter.report(load(0, 500.0), now);
+            for caller in &callers {
+                limiter.admit(caller, now).unwrap();
+            }
+        }
+        let let_in = (0..200).filter(|_| limiter.admit(&callers[0], now).is_ok()).count();
+        assert!(let_in >= 140, "{let_in}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecre
 }
 
 /// Stores what a key stands for, if it stands for nothing yet; returns the order and the fingerprint that it stands for.
+///
+/// The id that a service of an older version derives is taken as well, with a fingerprint that no request has: one that is put
+/// back, or runs beside this one, refuses the key instead of placing a second order.
 pub(crate) async fn claim(
     connections: &Connections,
     secret: &IdempotencySecret,
@@ -24,7 +27,8 @@ pub(crate) async fn claim(
     let mut connection = connections.take().await?;
     sqlx::query(
         "INSERT INTO idempotency_keys (order_id, fingerprint)
-         SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3)
+         SELECT order_id, fingerprint FROM (VALUES ($1, $2), ($3, '')) AS new (order_id, fingerprint)
+         WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3 AND fingerprint <> '')
          ON CONFLICT DO NOTHING",
     )
     .bind(order)
@@ -33,7 +37,9 @@ pub(crate) async fn claim(
     .execute(&mut *connection)
     .await?;
     let stored = sqlx::query_as::<_, (OrderId, String)>(
-        "SELECT order_id, fingerprint FROM idempotency_keys WHERE order_id IN ($1, $2)",
+        "SELECT order_id, fingerprint FROM idempotency_keys
+         WHERE order_id IN ($1, $2) AND fingerprint <> ''
+         ORDER BY order_id = $2 DESC LIMIT 1",
     );
     let stored = stored.bind(order).bind(former).fetch_one(&mut *connection).await?;
     connection.keep();

@@ -67,7 +67,7 @@ impl<'a> NewRow<'a> {
 }
 
 /// A page of an order's timeline, oldest event first, and whether there are more; `None` if the order is not known within the
-/// limit. The timeline of an order that settled long ago may have been deleted.
+/// limit: for a client, who may have cancelled it, an order that does not exist and one of another are the same. The timeline of an order that settled long ago may have been deleted.
 pub(crate) async fn page(
     connections: &Connections,
     within: &OwnerFilter,
@@ -79,6 +79,7 @@ pub(crate) async fn page(
         "SELECT event_id, event_type, occurred_at, recorded_at, status, payload
          FROM order_events
          WHERE order_id = $1 AND $4 IN ('*', owner)
+           AND ($4 = '*' OR EXISTS (SELECT FROM orders WHERE id = $1 AND owner = $4))
            AND position > coalesce((SELECT position FROM order_events WHERE order_id = $1 AND event_id = $2), 0)
          ORDER BY position
          LIMIT $3",
@@ -91,7 +92,7 @@ pub(crate) async fn page(
     if events.is_empty() {
         let exists = sqlx::query_scalar::<_, bool>(
             "SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND $2 IN ('*', owner))
-                 OR EXISTS (SELECT FROM order_events WHERE order_id = $1 AND $2 IN ('*', owner))",
+                 OR $2 = '*' AND EXISTS (SELECT FROM order_events WHERE order_id = $1)",
         );
         if !exists.bind(order_id).bind(within).fetch_one(&mut *connection).await? {
             return Ok(None);

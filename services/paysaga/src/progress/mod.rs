@@ -53,7 +53,7 @@ impl Progress {
     pub fn message(&self, line: &str) {
         match &self.terminal {
             // A terminal that was closed is no reason to fail.
-            Some(terminal) => drop(terminal.println(line)),
+            Some(terminal) => drop(terminal.println(printable(line))),
             None => write(line),
         }
     }
@@ -69,7 +69,7 @@ impl Step {
     /// Shows what the step waits for. On a terminal only: it changes many times a second.
     pub fn waits_for(&self, what: &str) {
         if let Some(spinner) = &self.spinner {
-            spinner.set_message(what.to_owned());
+            spinner.set_message(printable(what));
         }
     }
 
@@ -90,7 +90,7 @@ impl Step {
                 if let Ok(style) = ProgressStyle::with_template("{msg}") {
                     spinner.set_style(style);
                 }
-                spinner.finish_with_message(line);
+                spinner.finish_with_message(printable(&line));
             }
             None => write(&line),
         }
