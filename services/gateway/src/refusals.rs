@@ -3,9 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest time that a refusal is held back.
-pub(crate) const LONGEST_HOLD: Duration = Duration::from_millis(250);
-
 /// The refusals of those who share a pace.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
@@ -14,11 +11,11 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// How long the next refusal is held back, of which so many a second are answered at once.
-    pub(crate) fn next(&mut self, now: Instant, per_second: u32) -> Duration {
+    /// How long the next refusal is held back, of which so many a second are answered at once, and any after `longest`.
+    pub(crate) fn next(&mut self, now: Instant, per_second: u32, longest: Duration) -> Duration {
         // Unused turns of the last moments count.
-        let earliest = now.checked_sub(LONGEST_HOLD).unwrap_or(now);
-        let turn = self.turn.map_or(earliest, |turn| turn.clamp(earliest, now + LONGEST_HOLD));
+        let earliest = now.checked_sub(longest).unwrap_or(now);
+        let turn = self.turn.map_or(earliest, |turn| turn.clamp(earliest, now + longest));
         self.turn = Some(turn + Duration::from_secs(1) / per_second);
         turn.saturating_duration_since(now)
     }
@@ -30,10 +27,10 @@ mod tests {
 
     #[test]
     fn refusals_are_answered_at_once_until_there_are_too_many() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let holds: Vec<_> = (0..1000).map(|_| refusals.next(now, 500)).collect();
+        let (mut refusals, now, longest) = (Refusals::default(), Instant::now(), Duration::from_millis(250));
+        let holds: Vec<_> = (0..1000).map(|_| refusals.next(now, 500, longest)).collect();
         assert!(holds[..120].iter().all(Duration::is_zero), "{:?}", &holds[..120]);
         assert!(holds[200] > Duration::from_millis(100) && holds[200] < Duration::from_millis(200));
-        assert!(holds.iter().all(|hold| *hold <= LONGEST_HOLD + Duration::from_millis(10)));
+        assert!(holds.iter().all(|hold| *hold <= longest + Duration::from_millis(10)));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::http::{HeaderName, HeaderValue};
 use chassis::http::{Caller, Response};
@@ -27,6 +27,9 @@ const MOST_WAITING: usize = 128;
 
 /// Refusals of a caller that are answered at once, a second.
 const REFUSALS_PER_SECOND: u32 = 50;
+
+/// The longest time that a refusal is held back. Unlike where the saga has no room, it is this caller's own doing.
+const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
@@ -157,7 +160,7 @@ impl Share {
 
     /// A caller that heeds no refusal would take the machine's time from the others: it gets them later.
     async fn refuse(&self, detail: &str, retry_after: u16) -> OverLimit {
-        let hold = self.refusals().next(Instant::now(), REFUSALS_PER_SECOND);
+        let hold = self.refusals().next(Instant::now(), REFUSALS_PER_SECOND, LONGEST_HOLD);
         tokio::time::sleep(hold).await;
         let problem = Problem { retry_after: Some(retry_after), ..Problem::new(429, detail) };
         OverLimit { problem, rate_limit: RateLimit { rate: self.rate, left: 0 } }

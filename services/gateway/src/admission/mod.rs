@@ -36,6 +36,9 @@ const ATTENTION: Duration = Duration::from_secs(1);
 /// Refusals in a second that are answered at once.
 const REFUSALS_PER_SECOND: u32 = 500;
 
+/// The longest time that a refusal is held back.
+const LONGEST_HOLD: Duration = Duration::from_millis(250);
+
 static WAITING: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
         .u64_gauge("paysaga.saga.waiting")
@@ -146,7 +149,7 @@ impl State {
             let Load { waiting, per_second } = self.last_load;
             warn!(waiting, per_second, "commands are refused: more wait than will be settled soon");
         }
-        Err((overloaded, self.refusals.next(now, REFUSALS_PER_SECOND)))
+        Err((overloaded, self.refusals.next(now, REFUSALS_PER_SECOND, LONGEST_HOLD)))
     }
 }
 
