@@ -27,7 +27,7 @@ pub(crate) async fn claim(
     let mut connection = connections.take().await?;
     sqlx::query(
         "INSERT INTO idempotency_keys (order_id, fingerprint)
-         SELECT order_id, fingerprint FROM (VALUES ($1, $2), ($3, '')) AS new (order_id, fingerprint)
+         SELECT order_id, fingerprint FROM (VALUES ($1::uuid, $2), ($3::uuid, '')) AS new (order_id, fingerprint)
          WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3 AND fingerprint <> '')
          ON CONFLICT DO NOTHING",
     )
