@@ -42,7 +42,7 @@ impl FromStr for Owner {
     /// The name is written into logs, audits, headers and the lines of the file of keys.
     fn from_str(text: &str) -> Result<Self, InvalidOwner> {
         let visible = || text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
-        if (1..=64).contains(&text.len()) && !text.starts_with('#') && text != EVERYONE && visible() {
+        if (1..=64).contains(&text.len()) && !text.starts_with('#') && text != ANY && visible() {
             Ok(Self(text.into()))
         } else {
             Err(InvalidOwner)
@@ -56,7 +56,8 @@ impl fmt::Display for Owner {
     }
 }
 
-const EVERYONE: &str = "*";
+/// How [`OwnerFilter::Any`] is written.
+const ANY: &str = "*";
 
 /// What a request is limited to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +82,7 @@ impl OwnerFilter {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Any => EVERYONE,
+            Self::Any => ANY,
             Self::Only(owner) => owner.as_str(),
         }
     }
@@ -97,7 +98,7 @@ impl FromStr for OwnerFilter {
     type Err = InvalidOwner;
 
     fn from_str(text: &str) -> Result<Self, InvalidOwner> {
-        if text == EVERYONE { Ok(Self::Any) } else { text.parse().map(Self::Only) }
+        if text == ANY { Ok(Self::Any) } else { text.parse().map(Self::Only) }
     }
 }
 

@@ -63,8 +63,8 @@ impl FromStr for BrokerUrl {
         if nodes.windows(2).any(|pair| pair[0].vhost != pair[1].vhost) {
             return Err("must name the same virtual host in every URL".to_owned());
         }
-        let user = |node: &AMQPUri| node.authority.userinfo.username.clone();
-        if nodes.windows(2).any(|pair| user(&pair[0]) != user(&pair[1])) {
+        let users = nodes.iter().map(|node| &node.authority.userinfo.username);
+        if users.clone().zip(users.skip(1)).any(|(one, next)| one != next) {
             return Err("must name the same user in every URL".to_owned());
         }
         Ok(Self { nodes })

@@ -65,8 +65,8 @@ const SESSION: [(&str, &str); 5] = [
 /// that the gateway has given up is not worked on any more.
 const QUERY_TIMEOUT: (&str, &str) = ("statement_timeout", "4000");
 
-/// Whose rows a connection for queries sees before it is told: those of no one, since no name has a colon.
-const ROWS_OF_NO_ONE: (&str, &str) = ("paysaga.owners", ":");
+/// A connection for queries sees no rows before it is told whose: no name has a colon.
+const NO_ROWS: (&str, &str) = ("paysaga.owners", ":");
 
 /// How the saga's statements are planned: every one of them finds a few rows by an index. A plan is made once for each
 /// connection and kept; made while a table was still empty, it would read the whole of it for hours.
@@ -99,7 +99,7 @@ impl DatabaseConfig {
 
     /// The pool for queries over HTTP.
     pub fn query_pool(&self, service: &'static str) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT, ROWS_OF_NO_ONE]);
+        let options = self.options(service)?.options(SESSION).options([QUERY_TIMEOUT, NO_ROWS]);
         Ok(pool_of(self.query_connections).connect_lazy_with(options))
     }
 

@@ -112,7 +112,7 @@ impl Request {
             .map_err(|error| Problem::invalid(vec![invalid(error)]))
     }
 
-    /// Whose things the gateway asks for; without a word of it, everybody's.
+    /// Whose things the gateway asks for; those of all clients if it does not say so.
     pub fn owner(&self) -> Result<OwnerFilter, Problem> {
         let Some(value) = self.headers.get(OWNER) else { return Ok(OwnerFilter::Any) };
         let owner = value.to_str().ok().and_then(|value| value.parse().ok());

@@ -126,10 +126,8 @@ impl Endpoint {
     }
 
     async fn execute(&self, action: String, statement: String) -> Result<(), DatabaseError> {
-        let mut connection = self.connect("postgres").await?;
-        let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await;
-        let _ = connection.close().await;
-        done.map(|_| ()).map_err(|source| DatabaseError { action, source })
+        let done = execute_all(self.connect("postgres").await?, [statement]).await;
+        done.map_err(|source| DatabaseError { action, source })
     }
 
     async fn connect(&self, database: &str) -> Result<PgConnection, DatabaseError> {

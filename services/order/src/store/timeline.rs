@@ -67,7 +67,8 @@ impl<'a> NewRow<'a> {
 }
 
 /// A page of an order's timeline, oldest event first, and whether there are more; `None` if the order is not known within the
-/// limit: for a client, who may have cancelled it, an order that does not exist and one of another are the same. The timeline of an order that settled long ago may have been deleted.
+/// limit: for a client, who may have cancelled it, an order that does not exist and one of another are the same. The timeline
+/// of an order that settled long ago may have been deleted.
 pub(crate) async fn page(
     connections: &Connections,
     within: &OwnerFilter,

@@ -3,15 +3,14 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use contracts::UserId;
 use contracts::topology::Service;
-use local_stack::RunningStack;
 
 use super::infrastructure_urls::DatabaseOptions;
 use super::listing::print_json;
-use super::running_stack::DEFAULT_DIRECTORY;
+use super::running_stack::stack_in;
 use crate::output::stdout;
 use crate::privacy::{self, Databases, Erased};
 
@@ -75,11 +74,7 @@ impl Customer {
         let (orders, payments) = match Service::WITH_DATABASE.map(|service| self.databases.url(service)) {
             [Ok(Some(orders)), Ok(Some(payments))] => (orders, payments),
             [Ok(None), Ok(None)] => {
-                let directory = self.directory.clone().unwrap_or_else(|| DEFAULT_DIRECTORY.into());
-                let found = RunningStack::find(&directory)?;
-                let stack = found.with_context(|| {
-                    format!("no stack runs in {}; give the URLs of both databases", directory.display())
-                })?;
+                let stack = stack_in(self.directory.as_deref(), "give the URLs of both databases")?;
                 (
                     stack.order_owner_database_url.unwrap_or(stack.order_database_url),
                     stack.payment_database_url,

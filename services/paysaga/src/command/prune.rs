@@ -8,13 +8,12 @@ use anyhow::{Context, ensure};
 use chassis::retention::{self, Mode, Policy, Records};
 use clap::Args;
 use contracts::topology::Service;
-use local_stack::RunningStack;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
 use super::infrastructure_urls::DatabaseOptions;
-use super::running_stack::DEFAULT_DIRECTORY;
+use super::running_stack::stack_in;
 use crate::output::stdout;
 use crate::progress::Progress;
 use crate::table;
@@ -100,11 +99,7 @@ impl Prune {
             given.extend(self.databases.url(service)?.map(|url| (service, url)));
         }
         if given.is_empty() {
-            let directory = self.directory.clone().unwrap_or_else(|| DEFAULT_DIRECTORY.into());
-            let found = RunningStack::find(&directory)?;
-            let stack = found.with_context(|| {
-                format!("no stack runs in {}; give the URLs of the databases", directory.display())
-            })?;
+            let stack = stack_in(self.directory.as_deref(), "give the URLs of the databases")?;
             return Ok(vec![
                 (Service::Order, stack.order_database_url),
                 (Service::Payment, stack.payment_database_url),

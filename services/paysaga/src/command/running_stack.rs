@@ -74,6 +74,13 @@ impl StackOptions {
     }
 }
 
+/// The stack that runs in the data directory. If there is none, the error says what to do `instead`.
+pub(super) fn stack_in(directory: Option<&Path>, instead: &str) -> anyhow::Result<RunningStack> {
+    let directory = directory.unwrap_or(Path::new(DEFAULT_DIRECTORY));
+    RunningStack::find(directory)?
+        .with_context(|| format!("no stack runs in {}; {instead}", directory.display()))
+}
+
 /// The API key in a file, if one is named.
 pub(super) fn read_key(file: Option<&Path>) -> Result<Option<ApiKey>, ApiKeyError> {
     file.filter(|file| !file.as_os_str().is_empty()).map(ApiKey::read).transpose()
