@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use contracts::order::CreateOrderAccepted;
-use contracts::{OrderId, Timestamp};
+use contracts::{OrderId, Problem, Timestamp};
 use http::{Method, StatusCode};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -121,8 +121,8 @@ impl Customer {
                 Ok((StatusCode::SERVICE_UNAVAILABLE, answer)) if answer.contains(OVERLOADED) => {
                     *self.records.refusals.entry(TOO_MUCH_WAITS.to_owned()).or_default() += 1;
                 }
-                Ok((status, _)) if matches!(status.as_u16(), 502..=504) => {
-                    *self.records.refusals.entry(status.to_string()).or_default() += 1;
+                Ok((status, answer)) if matches!(status.as_u16(), 502..=504) => {
+                    *self.records.refusals.entry(refusal(status, &answer)).or_default() += 1;
                 }
                 Ok((status, answer)) => {
                     self.records.violations.push(format!("{method} {path} was answered {status}: {answer}"));
@@ -162,6 +162,13 @@ impl Customer {
         let gateway = gateways.find(|gateway| gateway.ready.load(Ordering::Relaxed));
         &gateway.unwrap_or(&self.gateways[first]).url
     }
+}
+
+/// The status, and the first sentence of why.
+fn refusal(status: StatusCode, answer: &str) -> String {
+    let detail = serde_json::from_str::<Problem>(answer).map(|problem| problem.detail).unwrap_or_default();
+    let reason = detail.split_inclusive('.').next().unwrap_or("no problem details");
+    format!("{}, {reason}", status.as_u16())
 }
 
 /// Why a request was not answered.

@@ -17,6 +17,10 @@ use crate::faults::run::Scenario;
 /// Messages that a consumer holds. Few, so that the bound on what is delivered again means something.
 const PREFETCH: u64 = 50;
 
+/// `REQUEST_TIMEOUT` of the gateways. Longer than a virtual machine or its disk stands still now and then: what is looked for are
+/// requests that a stopping replica leaves without an answer, and they would wait for as long as this too.
+const REQUEST_TIMEOUT_MS: u64 = 15_000;
+
 /// `SHUTDOWN_TIMEOUT`.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -28,7 +32,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 async fn rolling(rig: &mut Rig<'_>, rounds: u64) -> Outcome {
-    let environment = vec![("PREFETCH", PREFETCH.to_string())];
+    let environment =
+        vec![("PREFETCH", PREFETCH.to_string()), ("REQUEST_TIMEOUT", REQUEST_TIMEOUT_MS.to_string())];
     rig.start(&Plan { more_replicas: 1, environment, ..Plan::default() }).await;
     let load = rig.load_of(LoadPlan { customers: 16, pause_ms: 150, balanced: true, ..LoadPlan::default() });
     load.wait_for_orders(50).await;
