@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # compose-secrets.sh [FOLDER]: creates the secrets of compose.yaml, once, in packaging/secrets or FOLDER: passwords, the URLs
-# that contain them, RabbitMQ's users, and the gateway's first API key (in api-key; in authorization as the header that curl
+# that contain them, RabbitMQ's users, the token of the services, and the gateway's first API key (in api-key; in authorization as the header that curl
 # sends; its digest in keys/api-keys).
 set -euo pipefail
 
@@ -40,6 +40,9 @@ main() {
     printf '{\n  "users": [\n%s\n  ],\n' "${users%,*}"
     tail -n +2 "$here/rabbitmq-definitions.json"
   } >rabbitmq-definitions.json
+
+  # By which order and payment know the gateway.
+  printf %s "$(random 32)" >service-token
 
   local key checksum
   key=psk_live_$(random 32)

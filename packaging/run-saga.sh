@@ -136,7 +136,7 @@ by_podman() {
   starter "$1" \
     'variables=$(env | sed -n "s/^\([A-Z_0-9]*\)=.*/--env \1/p")' \
     "export HOME='$HOME' PATH='$PATH'" \
-    "exec ${podman[*]} run --rm ${restrictions[*]} \$variables $(load "$2") \"\$@\""
+    "exec ${podman[*]} run --rm ${restrictions[*]} --env ALLOW_PLAINTEXT=http \$variables $(load "$2") \"\$@\""
 }
 
 # by_chroot NAME ARCHIVE: applies the image's configuration as a container engine does.
@@ -151,8 +151,9 @@ by_chroot() {
   # Those that the caller sets come before the image's.
   variables=$(of_image "$2" '{{range .Config.Env}}{{.}} {{end}}' | sed -E 's/([A-Z_]+)=([^ ]*)/\1="${\1-\2}"/g')
   entrypoint=$(of_image "$2" '{{range .Config.Entrypoint}}{{.}} {{end}}')
+  # The images listen on every address.
   starter "$1" \
-    "export $variables" \
+    "export ALLOW_PLAINTEXT=\${ALLOW_PLAINTEXT-http} $variables" \
     "exec $(type -P chroot) --userspec=$user --groups= $bundle/rootfs $entrypoint \"\$@\""
 }
 

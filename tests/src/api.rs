@@ -39,7 +39,13 @@ impl Api {
     /// A client of the gateway at this base URL.
     #[must_use]
     pub fn new(url: String) -> Self {
-        Self { client: Client::new(), url }
+        Self::with_client(url, Client::new())
+    }
+
+    /// The same for a client with settings of its own.
+    #[must_use]
+    pub const fn with_client(url: String, client: Client) -> Self {
+        Self { client, url }
     }
 
     /// The same gateway as a client with this key sees it.

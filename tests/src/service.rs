@@ -13,6 +13,9 @@ use tokio::process::Child;
 use crate::eventually;
 use crate::programs::{self, Environment};
 
+/// What the gateway of a test presents to order and payment, unless the test says otherwise.
+pub const SERVICE_TOKEN: &str = "the-token-of-the-tests-of-paysaga";
+
 /// A running process of a service. Killed when dropped.
 pub struct ServiceProcess {
     service: Service,
@@ -48,6 +51,13 @@ impl ServiceProcess {
     ) -> Self {
         if service == Service::Gateway && !environment.contains_key("API_KEYS_FILE") {
             environment.insert("AUTHENTICATION".to_owned(), "off".to_owned());
+        }
+        // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        if !environment.contains_key("TLS_CERTIFICATE_FILE")
+            && !environment.contains_key("SERVICE_TOKEN_FILE")
+        {
+            environment.entry("SERVICE_TOKEN".to_owned()).or_insert_with(|| SERVICE_TOKEN.to_owned());
         }
         let log = log_directory.join(format!("{service}-{}.log", uuid::Uuid::now_v7()));
         let process = spawn(&programs.join(service.name()), &environment, &log);

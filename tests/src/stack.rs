@@ -105,8 +105,6 @@ impl Stack {
     }
 
     async fn start_with(builder: StackBuilder) -> Self {
-        // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
-        rustls::crypto::ring::default_provider().install_default().ok();
         let (name, servers) = (infrastructure::new_name(), servers().await);
         let logs = TempDir::with_prefix("paysaga-test-").expect("there is room for logs");
         let order_database = infrastructure::new_service_database(&format!("{name}_order")).await;

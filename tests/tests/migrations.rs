@@ -9,6 +9,7 @@ use chassis::config::{Environment, Problems};
 use chassis::database::{DatabaseConfig, Schema, migrate};
 use chassis::health::Health;
 use chassis::tasks::TaskContext;
+use chassis::transport::Transport;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
 use tests::infrastructure::{new_database, new_name};
@@ -27,7 +28,8 @@ fn migrator(migrations: &[(&'static str, bool)]) -> &'static Migrator {
 async fn bring_up_to_date(url: &str, migrator: &'static Migrator) {
     let environment = Environment::new([("DATABASE_URL".into(), url.into())]);
     let config =
-        DatabaseConfig::from_environment(&environment, &mut Problems::default()).expect("it is complete");
+        DatabaseConfig::from_environment(&Transport::default(), &environment, &mut Problems::default())
+            .expect("it is complete");
     let task = TaskContext { health: Health::default().part("schema"), stopping: CancellationToken::new() };
     let schema = Schema { migrations: migrator, grants: "" };
     migrate(&config, "test", &schema, false, &task).await.expect("the schema can be changed");

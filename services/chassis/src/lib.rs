@@ -3,6 +3,7 @@
 //! ```text
 //! program          configure, start, drain
 //!   config, telemetry, health, tasks
+//! transport        TLS, and what may do without
 //! participant      a service with an aggregate and a database: everything between them and the broker
 //! http             requests in
 //! broker           the connection, the topology, publishing with confirms
@@ -40,3 +41,4 @@ pub mod retention;
 pub mod tasks;
 pub mod telemetry;
 pub mod text;
+pub mod transport;

@@ -18,12 +18,13 @@ use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
 use crate::database::{self, DatabaseConfig, DatabaseVariables, Schema};
 use crate::failed_messages::FailedMessages;
-use crate::http::{HttpConfig, HttpVariables, Routes, Server};
+use crate::http::{GatewayOnly, GatewayOnlyVariables, HttpConfig, HttpVariables, Routes, Server};
 use crate::load::{Places, Probe, Stage};
 use crate::outbox::Outbox;
 use crate::program::{Lifecycle, StartError};
 use crate::retention::{self, Policy, Records, RetentionVariables};
 use crate::tasks::TaskContext;
+use crate::transport::{TlsServer, Transport, TransportVariables};
 
 /// Where triggers come from besides the queues, each a batch at a time: replays, and up to two tasks of the service's own.
 const OTHER_SOURCES: usize = 3;
@@ -79,6 +80,10 @@ crate::variables! {
 pub struct ParticipantConfig {
     /// Where it listens.
     pub http: HttpConfig,
+    /// How its connections are protected.
+    pub transport: Transport,
+    /// How it knows the gateway, unless it answers every client.
+    pub gateway_only: Option<GatewayOnly>,
     /// Its database.
     pub database: DatabaseConfig,
     /// The broker.
@@ -93,9 +98,11 @@ pub struct ParticipantConfig {
 
 impl ParticipantConfig {
     /// Every variable that it reads, for `--help`.
-    pub const VARIABLES: [&'static [Variable]; 6] = [
+    pub const VARIABLES: [&'static [Variable]; 8] = [
         ParticipantVariables::VARIABLES,
         HttpVariables::VARIABLES,
+        GatewayOnlyVariables::VARIABLES,
+        TransportVariables::VARIABLES,
         DatabaseVariables::VARIABLES,
         BrokerVariables::VARIABLES,
         ConsumerVariables::VARIABLES,
@@ -111,8 +118,15 @@ impl ParticipantConfig {
         problems: &mut Problems,
     ) -> Option<Self> {
         let http = HttpConfig::from_environment(port, management_address, environment, problems);
-        let database = DatabaseConfig::from_environment(environment, problems);
-        let broker = BrokerConfig::from_environment(environment, problems);
+        let told = Transport::from_environment(environment, problems);
+        let transport = told.clone().unwrap_or_default();
+        if let Some(http) = http.as_ref().filter(|_| transport.identity.is_none()) {
+            http.require_protection(&transport, problems);
+        }
+        let gateway_only: GatewayOnlyVariables = environment.read(problems)?;
+        let gateway_only = GatewayOnly::from_variables(&gateway_only, &transport, problems);
+        let database = DatabaseConfig::from_environment(&transport, environment, problems);
+        let broker = BrokerConfig::from_environment(&transport, environment, problems);
         let consumer = ConsumerConfig::from_environment(environment, problems);
         let own: ParticipantVariables = environment.read(problems)?;
         let default_owner = own.default_owner().parse(problems);
@@ -120,6 +134,8 @@ impl ParticipantConfig {
         let keep_failed_messages = retention::keep(retention.retention_failed_messages(), problems);
         let mut config = Self {
             http: http?,
+            transport: told?,
+            gateway_only: gateway_only?,
             database: database?,
             broker: broker?,
             consumer: consumer?,
@@ -155,7 +171,14 @@ where
         if !migrate_only {
             let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
             let routes = routes.merge(probe.routes());
-            Server::bind(config.http)?.serve(routes, health, intake, connections);
+            let identity = config.transport.identity.as_ref();
+            let tls = identity.map(TlsServer::to_peers).transpose().map_err(StartError::Config)?;
+            let server = Server::bind(config.http)?.tls(tls);
+            let server = match config.gateway_only {
+                Some(gateway_only) => server.wrap(|routes| gateway_only.protect(routes)),
+                None => server,
+            };
+            server.serve(routes, health, intake, connections);
         }
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
         // Both from the start: in between, with nothing else to report on yet, the service would be ready.

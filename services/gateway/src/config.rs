@@ -1,10 +1,13 @@
 //! What the gateway reads from its environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::broker::{BrokerConfig, BrokerVariables};
 use chassis::config::{Environment, Problems, Variable, Variables};
-use chassis::http::{HttpConfig, HttpVariables, PerAddress};
+use chassis::http::{self, HttpConfig, HttpVariables, PerAddress};
+use chassis::transport::{Protocol, ServerCertificate, Transport, TransportVariables};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::access::AccessConfig;
@@ -25,6 +28,12 @@ chassis::variables! {
         payment_service_url = "http://127.0.0.1:3002",
         /// How long a query may take, retries included, in milliseconds.
         request_timeout = "5000",
+        /// What it presents to order and payment, as their `SERVICE_TOKEN`.
+        service_token: secret,
+        /// The certificate that clients see, and any between it and an authority's (PEM). With this and the next the gateway speaks HTTPS; without, a proxy in front of it does. Both are read again when they change.
+        https_certificate_file,
+        /// The private key of that certificate (PEM).
+        https_key_file,
         /// File of API keys, as `paysaga key` writes it; a change is in force within a second. Required, unless `AUTHENTICATION` is `off`.
         api_keys_file,
         /// `off`: ask for no API keys. Every caller that reaches the gateway, such as through a proxy on its host, is then an operator.
@@ -43,13 +52,23 @@ chassis::variables! {
 }
 
 /// Every variable of the gateway, for `--help`.
-pub const VARIABLES: &[&[Variable]] =
-    &[GatewayVariables::VARIABLES, HttpVariables::VARIABLES, BrokerVariables::VARIABLES];
+pub const VARIABLES: &[&[Variable]] = &[
+    GatewayVariables::VARIABLES,
+    HttpVariables::VARIABLES,
+    TransportVariables::VARIABLES,
+    BrokerVariables::VARIABLES,
+];
 
 /// The gateway's configuration.
 pub struct Config {
     /// Where it listens.
     pub http: HttpConfig,
+    /// The certificate that clients see, if it speaks HTTPS itself.
+    pub https: Option<ServerCertificate>,
+    /// How its other connections are protected.
+    pub transport: Transport,
+    /// What it presents to order and payment.
+    pub service_token: Option<SecretString>,
     /// The broker.
     pub broker: BrokerConfig,
     /// Where the order service is.
@@ -71,11 +90,23 @@ pub struct Config {
 impl Config {
     /// Reads the configuration; every mistake goes to `problems`.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
-        let broker = BrokerConfig::from_environment(environment, problems);
+        let told = Transport::from_environment(environment, problems);
+        let transport = told.clone().unwrap_or_default();
+        let broker = BrokerConfig::from_environment(&transport, environment, problems);
         let own: GatewayVariables = environment.read(problems)?;
         let http = HttpConfig::from_environment(own.port(), own.management_address(), environment, problems);
+        let https = Self::https(&own, problems);
+        if let (Some(http), Some(None)) = (&http, &https) {
+            http.require_protection(&transport, problems);
+        }
         let order_url = own.order_service_url().url(problems, &["http", "https"]);
         let payment_url = own.payment_service_url().url(problems, &["http", "https"]);
+        for (variable, url) in [("ORDER_SERVICE_URL", &order_url), ("PAYMENT_SERVICE_URL", &payment_url)] {
+            if let Some(host) = url.as_ref().filter(|url| url.scheme() == "http").and_then(Url::host_str) {
+                transport.plaintext.require(Protocol::Http, host, variable, problems);
+            }
+        }
+        let service_token = http::token(own.service_token(), problems);
         let request_timeout = own.request_timeout().duration(problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
         let access = Self::access(&own, problems);
@@ -89,6 +120,9 @@ impl Config {
         let per_address = Some(PerAddress { most, unless: proxies.networks().to_vec() });
         Some(Self {
             http: HttpConfig { per_address, ..http? },
+            https: https?,
+            transport: told?,
+            service_token: service_token?,
             broker: broker?,
             order_url: order_url?,
             payment_url: payment_url?,
@@ -98,6 +132,22 @@ impl Config {
             limits: Limits { rate: rate?, concurrency: concurrency? as usize },
             proxies,
         })
+    }
+
+    /// Certificate and key, or neither.
+    fn https(own: &GatewayVariables, problems: &mut Problems) -> Option<Option<ServerCertificate>> {
+        let path = |text: &str| Ok(PathBuf::from(text));
+        let certificate = own.https_certificate_file().optional(problems, path)?;
+        let key = own.https_key_file().optional(problems, path)?;
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(Some(ServerCertificate { certificate, key })),
+            (None, None) => Some(None),
+            _ => {
+                let rule = "HTTPS_CERTIFICATE_FILE and HTTPS_KEY_FILE belong together; give both or none";
+                problems.add("HTTPS_CERTIFICATE_FILE", rule);
+                None
+            }
+        }
     }
 
     /// Keys, or `AUTHENTICATION=off`. An address on loopback is no reason to leave them out: a proxy on the same host may
@@ -125,7 +175,7 @@ mod tests {
     use super::*;
 
     fn problems(variables: &[(&str, &str)]) -> Vec<String> {
-        let url = [("RABBITMQ_URL", "amqp://user:secret@broker/shop")];
+        let url = [("RABBITMQ_URL", "amqp://user:secret@localhost/shop")];
         let variables = url.iter().chain(variables);
         let environment = Environment::new(variables.map(|(name, value)| ((*name).into(), (*value).into())));
         let mut problems = Problems::default();
@@ -138,9 +188,10 @@ mod tests {
     fn every_address_needs_keys_or_authentication_off() {
         for address in ["127.0.0.1", "::1", "0.0.0.0"] {
             let address = ("LISTEN_ADDRESS", address);
-            let lines = problems(&[address]);
+            let proxied = ("ALLOW_PLAINTEXT", "amqp,http");
+            let lines = problems(&[address, proxied]);
             assert!(lines.len() == 1 && lines[0].starts_with("API_KEYS_FILE: is missing"), "{lines:?}");
-            assert!(problems(&[address, ("AUTHENTICATION", "off")]).is_empty());
+            assert!(problems(&[address, proxied, ("AUTHENTICATION", "off")]).is_empty());
         }
     }
 

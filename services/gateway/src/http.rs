@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use ::http::Method;
+use ::http::{HeaderValue, Method, header};
 use chassis::http::{self, Response, Route, Routes, route};
 use contracts::Problem;
 use contracts::api_key::Scope;
@@ -82,15 +82,24 @@ pub(crate) fn protect(
     routes: BoxedFilter<(Response,)>,
     shares: &Arc<Shares>,
     cors: Option<&CorsConfig>,
+    speaks_https: bool,
 ) -> BoxedFilter<(Response,)> {
     let served = shares.enter().and(routes).map(Place::leave);
     let authenticated = access::require_caller().and(served).recover(refuse).unify().boxed();
-    match cors {
+    let protected = match cors {
         Some(cors) => {
             authenticated.with(cors.filter()).map(Reply::into_response).recover(refuse).unify().boxed()
         }
         None => authenticated,
-    }
+    };
+    if speaks_https { protected.map(https_from_now_on).boxed() } else { protected }
+}
+
+/// A browser that was here once does not come without TLS again (RFC 6797).
+fn https_from_now_on(mut response: Response) -> Response {
+    let year = HeaderValue::from_static("max-age=31536000");
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+    response
 }
 
 /// Answers requests that did not get as far as the routes.

@@ -25,12 +25,14 @@ mod queries;
 mod refusals;
 mod shares;
 mod upstream;
+mod upstream_client;
 
 use std::sync::Arc;
 
 use chassis::broker::{Broker, Publisher, Purpose};
 use chassis::http::Server;
 use chassis::program::{Lifecycle, StartError};
+use chassis::transport::TlsServer;
 use contracts::topology::Service;
 use tokio_util::sync::CancellationToken;
 
@@ -60,12 +62,15 @@ struct Gateway {
 )]
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
     let Lifecycle { health, intake, connections, shutdown: stopping, .. } = lifecycle;
-    let server = Server::bind(config.http)?;
-    let upstream_error =
-        |error: reqwest::Error| StartError::Config(format!("no HTTPS to the other services: {error:?}"));
+    let tls = config.https.as_ref().map(TlsServer::to_clients).transpose().map_err(StartError::Config)?;
+    let speaks_https = tls.is_some();
+    let server = Server::bind(config.http)?.tls(tls);
+    let services = [&config.order_url, &config.payment_url];
+    let client = upstream_client::client(services, &config.transport, config.service_token, &connections)
+        .map_err(|error| StartError::Config(format!("the other services can't be asked: {error}")))?;
     let timeout = config.request_timeout;
-    let order = Arc::new(Upstream::new("order", config.order_url, timeout).map_err(upstream_error)?);
-    let payment = Arc::new(Upstream::new("payment", config.payment_url, timeout).map_err(upstream_error)?);
+    let order = Arc::new(Upstream::new("order", config.order_url, timeout, client.clone()));
+    let payment = Arc::new(Upstream::new("payment", config.payment_url, timeout, client));
 
     let broker =
         Broker::start(Service::Gateway, Purpose::Publishing, config.broker.clone(), &health, &connections);
@@ -79,7 +84,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let access = Access::start(config.access, &intake);
     server
         .identify(move |headers, peer| access.caller(headers, config.proxies.client(headers, peer)))
-        .wrap(move |routes| http::protect(routes, &of_callers, config.cors.as_ref()))
+        .wrap(move |routes| http::protect(routes, &of_callers, config.cors.as_ref(), speaks_https))
         .serve(http::routes(&gateway), &health, &intake, &connections);
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! The order and payment services, as the gateway asks them over HTTP.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use chassis::http::{CorrelationId, OWNER};
 use chassis::telemetry::{TRACE_ONLY, TraceContext};
+use chassis::transport::Current;
 use contracts::load::Load;
 use contracts::{OwnerFilter, Problem};
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
-use tracing::{Instrument, Span, debug, field, info_span};
+use tracing::{Instrument, Span, debug, error, field, info_span};
 use url::Url;
 
 use crate::bulkhead::{Bulkheads, Kind};
@@ -100,29 +102,17 @@ pub(crate) struct Upstream {
     service: &'static str,
     url: Url,
     timeout: Duration,
-    client: Client,
+    client: Current<Client>,
     bulkheads: Bulkheads,
-}
-
-/// A pooled HTTP client. Proxies and redirects have no place between services.
-fn client(url: &Url) -> Result<Client, reqwest::Error> {
-    let client = Client::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .pool_max_idle_per_host(64)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    match url.scheme() {
-        "https" => client.build(),
-        // Plain HTTP needs no certificate authorities, and must not fail where there are none.
-        _ => client.tls_certs_only([]).build(),
-    }
+    /// It was reported that the service refuses this gateway.
+    is_refused: AtomicBool,
 }
 
 impl Upstream {
-    /// The service at `url`. Fails if that is HTTPS and this machine has no certificate authorities.
-    pub(crate) fn new(service: &'static str, url: Url, timeout: Duration) -> Result<Self, reqwest::Error> {
-        let client = client(&url)?;
-        Ok(Self { service, url, timeout, client, bulkheads: Bulkheads::default() })
+    /// The service at `url`.
+    pub(crate) fn new(service: &'static str, url: Url, timeout: Duration, client: Current<Client>) -> Self {
+        let (bulkheads, is_refused) = (Bulkheads::default(), AtomicBool::new(false));
+        Self { service, url, timeout, client, bulkheads, is_refused }
     }
 
     /// How long a request may take, retries included.
@@ -157,9 +147,26 @@ impl Upstream {
     /// traces.
     pub(crate) async fn load(&self) -> Option<Load> {
         let address = format!("{}/load", self.url.as_str().trim_end_matches('/'));
-        let request = self.client.get(address).timeout(LOAD_TIMEOUT);
-        let answer = async { request.send().await?.error_for_status()?.bytes().await };
+        let request = self.client.get().get(address).timeout(LOAD_TIMEOUT);
+        let answer = async {
+            let response = request.send().await?;
+            self.note_refusal(response.status());
+            response.error_for_status()?.bytes().await
+        };
         serde_json::from_slice(&answer.await.ok()?).ok()
+    }
+
+    /// Reports once that the service refuses this gateway, until it does not any more. No caller can mend that.
+    fn note_refusal(&self, status: StatusCode) {
+        let refused = status == StatusCode::UNAUTHORIZED;
+        if self.is_refused.swap(refused, Ordering::Relaxed) != refused && refused {
+            let service = self.service;
+            error!(
+                service,
+                "the service refuses this gateway: its SERVICE_TOKEN, or the name in its certificate, is not what the \
+                 service knows"
+            );
+        }
     }
 
     async fn attempt(
@@ -167,10 +174,12 @@ impl Upstream {
         request: &UpstreamRequest<'_>,
         deadline: Instant,
     ) -> Result<UpstreamResponse, UpstreamError> {
-        let Self { service, url, client, .. } = self;
+        let Self { service, url, .. } = self;
         let span = client_span(request, url);
         let address = format!("{}{}", url.as_str().trim_end_matches('/'), request.path);
-        let mut sending = client
+        let mut sending = self
+            .client
+            .get()
             .request(request.method.clone(), address)
             .timeout(deadline.saturating_duration_since(Instant::now()))
             .header("x-correlation-id", &*request.correlation_id.0)
@@ -195,7 +204,9 @@ impl Upstream {
         match exchange.instrument(span.clone()).await {
             Ok(response) => {
                 span.record("http.response.status_code", i64::from(response.status.as_u16()));
+                self.note_refusal(response.status);
                 match response.status {
+                    StatusCode::UNAUTHORIZED => Err(UpstreamError::Failed(service)),
                     StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
                         Err(UpstreamError::Unavailable(service))
                     }

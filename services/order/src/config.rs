@@ -22,8 +22,9 @@ chassis::variables! {
 
 /// Every variable of the service, for `--help`.
 pub const VARIABLES: &[&[Variable]] = &{
-    let [own, http, database, broker, consumer, retention] = ParticipantConfig::VARIABLES;
-    [OrderVariables::VARIABLES, own, http, database, broker, consumer, retention]
+    let [own, http, gateway_only, transport, database, broker, consumer, retention] =
+        ParticipantConfig::VARIABLES;
+    [OrderVariables::VARIABLES, own, http, gateway_only, transport, database, broker, consumer, retention]
 };
 
 /// The order service's configuration.

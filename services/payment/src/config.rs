@@ -21,9 +21,22 @@ chassis::variables! {
 
 /// Every variable of the service, for `--help`.
 pub const VARIABLES: &[&[Variable]] = &{
-    let [own, http, database, broker, consumer, retention] = ParticipantConfig::VARIABLES;
+    let [own, http, gateway_only, transport, database, broker, consumer, retention] =
+        ParticipantConfig::VARIABLES;
     let (collection, simulator) = (CollectionVariables::VARIABLES, SimulatorVariables::VARIABLES);
-    [PaymentVariables::VARIABLES, own, http, database, broker, consumer, collection, simulator, retention]
+    [
+        PaymentVariables::VARIABLES,
+        own,
+        http,
+        gateway_only,
+        transport,
+        database,
+        broker,
+        consumer,
+        collection,
+        simulator,
+        retention,
+    ]
 };
 
 /// The payment service's configuration.

@@ -143,6 +143,7 @@ fn services_get_what_they_need_and_nothing_else_of_the_environment() {
         "PORT",
         "PROVIDER_LATENCY_MS",
         "RABBITMQ_URL",
+        "SERVICE_TOKEN",
         "TZ",
     ];
     assert_eq!(names("order"), order);

@@ -204,6 +204,7 @@ async fn health_and_metrics_are_not_for_clients_and_are_closed_to_the_network() 
     let stack = Stack::with()
         .gateway_env("API_KEYS_FILE", keys.path())
         .gateway_env("LISTEN_ADDRESS", "0.0.0.0")
+        .gateway_env("ALLOW_PLAINTEXT", "http")
         .start()
         .await;
     let port = stack.gateway.address().port();

@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use serde_json::Value;
 use tests::api::{UNKNOWN_ID, accepted, header, order};
 use tests::api_keys::{KeyFile, SHOP};
-use tests::service::ServiceProcess;
+use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::{Stack, eventually};
 use uuid::Uuid;
 
@@ -53,7 +53,8 @@ async fn every_answer_has_the_requests_correlation_id_or_one_that_was_made() {
     }
     // The services behind the gateway do the same.
     for service in [&stack.order, &stack.payment] {
-        let response = reqwest::get(format!("{}/nothing", service.url())).await.expect("an answer");
+        let request = reqwest::Client::new().get(format!("{}/nothing", service.url()));
+        let response = request.bearer_auth(SERVICE_TOKEN).send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert!(Uuid::parse_str(&header(&response, "x-correlation-id")).is_ok());
         assert!(is_traceparent(&header(&response, "traceparent")));

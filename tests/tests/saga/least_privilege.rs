@@ -56,7 +56,7 @@ async fn a_service_waits_until_the_owner_of_its_schema_has_migrated_it() {
     let database = new_service_database(&new_name()).await;
     let variables = [
         ("DATABASE_URL", database.service_url.as_str()),
-        ("RABBITMQ_URL", "amqp://nowhere/"),
+        ("RABBITMQ_URL", "amqp://localhost:1/"),
         ("LOG_FORMAT", "json"),
     ];
     let refused = run("order", &["--migrate-only"], &environment(&variables)).await;

@@ -89,6 +89,8 @@ async fn every_mistake_in_the_configuration_is_reported_at_once_and_no_secret_is
         ("SHUTDOWN_TIMEOUT", "-1s"),
         ("BROKER_TOPOLOGY", "guess"),
         ("PUBLISH_TIMEOUT", "never"),
+        ("ALLOW_PLAINTEXT", "everything"),
+        ("SERVICE_TOKEN", "hunter2"),
     ];
     let gateway = [
         ("RABBITMQ_URL", "amqp://user:hunter2@host:port/vhost"),
@@ -131,16 +133,18 @@ async fn every_mistake_in_the_configuration_is_reported_at_once_and_no_secret_is
 
 #[tokio::test]
 async fn a_missing_variable_and_an_unusable_file_are_named() {
-    for (service, other) in
-        [("gateway", "API_KEYS_FILE"), ("order", "DATABASE_URL"), ("payment", "DATABASE_URL")]
-    {
+    for (service, others) in [
+        ("gateway", &["API_KEYS_FILE"][..]),
+        ("order", &["DATABASE_URL", "SERVICE_TOKEN"]),
+        ("payment", &["DATABASE_URL", "SERVICE_TOKEN"]),
+    ] {
         let output = programs::run(service, &[], &Environment::new()).await;
         assert_eq!(output.status.code(), Some(EX_CONFIG));
         let errors = stderr(&output);
-        for variable in ["RABBITMQ_URL", other] {
+        for variable in ["RABBITMQ_URL"].iter().chain(others) {
             assert!(errors.contains(&format!("{variable}: is missing")), "{service} {variable}: {errors}");
         }
-        assert_eq!(errors.matches("is missing").count(), 2, "{service}: {errors}");
+        assert_eq!(errors.matches("is missing").count(), 1 + others.len(), "{service}: {errors}");
     }
     let folder = TempDir::with_prefix("paysaga-files-").expect("there is room");
     let empty = folder.path().join("empty");
@@ -175,7 +179,8 @@ async fn a_gateway_needs_keys_or_an_opt_out_on_loopback_too() {
         assert!(errors.contains("API_KEYS_FILE") && errors.contains("AUTHENTICATION=off"), "{errors}");
     }
     let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
-    let open = [broker, ("LISTEN_ADDRESS", "0.0.0.0"), ("AUTHENTICATION", "off")];
+    let open =
+        [broker, ("LISTEN_ADDRESS", "0.0.0.0"), ("ALLOW_PLAINTEXT", "http"), ("AUTHENTICATION", "off")];
     let gateway = ServiceProcess::start(Service::Gateway, environment(&open), logs.path()).await;
     let response =
         reqwest::get(format!("{}/health/live", gateway.management_url())).await.expect("it listens");

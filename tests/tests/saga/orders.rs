@@ -2,9 +2,11 @@
 
 use contracts::{OrderStatus, Timestamp};
 use http::{Method, StatusCode};
+use reqwest::Response;
 use serde_json::{Value, json};
 use tests::Stack;
 use tests::api::{UNKNOWN_ID, USER, header, order, problem};
+use tests::service::SERVICE_TOKEN;
 
 #[tokio::test]
 async fn an_order_is_placed_read_and_cancelled_by_the_contract() {
@@ -84,7 +86,7 @@ async fn the_services_answer_on_their_own_ports_what_the_gateway_answers() {
         (&payments, format!("/payments/{payment}")),
         (&payments, format!("/payments/order/{id}")),
     ] {
-        let direct = reqwest::get(format!("{service}{path}")).await.expect("the service answers");
+        let direct = ask(&format!("{service}{path}"), SERVICE_TOKEN).await;
         assert_eq!(direct.status(), StatusCode::OK, "{path}");
         let direct = direct.text().await.expect("a body");
         assert_eq!(direct, stack.api.text(&format!("/api{path}")).await, "{path}");
@@ -97,9 +99,14 @@ async fn the_services_answer_on_their_own_ports_what_the_gateway_answers() {
         (&payments, format!("/payments/order/{UNKNOWN_ID}"), 404),
         (&payments, "/payments/7".to_owned(), 400),
     ] {
-        let response = reqwest::get(format!("{service}{path}")).await.expect("the service answers");
+        let response = ask(&format!("{service}{path}"), SERVICE_TOKEN).await;
         assert_eq!(problem(response).await.status, status, "{path}");
     }
+}
+
+/// Asks as the gateway does.
+async fn ask(url: &str, token: &str) -> Response {
+    reqwest::Client::new().get(url).bearer_auth(token).send().await.expect("the service answers")
 }
 
 /// A time as the wire writes it: RFC 3339, UTC, milliseconds, `Z`.

@@ -9,7 +9,7 @@ use http::StatusCode;
 use reqwest::{Client, Response};
 use rustix::process::Signal;
 use tests::api::{order, refused};
-use tests::service::ServiceProcess;
+use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::{Stack, eventually};
 
 #[tokio::test]
@@ -100,7 +100,8 @@ async fn placed(stack: &Stack) -> OrderId {
 }
 
 async fn wait(service: &ServiceProcess, id: OrderId, time: &str) -> Response {
-    let request = Client::new().get(format!("{}/orders/{id}?wait={time}", service.url()));
+    let request =
+        Client::new().get(format!("{}/orders/{id}?wait={time}", service.url())).bearer_auth(SERVICE_TOKEN);
     request.timeout(Duration::from_mins(1)).send().await.expect("the service answers")
 }
 

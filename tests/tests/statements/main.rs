@@ -16,8 +16,7 @@ use source::{Row, Source, Statement};
 /// The migrated database of a service.
 async fn database(service: Service) -> PgConnection {
     let url = new_database(&format!("{}_{service}", new_name())).await;
-    let variables =
-        environment(&[("DATABASE_URL", &url), ("RABBITMQ_URL", "amqp://nowhere/"), ("LOG_FORMAT", "json")]);
+    let variables = environment(&[("DATABASE_URL", &url), ("LOG_FORMAT", "json")]);
     let migrated = run(service.name(), &["--migrate-only"], &variables).await;
     assert!(migrated.status.success(), "{migrated:?}");
     PgConnection::connect(&url).await.expect("a connection")

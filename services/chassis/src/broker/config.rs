@@ -7,11 +7,12 @@ use strum::EnumString;
 
 use super::{BrokerUrl, Publishers};
 use crate::config::{Environment, Problems};
+use crate::transport::{IdentityFiles, Protocol, Transport};
 
 crate::variables! {
     /// How a service uses RabbitMQ.
     pub struct BrokerVariables {
-        /// URL of RabbitMQ with user, password and virtual host (`amqp://user:password@host:5672/vhost`, `amqps://` for TLS). For a cluster the URL of each node, separated by commas; they are tried in turn.
+        /// URL of RabbitMQ with user, password and virtual host (`amqp://user:password@host:5672/vhost`, `amqps://` for TLS; `amqps://user@host/vhost?auth_mechanism=external` to be known by the certificate of `TLS_CERTIFICATE_FILE`). For a cluster the URL of each node, separated by commas; they are tried in turn.
         rabbitmq_url: secret,
         /// `declare`: make the exchanges, queues and bindings that are missing, those included that other services consume. `own`: make only what this service consumes, for one beside the NestJS services. `verify`: only check that they are there, for a user without configure permission.
         broker_topology = "declare",
@@ -38,6 +39,8 @@ pub(super) enum TopologyMode {
 #[derive(Clone)]
 pub struct BrokerConfig {
     pub(super) url: BrokerUrl,
+    /// What it shows to the broker, which may ask for it.
+    pub(super) identity: Option<IdentityFiles>,
     pub(super) topology: TopologyMode,
     verify_publishers: bool,
     publish_timeout: Duration,
@@ -45,9 +48,20 @@ pub struct BrokerConfig {
 
 impl BrokerConfig {
     /// Reads [`BrokerVariables`].
-    pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
+    pub fn from_environment(
+        transport: &Transport,
+        environment: &Environment,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let variables: BrokerVariables = environment.read(problems)?;
-        let url = variables.rabbitmq_url().parse(problems);
+        let url: Option<BrokerUrl> = variables.rabbitmq_url().parse(problems);
+        for host in url.iter().flat_map(BrokerUrl::plaintext_hosts) {
+            transport.plaintext.require(Protocol::Amqp, host, "RABBITMQ_URL", problems);
+        }
+        if transport.identity.is_none() && url.as_ref().is_some_and(BrokerUrl::asks_for_certificate) {
+            problems
+                .add("RABBITMQ_URL", "auth_mechanism=external needs a certificate (TLS_CERTIFICATE_FILE)");
+        }
         let topology = variables.broker_topology().parse_with(problems, |text| {
             text.parse().map_err(|_| "must be declare, own or verify".to_owned())
         });
@@ -55,6 +69,7 @@ impl BrokerConfig {
         let publish_timeout = variables.publish_timeout().duration(problems);
         Some(Self {
             url: url?,
+            identity: transport.identity.clone(),
             topology: topology?,
             verify_publishers: verify_publishers?,
             publish_timeout: publish_timeout?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use contracts::topology::Service;
 use futures_util::StreamExt;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, Event};
 use thiserror::Error;
@@ -226,9 +227,24 @@ impl Supervisor {
         if self.purpose == Purpose::Publishing {
             node.query.frame_max.get_or_insert(PUBLISHING_FRAME);
         }
-        let connection = Connection::connect_uri(node, properties).await?;
+        let connection = self.connect_uri(node, properties).await?;
         topology::establish(&connection, self.service, self.config.topology).await?;
         Ok(connection)
+    }
+
+    /// The files of the identity are read each time, so that a new certificate is shown when the old one has expired.
+    async fn connect_uri(
+        &self,
+        node: AMQPUri,
+        properties: ConnectionProperties,
+    ) -> Result<Connection, topology::TopologyError> {
+        let tls = match &self.config.identity {
+            Some(files) => files.read().and_then(|identity| identity.of_amqp_connection()),
+            None => Ok(OwnedTLSConfig::default()),
+        };
+        let tls = tls.map_err(topology::TopologyError::Identity)?;
+        let runtime = lapin::runtime::default_runtime()?;
+        Ok(Connection::connect_uri_with_config(node, properties, tls, runtime).await?)
     }
 
     /// Publishes the connection to its users until it is lost; returns why it was.

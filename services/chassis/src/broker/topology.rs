@@ -37,6 +37,9 @@ pub(super) enum TopologyError {
     /// With `BROKER_TOPOLOGY=verify`: it should be there and isn't.
     #[error("{0} does not exist on the broker, and BROKER_TOPOLOGY=verify forbids to declare it")]
     Missing(&'static str),
+    /// The certificate that is to be shown to the broker can't be used.
+    #[error("TLS_CERTIFICATE_FILE: {0}")]
+    Identity(String),
     /// Anything else, the connection's loss above all.
     #[error(transparent)]
     Broker(#[from] lapin::Error),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::str::FromStr;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 
 /// Seconds between heartbeats. A connection whose other end vanished without closing it is noticed after two.
 const HEARTBEAT: u16 = 10;
@@ -25,6 +25,17 @@ impl BrokerUrl {
     /// The user, who is the same on every node.
     pub(super) fn user(&self) -> &str {
         self.nodes.first().map_or("", |node| &node.authority.userinfo.username)
+    }
+
+    /// The hosts that are reached without TLS.
+    pub(super) fn plaintext_hosts(&self) -> impl Iterator<Item = &str> {
+        let plain = self.nodes.iter().filter(|node| matches!(node.scheme, AMQPScheme::AMQP));
+        plain.map(|node| node.authority.host.as_str())
+    }
+
+    /// Whether the broker is to know the user by a certificate (EXTERNAL).
+    pub(super) fn asks_for_certificate(&self) -> bool {
+        self.nodes.iter().any(|node| node.query.auth_mechanism == Some(SASLMechanism::External))
     }
 
     /// What the first node gives that can be asked. The error names what is wrong with each.
@@ -78,6 +89,9 @@ fn parse(url: &str) -> Result<AMQPUri, String> {
     }
     let mut uri: AMQPUri = url.parse()?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    if uri.query.auth_mechanism == Some(SASLMechanism::External) && uri.scheme != AMQPScheme::AMQPS {
+        return Err("auth_mechanism=external needs amqps://: the certificate is shown in TLS".to_owned());
+    }
     Ok(uri)
 }
 
@@ -115,6 +129,7 @@ mod tests {
             ("amqp:hunter2", "does not begin with amqp://"),
             ("amqp://shop:hunter2@broker:port/shop", "(invalid port number)"),
             ("amqp://shop:hunter2@one,two/shop", "(number 2: it does not begin with"),
+            ("amqp://shop:hunter2@one/shop?auth_mechanism=external", "needs amqps://"),
             ("amqp://shop:hunter2@one/shop,", "(number 2: "),
             ("amqp://shop:hunter2@one/shop,amqp://shop:hunter2@two/other", "same virtual host"),
             ("amqp://shop:hunter2@one/shop,amqp://other:hunter2@two/shop", "same user"),

@@ -24,6 +24,17 @@ impl Environment {
         Self(variables.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
     }
 
+    /// The same with these values where none is given.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: &[(&str, &str)]) -> Self {
+        for (name, value) in defaults {
+            if !self.0.contains_key(*name) && !self.0.contains_key(&format!("{name}_FILE")) {
+                self.0.insert((*name).to_owned(), (*value).to_owned());
+            }
+        }
+        self
+    }
+
     /// Reads the variables of one concern. A file that can't be read, or a variable given both ways, is a problem.
     pub fn read<V: Variables>(&self, problems: &mut Problems) -> Option<V> {
         let mut values = Vec::with_capacity(V::VARIABLES.len());

@@ -4,15 +4,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use crate::config::{Environment, Problems};
+use crate::transport::{Protocol, Transport};
 
 crate::variables! {
     /// How a service uses PostgreSQL.
     pub struct DatabaseVariables {
-        /// URL of the service's own PostgreSQL database (`postgres://user:password@host:5432/database`, or `postgres://user@localhost/database?host=/run/postgresql` over the socket).
+        /// URL of the service's own PostgreSQL database (`postgres://user:password@host:5432/database`, or `postgres://user@localhost/database?host=/run/postgresql` over the socket). Beyond loopback with `?sslmode=verify-full`, and `&sslrootcert=FILE` for an authority of your own.
         database_url: secret,
         /// URL of the same database as the role that owns the schema and migrates it. The role of `DATABASE_URL` then gets what the service needs, and can't change the schema. Without it, the role of `DATABASE_URL` owns the schema, or finds it up to date.
         migration_database_url: secret,
@@ -75,12 +76,25 @@ const BY_INDEX: [(&str, &str); 3] =
 
 impl DatabaseConfig {
     /// Reads [`DatabaseVariables`].
-    pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
+    pub fn from_environment(
+        transport: &Transport,
+        environment: &Environment,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let variables: DatabaseVariables = environment.read(problems)?;
         let url = variables.database_url().secret(problems, check_url);
         let migration_url = variables
             .migration_database_url()
             .optional(problems, |text| check_url(text).map(|()| SecretString::from(text)));
+        let urls = [
+            ("DATABASE_URL", url.as_ref()),
+            ("MIGRATION_DATABASE_URL", migration_url.iter().flatten().next()),
+        ];
+        for (variable, url) in urls {
+            if let Some(host) = url.and_then(plaintext_host) {
+                transport.plaintext.require(Protocol::Postgres, &host, variable, problems);
+            }
+        }
         let connections = variables.database_connections().number(problems, 2..=1000);
         let query_connections = variables.database_query_connections().number(problems, 1..=1000);
         Some(Self {
@@ -138,6 +152,14 @@ fn check_url(text: &str) -> Result<(), String> {
         Ok(_) if scheme => Ok(()),
         _ => Err("must be a URL such as postgres://user:password@host:5432/database".to_owned()),
     }
+}
+
+/// The host that is reached over TCP, if it is not asked for a certificate of its name: with less than `verify-full`, another host
+/// could take its place.
+fn plaintext_host(url: &SecretString) -> Option<String> {
+    let options = PgConnectOptions::from_str(url.expose_secret()).ok()?;
+    let protected = options.get_socket().is_some() || matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
+    (!protected).then(|| options.get_host().to_owned())
 }
 
 fn options(url: &SecretString, user: &'static str) -> Result<PgConnectOptions, sqlx::Error> {

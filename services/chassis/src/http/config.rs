@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::PerAddress;
 use crate::config::{Environment, Problems, Setting};
+use crate::transport::{Protocol, Transport};
 
 crate::variables! {
     /// Where a service listens.
@@ -68,6 +69,12 @@ impl HttpConfig {
             write_timeout: Duration::from_secs(5),
             max_body: 64 * 1024,
         })
+    }
+
+    /// Notes a problem if it listens beyond loopback without TLS, and that is not accepted.
+    pub fn require_protection(&self, transport: &Transport, problems: &mut Problems) {
+        let address = self.address.ip().to_string();
+        transport.plaintext.require(Protocol::Http, &address, "LISTEN_ADDRESS", problems);
     }
 
     /// The same for the management listener.

@@ -9,15 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::exchange::{BodyUnread, Exchange};
+use super::exchange::{BodyUnread, Client, Exchange};
+use super::io::Io;
 use super::linger::linger;
 use super::stream::{Stalls, Stream};
 use super::waiting::Waiting;
+use crate::transport::Current;
 
 /// Most bytes of a request's head; more is answered 431. Also the size of a connection's read buffer, of which hyper takes
 /// no less than this.
@@ -34,13 +38,19 @@ const MOST_BETWEEN_REQUESTS: usize = 2048;
 pub(super) struct Connections {
     exchange: Arc<Exchange>,
     http: http1::Builder,
+    /// How it speaks TLS, if it does.
+    tls: Option<Current<ServerConfig>>,
     between_requests: Arc<Waiting>,
     stalls: Arc<Stalls>,
     stopping: CancellationToken,
 }
 
 impl Connections {
-    pub(super) fn new(exchange: Exchange, stopping: CancellationToken) -> Self {
+    pub(super) fn new(
+        exchange: Exchange,
+        tls: Option<Current<ServerConfig>>,
+        stopping: CancellationToken,
+    ) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(exchange.config.header_timeout)
@@ -48,7 +58,7 @@ impl Connections {
             .max_buf_size(MAX_HEAD);
         let stalls = Stalls::new(exchange.config.write_timeout);
         let between_requests = Waiting::new(MOST_BETWEEN_REQUESTS);
-        Self { exchange: Arc::new(exchange), http, between_requests, stalls, stopping }
+        Self { exchange: Arc::new(exchange), http, tls, between_requests, stalls, stopping }
     }
 
     /// Answers the requests that come on a connection, until the client or the service ends it.
@@ -60,22 +70,29 @@ impl Connections {
             peeked = first_byte => if !matches!(peeked, Ok(Ok(1))) { return },
             () = self.stopping.cancelled() => return,
         }
-        let (turn, over) = self.between_requests.enter();
+        let (turn, mut over) = self.between_requests.enter();
+        let io = tokio::select! {
+            io = self.greet(tcp, peer) => if let Some(io) = io { io } else { return },
+            () = self.stopping.cancelled() => return,
+            () = &mut over => return,
+        };
+        let client = Client { address: peer.ip(), certificate: io.client_certificate() };
         let (turn, unread) = (Arc::new(turn), Arc::new(AtomicBool::new(false)));
         let service = service_fn(|request| {
             let (exchange, turn, unread) =
                 (Arc::clone(&self.exchange), Arc::clone(&turn), Arc::clone(&unread));
+            let client = client.clone();
             // On the heap: hyper would reserve the place for it in each connection, requests or not.
             Box::pin(async move {
                 turn.pause();
-                let response = exchange.answer(request, peer.ip()).await;
+                let response = exchange.answer(request, client).await;
                 turn.resume();
                 let is_unread = response.extensions().get::<BodyUnread>().is_some();
                 unread.store(is_unread, Ordering::Relaxed);
                 Ok::<_, Infallible>(response)
             })
         });
-        let stream = TokioIo::new(Stream::new(tcp, Arc::clone(&self.stalls)));
+        let stream = TokioIo::new(Stream::new(io, Arc::clone(&self.stalls)));
         let mut connection = self.http.serve_connection(stream, service);
         let ended = tokio::select! {
             biased;
@@ -90,7 +107,7 @@ impl Connections {
             Pin::new(&mut connection).graceful_shutdown();
             (&mut connection).await
         };
-        let tcp = connection.into_parts().io.into_inner().into_tcp();
+        let tcp = connection.into_parts().io.into_inner().into_io().into_tcp();
         match ended {
             Ok(()) if unread.load(Ordering::Relaxed) => linger(&tcp).await,
             Ok(()) => {}
@@ -101,6 +118,20 @@ impl Connections {
                     linger(&tcp).await;
                 }
             }
+        }
+    }
+
+    /// The connection with TLS, if the server speaks it; `None` if the client does not, or is too slow.
+    async fn greet(&self, tcp: TcpStream, peer: SocketAddr) -> Option<Io> {
+        let Some(tls) = &self.tls else { return Some(Io::Plain(tcp)) };
+        let handshake = TlsAcceptor::from(tls.get()).accept(tcp);
+        match timeout(self.exchange.config.header_timeout, handshake).await {
+            Ok(Ok(stream)) => Some(Io::Tls(Box::new(stream))),
+            Ok(Err(error)) => {
+                debug!(%peer, %error, "a client could not agree on TLS");
+                None
+            }
+            Err(_) => None,
         }
     }
 }
@@ -147,7 +178,7 @@ mod tests {
             config,
             health: Health::default(),
         };
-        let connections = Connections::new(exchange, CancellationToken::new());
+        let connections = Connections::new(exchange, None, CancellationToken::new());
         let client = TcpStream::connect(address).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         let tasks = tokio_util::task::TaskTracker::new();

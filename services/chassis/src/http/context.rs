@@ -6,6 +6,9 @@ use std::sync::Arc;
 use contracts::api_key::Scopes;
 use contracts::{Owner, Problem};
 use http::{HeaderMap, HeaderName};
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use uuid::Uuid;
 
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -42,3 +45,19 @@ pub struct Caller {
 /// Why it is not known who sent the request. Absent where that is not asked.
 #[derive(Clone, Debug)]
 pub struct Unidentified(pub Problem);
+
+/// The certificate with which a client showed who it is, and for which one of the server's authorities vouches. Absent if it
+/// showed none.
+#[derive(Clone, Debug)]
+pub(super) struct ClientCertificate(Arc<CertificateDer<'static>>);
+
+impl ClientCertificate {
+    pub(super) fn new(certificate: &CertificateDer<'_>) -> Self {
+        Self(Arc::new(certificate.clone().into_owned()))
+    }
+
+    /// Whether it is one of this name (a subject alternative name of the kind DNS).
+    pub(super) fn is_for(&self, name: &ServerName<'_>) -> bool {
+        ParsedCertificate::try_from(&*self.0).is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
+    }
+}

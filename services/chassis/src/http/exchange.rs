@@ -21,7 +21,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::body::Limits;
-use super::context::CORRELATION_ID;
+use super::context::{CORRELATION_ID, ClientCertificate};
 use super::{Body, Caller, CorrelationId, HttpConfig, Routes, Unidentified, reply};
 use crate::health::Health;
 use crate::telemetry::{METER, TraceContext};
@@ -50,18 +50,25 @@ pub(super) struct Exchange {
     pub(super) health: Health,
 }
 
+/// Who is at the other end of a connection, as far as that tells.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    pub(super) certificate: Option<ClientCertificate>,
+}
+
 /// Marks a response whose request had a body that was not read to its end. A response extension.
 #[derive(Clone, Copy)]
 pub(super) struct BodyUnread;
 
 impl Exchange {
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, from: IpAddr) -> Response {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, client: Client) -> Response {
         let started = Instant::now();
         let matched = self.routes.find(request.method(), request.uri().path());
         let template = matched.template();
         let method = known_method(request.method());
         let correlation_id = CorrelationId::of(request.headers());
-        let caller = self.identify.as_ref().map(|identify| identify(request.headers(), from));
+        let caller = self.identify.as_ref().map(|identify| identify(request.headers(), client.address));
         let is_stranger = matches!(caller, Some(Err(_)));
         let span = server_span(&request, method, template, &correlation_id, is_stranger);
         let trace = TraceContext::of(&span);
@@ -69,6 +76,9 @@ impl Exchange {
         let extensions = request.extensions_mut();
         extensions.insert(correlation_id.clone());
         extensions.insert(matched);
+        if let Some(certificate) = client.certificate {
+            extensions.insert(certificate);
+        }
         match caller {
             Some(Ok(caller)) => _ = extensions.insert(caller),
             Some(Err(problem)) => _ = extensions.insert(Unidentified(problem)),

@@ -4,7 +4,7 @@
 //! (a client that never finishes its request header holds it indefinitely), so the loop here is our own:
 //!
 //! ```text
-//! server: accept → connection (limits, timeouts) → exchange: correlation id, span, caller → routes → metrics
+//! server: accept → connection (limits, timeouts, TLS) → exchange: correlation id, span, caller → routes → metrics
 //!                                                                                  handler → body, if it needs one
 //! ```
 //!
@@ -22,6 +22,8 @@ mod config;
 mod connection;
 mod context;
 mod exchange;
+mod gateway_only;
+mod io;
 mod linger;
 mod listener;
 mod management;
@@ -37,6 +39,7 @@ pub use addresses::PerAddress;
 pub use body::Body;
 pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, Unidentified};
+pub use gateway_only::{GatewayOnly, GatewayOnlyVariables, token};
 pub use management::metrics;
 pub use reply::{ReadyResponse, found, json, list, problem, with_next};
 pub use request::{OWNER, Request, invalid_cursor};

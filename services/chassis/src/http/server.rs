@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use contracts::Problem;
 use http::HeaderMap;
+use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -23,6 +24,7 @@ use super::{Caller, HttpConfig, Routes, management};
 use crate::health::Health;
 use crate::open_files;
 use crate::tasks::Tasks;
+use crate::transport::{Current, TlsServer};
 
 /// The address could not be listened on.
 #[derive(Debug, Error)]
@@ -45,6 +47,7 @@ pub struct Server {
     listener: TcpListener,
     management: TcpListener,
     config: HttpConfig,
+    tls: Option<TlsServer>,
     identify: Option<Identify>,
     wrap: Wrap,
 }
@@ -54,7 +57,14 @@ impl Server {
     pub fn bind(config: HttpConfig) -> Result<Self, BindError> {
         let bind = |address| listen(address).map_err(|source| BindError { address, source });
         let (listener, management) = (bind(config.address)?, bind(config.management_address)?);
-        Ok(Self { listener, management, config, identify: None, wrap: Box::new(|routes| routes) })
+        Ok(Self { listener, management, config, tls: None, identify: None, wrap: Box::new(|routes| routes) })
+    }
+
+    /// Speaks TLS with clients, if it is told how. Probes and scrapers get no secrets, and need none.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<TlsServer>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Finds out who sent a request from its headers and the address that it came from, once; filters and handlers read the
@@ -81,10 +91,12 @@ impl Server {
     /// Answers clients until `intake` stops; then finishes the requests in flight and closes every connection. Health and
     /// metrics are answered on the management listener until `connections` stop, so that the drain can be watched.
     pub fn serve(self, routes: Routes, health: &Health, intake: &Tasks, connections: &Tasks) {
-        let Self { listener, management, config, identify, wrap } = self;
+        let Self { listener, management, config, tls, identify, wrap } = self;
+        let tls = tls.map(|tls| tls.follow(intake));
         info!(
             address = %listener.local_addr().unwrap_or(config.address),
             management_address = %management.local_addr().unwrap_or(config.management_address),
+            tls = tls.is_some(),
             "listening"
         );
         let exchange = |routes: Routes, filter, identify, config: HttpConfig| {
@@ -94,18 +106,18 @@ impl Server {
         let endpoints = management::routes(health.clone());
         let filter = endpoints.filter();
         let endpoints = exchange(endpoints, filter, None, config.of_management());
-        connections.spawn_essential("management", accept(management, endpoints, connections.clone()));
+        connections.spawn_essential("management", accept(management, endpoints, None, connections.clone()));
         let filter = wrap(routes.filter());
         let routes = exchange(routes, filter, identify, config);
-        intake.spawn_essential("http", accept(listener, routes, intake.clone()));
+        intake.spawn_essential("http", accept(listener, routes, tls, intake.clone()));
     }
 }
 
-async fn accept(listener: TcpListener, exchange: Exchange, tasks: Tasks) {
+async fn accept(listener: TcpListener, exchange: Exchange, tls: Option<Current<ServerConfig>>, tasks: Tasks) {
     let stopping = tasks.stopping();
     let places = Arc::new(Semaphore::new(most_connections(exchange.config.max_connections)));
     let addresses = exchange.config.per_address.clone().map(Addresses::new);
-    let connections = Arc::new(Connections::new(exchange, stopping.clone()));
+    let connections = Arc::new(Connections::new(exchange, tls, stopping.clone()));
     let mut failing = false;
     loop {
         let accepted = tokio::select! {

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::io::Io;
 use super::waiting::{Over, Turn, Waiting};
 
 /// Most clients that may keep the rest of a response waiting at once. A page fits the kernel's buffer
@@ -34,7 +34,7 @@ impl Stalls {
 /// A client's connection. It fails if the client does not read a response in time, and earlier if too many others began
 /// to do the same later.
 pub(super) struct Stream {
-    tcp: TcpStream,
+    io: Io,
     stalls: Arc<Stalls>,
     stalled: Option<Stalled>,
 }
@@ -47,20 +47,16 @@ struct Stalled {
 }
 
 impl Stream {
-    pub(super) const fn new(tcp: TcpStream, stalls: Arc<Stalls>) -> Self {
-        Self { tcp, stalls, stalled: None }
+    pub(super) const fn new(io: Io, stalls: Arc<Stalls>) -> Self {
+        Self { io, stalls, stalled: None }
     }
 
-    pub(super) fn into_tcp(self) -> TcpStream {
-        self.tcp
+    pub(super) fn into_io(self) -> Io {
+        self.io
     }
 
     /// `written` itself, unless that is to wait and the client has kept the response waiting for too long.
-    fn in_time(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn in_time<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             return written;
         }
@@ -77,7 +73,7 @@ impl Stream {
 
     /// The kernel forgets what the client has not taken, instead of offering it for minutes more.
     fn cut_off(&self) -> io::Error {
-        self.tcp.set_zero_linger().ok();
+        self.io.tcp().set_zero_linger().ok();
         io::Error::new(io::ErrorKind::TimedOut, "the client did not read the response in time")
     }
 }
@@ -88,7 +84,7 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
 
@@ -98,7 +94,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
         self.in_time(context, written)
     }
 
@@ -107,22 +103,26 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(context, bytes);
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, bytes);
         self.in_time(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     /// hyper flushes once it has written everything that it has: then the kernel has the whole response. Parts of it that
-    /// are taken don't count, or a client could take a byte now and then.
+    /// are taken don't count, or a client could take a byte now and then. What TLS has not passed on yet still waits.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stalled = None;
-        Pin::new(&mut self.tcp).poll_flush(context)
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        if flushed.is_ready() {
+            self.stalled = None;
+            return flushed;
+        }
+        self.in_time(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        Pin::new(&mut self.io).poll_shutdown(context)
     }
 }

@@ -27,6 +27,10 @@ const EXIT_CONFIG: u8 = 78;
 /// The command line is wrong (`EX_USAGE`).
 const EXIT_USAGE: u8 = 64;
 
+/// What a service requires and a migration does not use.
+const NOT_FOR_MIGRATION: [(&str, &str); 2] =
+    [("RABBITMQ_URL", "amqp://localhost"), ("AUTHENTICATION", "off")];
+
 /// How long buffered spans may take to leave at the end.
 const TELEMETRY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -84,6 +88,8 @@ impl<C> Program<C> {
     {
         huge_pages::disable();
         let environment = Environment::of_process();
+        let environment =
+            if migrate_only { environment.with_defaults(&NOT_FOR_MIGRATION) } else { environment };
         let mut problems = Problems::default();
         let telemetry = TelemetryConfig::from_environment(&environment, &mut problems);
         let lifecycle = LifecycleConfig::from_environment(&environment, &mut problems);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use contracts::topology::Service;
 
 use super::Ports;
+use crate::secret::Password;
 
 /// `amqp://…` of the broker.
 #[derive(Clone)]
@@ -60,6 +61,8 @@ pub(crate) struct Connections {
     pub(crate) payment_database: DatabaseUrls,
     /// The gateway's file of API keys.
     pub(crate) api_keys_file: PathBuf,
+    /// What the gateway presents to order and payment.
+    pub(crate) service_token: Password,
     /// Where traces go, if anywhere.
     pub(crate) otlp_url: Option<String>,
 }
@@ -76,6 +79,7 @@ pub(crate) fn configuration(
         ("LISTEN_ADDRESS", "127.0.0.1".to_owned()),
         ("MANAGEMENT_ADDRESS", format!("127.0.0.1:{}", management_ports.of(service))),
         ("LOG_FORMAT", "json".to_owned()),
+        ("SERVICE_TOKEN", connections.service_token.expose().to_owned()),
     ];
     variables.extend(connections.rabbitmq.variables(service));
     match service {
@@ -132,6 +136,7 @@ mod tests {
             order_database: DatabaseUrls { service: "postgres://orders".to_owned(), owner: None },
             payment_database: DatabaseUrls { service: "postgres://payments".to_owned(), owner: None },
             api_keys_file: PathBuf::from("/data/api-keys"),
+            service_token: serde_json::from_str("\"token\"").unwrap(),
             otlp_url: otlp_url.map(str::to_owned),
         };
         let management_ports = Ports { gateway: 4000, order: 4001, payment: 4002 };
@@ -166,6 +171,13 @@ mod tests {
         assert_eq!(value(&gateway, "API_KEYS_FILE").unwrap(), "/data/api-keys");
         for name in ["PAYMENT_SERVICE_URL", "API_KEYS_FILE"] {
             assert_eq!(value(&variables(Service::Order, None), name), None);
+        }
+    }
+
+    #[test]
+    fn the_services_know_the_gateway_by_one_token() {
+        for &service in Service::VARIANTS {
+            assert_eq!(value(&variables(service, None), "SERVICE_TOKEN").unwrap(), "token");
         }
     }
 

@@ -40,6 +40,7 @@ impl Stack {
             order_database,
             payment_database,
             api_keys_file: self.key.keys_file(),
+            service_token: Password::load_or_create(&directory.gateway().join("service-token"))?,
             otlp_url: jaeger.as_ref().map(Jaeger::otlp_url),
         };
         self.start_services(&connections)?;
