@@ -29,6 +29,7 @@ pub mod rabbitmq;
 pub mod secret;
 pub mod services;
 pub mod stack;
+pub mod tls;
 
 pub use directory::Directory;
 pub use error::Error;

@@ -52,7 +52,7 @@ impl fmt::Debug for Password {
 }
 
 /// Writes a file with mode 0600 in one step: a crash leaves the old content or the new, never half of it.
-pub(crate) fn write_private(file: &Path, content: &str) -> io::Result<()> {
+pub fn write_private(file: &Path, content: &str) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut written = tempfile::NamedTempFile::new_in(folder)?;
     written.write_all(content.as_bytes())?;

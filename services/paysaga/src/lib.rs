@@ -18,6 +18,7 @@ pub mod forced_outcome;
 pub mod gateway;
 pub mod key_file;
 pub mod output;
+pub mod pki;
 pub mod privacy;
 pub mod progress;
 pub mod table;

@@ -42,4 +42,5 @@ mod shares;
 mod shutdown;
 mod timeline;
 mod tracing;
+mod transport;
 mod waiting;

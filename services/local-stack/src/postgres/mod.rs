@@ -15,7 +15,8 @@ use crate::ports::Port;
 use crate::process::launcher::{Launcher, Program};
 use crate::process::leftovers;
 use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
-use crate::secret::Password;
+use crate::secret::{self, Password};
+use crate::tls::TlsFiles;
 
 pub use databases::{DatabaseError, Endpoint, Passwords, owner_of};
 
@@ -40,6 +41,7 @@ pub struct Postgres {
     home: PathBuf,
     log: PathBuf,
     endpoint: Endpoint,
+    tls: Option<TlsFiles>,
     process: Option<Process>,
     _port: Port,
 }
@@ -58,9 +60,30 @@ impl Postgres {
             log: directory.log("postgresql"),
             home,
             endpoint,
+            tls: None,
             process: None,
             _port: port,
         })
+    }
+
+    /// Speaks TLS too, from its next start on. It gets copies of certificate and key, since it refuses a key that others may read.
+    pub fn speak_tls(&mut self, files: &TlsFiles) -> Result<(), Error> {
+        let copy = |from: &Path, name: &str| {
+            let copy = self.home.join(name);
+            secret::write_private(&copy, &fs::read_to_string(from)?)?;
+            if let Some(account) = self.account {
+                account.make_owner_of(&copy)?;
+            }
+            Ok(copy)
+        };
+        let copies = (copy(&files.certificate, "server.pem"), copy(&files.key, "server-key.pem"));
+        let prepared = failed("prepare files in", &self.home);
+        let (certificate, key) = match copies {
+            (Ok(certificate), Ok(key)) => (certificate, key),
+            (Err(error), _) | (_, Err(error)) => return Err(prepared(error)),
+        };
+        self.tls = Some(TlsFiles { certificate, key, authorities: files.authorities.clone() });
+        Ok(())
     }
 
     /// Starts the server, making its data directory the first time, and waits until it answers queries. If this
@@ -81,6 +104,19 @@ impl Postgres {
             // Room for a pool of every service of every test that runs at the same time.
             .args(["-c", "max_connections=300"])
             .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        let server = match &self.tls {
+            Some(TlsFiles { certificate, key, .. }) => server.args([
+                "-c".to_owned(),
+                "ssl=on".to_owned(),
+                "-c".to_owned(),
+                format!("ssl_cert_file={}", certificate.display()),
+                "-c".to_owned(),
+                format!("ssl_key_file={}", key.display()),
+                "-c".to_owned(),
+                "ssl_min_protocol_version=TLSv1.3".to_owned(),
+            ]),
+            None => server,
+        };
         let process = self.process.insert(server.spawn(&self.log)?);
         let endpoint = &self.endpoint;
         process.ready(TIMEOUT, || async { endpoint.ping().await.map_err(|error| error.to_string()) }).await?;
@@ -169,7 +205,7 @@ impl Postgres {
             fs::remove_dir_all(unfinished)?;
         }
         fs::create_dir(unfinished)?;
-        crate::secret::write_private(password_file, self.endpoint.password.expose())?;
+        secret::write_private(password_file, self.endpoint.password.expose())?;
         if let Some(account) = self.account {
             account.make_owner_of(unfinished)?;
             account.make_owner_of(password_file)?;

@@ -5,12 +5,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::secret::Password;
+use crate::tls::TlsFiles;
 
 /// Without it Erlang's distribution, and `rabbitmqctl`'s, listens on every interface.
 pub(super) const LOOPBACK_DISTRIBUTION: &str = "-kernel inet_dist_use_interface {127,0,0,1}";
 
 /// The file that says which plugins run, an Erlang term.
-pub(super) const ENABLED_PLUGINS: &str = "[rabbitmq_management].\n";
+pub(super) const ENABLED_PLUGINS: &str = "[rabbitmq_auth_mechanism_ssl,rabbitmq_management].\n";
 
 /// What distinguishes one private node from another.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Configuration {
     /// The names of all nodes of the cluster; none for a node that is to be alone.
     pub(super) cluster: Vec<String>,
     pub(super) ports: Ports,
+    /// How it speaks TLS on a port of its own, if it does.
+    pub(super) tls: Option<(u16, TlsFiles)>,
 }
 
 /// Everything a node listens on.
@@ -61,6 +64,27 @@ impl Configuration {
         );
         if !self.cluster.is_empty() {
             file.push_str("cluster_formation.peer_discovery_backend = classic_config\n");
+        }
+        if let Some((port, TlsFiles { certificate, key, authorities })) = &self.tls {
+            let (certificate, key) = (certificate.display(), key.display());
+            // Clients must show a certificate, and are the user that it names.
+            let _ = write!(
+                file,
+                "listeners.ssl.1 = 127.0.0.1:{port}\n\
+                 ssl_options.cacertfile = {authorities}\n\
+                 ssl_options.certfile = {certificate}\n\
+                 ssl_options.keyfile = {key}\n\
+                 ssl_options.verify = verify_peer\n\
+                 ssl_options.fail_if_no_peer_cert = true\n\
+                 ssl_options.versions.1 = tlsv1.3\n\
+                 ssl_options.ciphers.1 = TLS_AES_256_GCM_SHA384\n\
+                 ssl_options.ciphers.2 = TLS_AES_128_GCM_SHA256\n\
+                 ssl_options.ciphers.3 = TLS_CHACHA20_POLY1305_SHA256\n\
+                 auth_mechanisms.1 = PLAIN\n\
+                 auth_mechanisms.2 = EXTERNAL\n\
+                 ssl_cert_login_from = common_name\n",
+                authorities = authorities.display(),
+            );
         }
         for (number, node) in (1..).zip(&self.cluster) {
             // Writing to a String can't fail.
@@ -113,6 +137,7 @@ mod tests {
             node: "paysaga@localhost".to_owned(),
             cluster: Vec::new(),
             ports,
+            tls: None,
         }
     }
 

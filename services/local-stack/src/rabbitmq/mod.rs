@@ -16,6 +16,7 @@ use crate::installation::Installation;
 use crate::ports::Port;
 use crate::process::{ProcessError, Stopped};
 use crate::secret::Password;
+use crate::tls::TlsFiles;
 use epmd::Epmd;
 use node::Shared;
 
@@ -91,6 +92,12 @@ impl RabbitMq {
     pub async fn discard(&mut self) -> Result<(), Error> {
         self.kill().await?;
         Ok(self.epmd.stop().await?)
+    }
+
+    /// Speaks TLS too, from its next start on: the first node does, on the port that is returned. Clients show a certificate there,
+    /// and may be known by it (EXTERNAL).
+    pub fn speak_tls(&mut self, files: TlsFiles) -> Result<u16, Error> {
+        self.first.speak_tls(files)
     }
 
     /// Waits until a node ends without having been stopped. Pending while they are stopped.

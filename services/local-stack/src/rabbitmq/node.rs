@@ -19,6 +19,7 @@ use crate::ports::Port;
 use crate::process::launcher::{Launcher, Program};
 use crate::process::{Process, ProcessError, StopPolicy, StopSignal, Stopped};
 use crate::secret::{Password, write_private};
+use crate::tls::TlsFiles;
 
 const NAME: &str = "RabbitMQ";
 const USER: &str = "paysaga";
@@ -41,7 +42,7 @@ pub struct Node {
     endpoint: Endpoint,
     process: Option<Process>,
     serves: bool,
-    _ports: Vec<Port>,
+    ports: Vec<Port>,
 }
 
 /// What the nodes of a cluster share, or what a single node has for itself.
@@ -87,6 +88,7 @@ impl Node {
                 distribution: distribution.number(),
                 epmd: shared.epmd,
             },
+            tls: None,
             home,
         };
         write_files(&configuration, &shared.password)
@@ -99,8 +101,19 @@ impl Node {
             endpoint,
             process: None,
             serves: false,
-            _ports: vec![amqp, management, distribution],
+            ports: vec![amqp, management, distribution],
         })
+    }
+
+    /// Speaks TLS too, from its next start on; returns on which port.
+    pub(super) fn speak_tls(&mut self, files: TlsFiles) -> Result<u16, Error> {
+        let port = Port::claim_remembered(&self.configuration.home.join("port.tls"))?;
+        let number = port.number();
+        self.configuration.tls = Some((number, files));
+        self.ports.push(port);
+        write_files(&self.configuration, &self.endpoint.password)
+            .map_err(failed("prepare files in", &self.configuration.home))?;
+        Ok(number)
     }
 
     /// Starts the node unless it runs, and waits until it answers AMQP clients and its HTTP API accepts our user. If this

@@ -9,6 +9,7 @@ mod failed;
 mod infrastructure_urls;
 mod key;
 mod listing;
+mod pki;
 mod privacy;
 mod prune;
 mod refunds;
@@ -41,6 +42,8 @@ enum Command {
     Failed(failed::Failed),
     /// API keys: make, replace, revoke, list
     Key(key::Key),
+    /// Certificates for the services, RabbitMQ and PostgreSQL, for those who have no authority of their own
+    Pki(pki::Pki),
     /// Print everything that is kept about a customer
     Export(privacy::Export),
     /// Take a customer out of everything that is kept, and leave the books as they are
@@ -64,6 +67,7 @@ impl Cli {
             Command::Definitions(definitions) => definitions.run(),
             Command::Failed(failed) => failed.run().await,
             Command::Key(key) => key.run(),
+            Command::Pki(pki) => pki.run(),
             Command::Export(export) => export.run().await,
             Command::Erase(erase) => erase.run().await,
             Command::Prune(prune) => prune.run().await,
