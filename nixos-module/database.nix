@@ -48,9 +48,8 @@ in
           environment.fromSettings (
             {
               SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
-              # The configuration requires it, a migration does not use it.
-              RABBITMQ_URL = "amqp://localhost";
             }
+            // lib.filterAttrs (variable: _: variable == "ALLOW_PLAINTEXT") cfg.settings
             // url
             // migrationUrl
           )

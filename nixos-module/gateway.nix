@@ -12,7 +12,7 @@ let
       let
         service = paysaga.${name};
       in
-      "http://${addresses.reachable service.listenAddress}:${toString service.port}";
+      "${if service.credentials ? TLS_CERTIFICATE then "https" else "http"}://${addresses.reachable service.listenAddress}:${toString service.port}";
   }) (lib.filterAttrs (name: _: paysaga.${name}.enable or false) upstreams);
   upstreams = {
     order = "ORDER_SERVICE_URL";
@@ -39,6 +39,10 @@ in
       ];
       secrets = [ "API_KEYS" ];
       followed = [ "API_KEYS" ];
+      https = [
+        "HTTPS_CERTIFICATE"
+        "HTTPS_KEY"
+      ];
     })
   ];
 

@@ -8,6 +8,8 @@
       variables = [
         "SAGA_TIMEOUT"
         "DEFAULT_OWNER"
+        "AUTHENTICATION"
+        "GATEWAY_NAME"
         "PREFETCH"
         "DATABASE_CONNECTIONS"
         "DATABASE_QUERY_CONNECTIONS"

@@ -7,6 +7,8 @@
       port = 3002;
       variables = [
         "DEFAULT_OWNER"
+        "AUTHENTICATION"
+        "GATEWAY_NAME"
         "PREFETCH"
         "DATABASE_CONNECTIONS"
         "DATABASE_QUERY_CONNECTIONS"

@@ -11,6 +11,8 @@
   followed ? [ ],
   # And those that it does not get: they are for its migration.
   withheld ? [ ],
+  # Of those, certificate and key of HTTPS, where clients may come without a certificate of their own.
+  https ? [ ],
 }:
 { config, lib, ... }:
 let
@@ -20,12 +22,40 @@ let
   addresses = import ./addresses.nix { inherit lib; };
   environment = import ./environment.nix { inherit lib; };
 
-  allSecrets = [ "RABBITMQ_URL" ] ++ secrets;
+  token = import ./service-token-file.nix;
+
+  # The service's identity, by which the others know it.
+  certificates = [
+    "TLS_CERTIFICATE"
+    "TLS_KEY"
+    "TLS_CA"
+  ];
+  hasIdentity = cfg.credentials ? TLS_CERTIFICATE;
+  speaksTls = if https == [ ] then hasIdentity else cfg.credentials ? ${builtins.head https};
+  # The gateway is known by its certificate, or by a token.
+  needsToken =
+    !hasIdentity
+    && !(cfg.credentials ? SERVICE_TOKEN)
+    && (name == "gateway" || cfg.settings.AUTHENTICATION or "on" != "off");
+  localToken = needsToken && token.isMadeHere paysaga;
+  allowsPlaintext =
+    protocol:
+    builtins.match "(.*, *)?${protocol}( *,.*)?" (toString (cfg.settings.ALLOW_PLAINTEXT or "")) != null;
+  isPlain = url: lib.hasPrefix "http://" (toString url) && !isOfThisHost url;
+
+  allSecrets = [
+    "RABBITMQ_URL"
+    "SERVICE_TOKEN"
+  ]
+  ++ certificates
+  ++ https
+  ++ secrets;
   allVariables = variables ++ [
     "MAX_CONNECTIONS"
     "BROKER_TOPOLOGY"
     "VERIFY_PUBLISHERS"
     "PUBLISH_TIMEOUT"
+    "ALLOW_PLAINTEXT"
     "DRAIN_GRACE"
     "SHUTDOWN_TIMEOUT"
     "LOG_FORMAT"
@@ -44,9 +74,14 @@ let
     lib.optionalAttrs localBroker {
       RABBITMQ_URL = (import ./rabbitmq-accounts.nix).urlFile name;
     }
+    // lib.optionalAttrs localToken { SERVICE_TOKEN = token.file; }
     // removeAttrs cfg.credentials (followed ++ withheld);
   listensLocally = addresses.isLoopback cfg.listenAddress;
-  dependencies = [ "network.target" ] ++ lib.optional localBroker "rabbitmq.service";
+  dependencies = [
+    "network.target"
+  ]
+  ++ lib.optional localBroker "rabbitmq.service"
+  ++ lib.optional localToken "paysaga-service-token.service";
   needsNetwork = !localBroker || !listensLocally;
   # Whether everything that it talks to is on this host, as far as the configuration tells.
   isLocal =
@@ -70,6 +105,7 @@ in
 {
   imports = [
     ./rabbitmq.nix
+    ./service-token.nix
     ./tracing.nix
     ./metrics.nix
   ];
@@ -209,7 +245,7 @@ in
     networking.firewall.allowedTCPPorts = lib.optional cfg.openFirewall cfg.port;
 
     warnings = lib.optional (name != "gateway" && cfg.openFirewall) ''
-      ${option}.openFirewall opens the ${name} service, which requires no key, to the network.
+      ${option}.openFirewall opens the ${name} service, which answers the gateway alone, to the network.
       Only the gateway needs to reach it: open the port on the gateway's interface, with networking.firewall.interfaces.<name>.allowedTCPPorts.
     '';
 
@@ -219,6 +255,30 @@ in
         message = ''
           ${option}.openFirewall opens port ${toString cfg.port}, but the service listens on ${cfg.listenAddress} only.
           Set ${option}.listenAddress, or leave the firewall closed.
+        '';
+      }
+      {
+        assertion = listensLocally || speaksTls || allowsPlaintext "http";
+        message = ''
+          ${option} listens on ${cfg.listenAddress} without TLS: what the network carries could be read and changed there.
+          Give it a certificate (${option}.credentials.{${lib.concatStringsSep "," (if https == [ ] then certificates else https)}}),
+          or accept that: ${option}.settings.ALLOW_PLAINTEXT = "http".
+        '';
+      }
+      {
+        assertion = builtins.all (given: given) (
+          map (variable: cfg.credentials ? ${variable} == hasIdentity) certificates
+        );
+        message = "${option}.credentials.{${lib.concatStringsSep "," certificates}} belong together; give all or none.";
+      }
+      {
+        assertion = !needsToken || localToken;
+        message = ''
+          Not all services are on this host, and the ${name} service has nothing by which ${
+            if name == "gateway" then "the others know it" else "it knows the gateway"
+          }. Give it a certificate
+          (${option}.credentials.{${lib.concatStringsSep "," certificates}}), or the same token on every host:
+          ${option}.credentials.SERVICE_TOKEN = "/run/secrets/…".
         '';
       }
       {
@@ -248,6 +308,13 @@ in
       message = ''
         ${option}.settings.${variable} is a URL with a password in it, and would be in the world-readable Nix store.
         Put it into a file and name that: ${option}.credentials.${variable} = "/run/secrets/…".
+      '';
+    }) cfg.settings
+    ++ lib.mapAttrsToList (variable: url: {
+      assertion = !(lib.hasSuffix "_SERVICE_URL" variable && isPlain url) || allowsPlaintext "http";
+      message = ''
+        ${option}.settings.${variable} is ${toString url}: what the network carries could be read and changed there.
+        Use https://, or accept that: ${option}.settings.ALLOW_PLAINTEXT = "http".
       '';
     }) cfg.settings
     ++ lib.mapAttrsToList (variable: _: {

@@ -46,6 +46,7 @@ assert lib.assertMsg (
     "paysaga-payment-migrate.service"
     "paysaga-payment.service"
     "paysaga-rabbitmq-accounts.service"
+    "paysaga-service-token.service"
   ]
 ) "other units than expected: ${toString (builtins.attrNames units)}";
 pkgs.runCommand "paysaga-module"

@@ -21,6 +21,7 @@ pkgs.testers.runNixOSTest {
         enable = true;
         listenAddress = "0.0.0.0";
         openFirewall = true;
+        settings.ALLOW_PLAINTEXT = "http";
         credentials.API_KEYS = "/etc/paysaga-keys";
       };
       order.enable = true;
@@ -88,6 +89,10 @@ pkgs.testers.runNixOSTest {
         client.succeed(f"test $(curl --silent --output /dev/null --write-out '%{{http_code}}' {API}/orders) = 401")
         for port in (3001, 3002, 4000, 4001, 4002, 4317, 4318, 4369, 5432, 5672, 15672, 16686, 25672):
             client.fail(f"nc -z -w 2 server {port}")
+
+    with subtest("order and payment answer the gateway alone, on loopback too"):
+        for path in ("3001/orders", "3002/payments"):
+            server.succeed(f"test $(curl --silent --output /dev/null --write-out '%{{http_code}}' http://127.0.0.1:{path}) = 401")
 
     with subtest("passwords are readable by root alone"):
         server.succeed("test $(stat --format=%a /var/lib/private/paysaga-rabbitmq) = 700")

@@ -7,6 +7,7 @@ key=/var/lib/paysaga-gateway-key # of the gateway, made when it was started firs
 api=http://127.0.0.1:3000/api
 customer=3f2504e0-4f89-41d3-9a0c-0305e82c3301
 accounts=/var/lib/paysaga-rabbitmq
+token=/var/lib/paysaga-service-token/token
 scratch=$(mktemp -d)
 declare -A extra=() # processes that were started besides the units, by port
 
@@ -57,6 +58,7 @@ beside() {
   else
     own=("DATABASE_URL=postgres://paysaga-$service@localhost/paysaga-$service?host=/run/postgresql")
   fi
+  own+=("SERVICE_TOKEN=$(cat "$token")")
   # Not through `as`: $! must be the process itself, not a subshell.
   setpriv --reuid="$(id -u "paysaga-$service")" --regid="$(id -g "paysaga-$service")" --clear-groups \
     env -i "PORT=$port" "MANAGEMENT_ADDRESS=127.0.0.1:$((port + 1000))" "${own[@]}" "$@" "/opt/$service" >"$scratch/$port.log" 2>&1 &
@@ -79,7 +81,7 @@ a_saga() {
 the_units_start() {
   local unit
   all_ready
-  for unit in paysaga-gateway-key paysaga-rabbitmq-accounts paysaga-databases paysaga-order-migrate paysaga-payment-migrate; do
+  for unit in paysaga-gateway-key paysaga-service-token paysaga-rabbitmq-accounts paysaga-databases paysaga-order-migrate paysaga-payment-migrate; do
     [[ $(systemctl show --property=ActiveState,Result --value "$unit" | sort | xargs) == 'active success' ]] || fail "$unit succeeded"
   done
   [[ $(systemctl list-units --failed --plain --no-legend 'paysaga-*' | wc -l) == 0 ]] || fail 'no unit failed'
@@ -106,6 +108,15 @@ only_the_gateway_is_reachable() {
       fail "port $port is on loopback alone"
   done
   prove 'the network reaches the gateway alone, which requires a key'
+}
+
+only_the_gateway_is_answered() {
+  local port
+  [[ $(stat --format=%a "$(realpath "$token")") == 600 ]] || fail 'the token is readable by its owner alone'
+  for port in 3001/orders 3002/payments; do
+    [[ $(curl --silent --output /dev/null --write-out '%{http_code}' "http://127.0.0.1:$port") == 401 ]] || fail "port ${port%/*} answers the gateway alone"
+  done
+  prove 'order and payment answer the gateway alone, on loopback too'
 }
 
 changed_keys_are_followed() {
@@ -295,6 +306,7 @@ the_units_start
 percent_signs_in_settings_are_kept
 the_saga_runs
 only_the_gateway_is_reachable
+only_the_gateway_is_answered
 changed_keys_are_followed
 passwords_are_protected
 rabbitmq_refuses

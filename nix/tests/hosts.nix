@@ -44,6 +44,8 @@ rec {
         enable = true;
         listenAddress = "0.0.0.0";
         openFirewall = true;
+        # A proxy with TLS is in front of it.
+        settings.ALLOW_PLAINTEXT = "http";
       };
       order = {
         enable = true;
@@ -71,7 +73,12 @@ rec {
           rabbitmq.createLocally = false;
           ${name} = {
             enable = true;
-            credentials.RABBITMQ_URL = "/run/secrets/rabbitmq-url";
+            credentials = {
+              RABBITMQ_URL = "/run/secrets/rabbitmq-url";
+              TLS_CERTIFICATE = "/run/secrets/${name}.pem";
+              TLS_KEY = "/run/secrets/${name}-key.pem";
+              TLS_CA = "/run/secrets/ca.pem";
+            };
           };
         };
       };
@@ -91,8 +98,8 @@ rec {
         (remote "gateway")
         {
           services.paysaga.gateway.settings = {
-            ORDER_SERVICE_URL = "http://10.0.0.2:3001";
-            PAYMENT_SERVICE_URL = "http://10.0.0.3:3002";
+            ORDER_SERVICE_URL = "https://10.0.0.2:3001";
+            PAYMENT_SERVICE_URL = "https://10.0.0.3:3002";
           };
         }
       ];

@@ -29,8 +29,22 @@ let
     length messages == 1 && all (word: lib.hasInfix word (builtins.head messages)) words;
   paysaga = settings: { services.paysaga = settings; };
   order = settings: {
-    services.paysaga.order = {
-      enable = true;
+    services.paysaga = {
+      gateway.enable = true;
+      payment.enable = true;
+      order = {
+        enable = true;
+      }
+      // settings;
+    };
+  };
+  # On a host of its own.
+  onlyOrder = settings: {
+    services.paysaga = {
+      order = {
+        enable = true;
+        credentials.SERVICE_TOKEN = "/run/secrets/token";
+      };
     }
     // settings;
   };
@@ -99,6 +113,7 @@ in
       "paysaga-payment"
       "paysaga-payment-migrate"
       "paysaga-rabbitmq-accounts"
+      "paysaga-service-token"
       "rabbitmq"
     ];
   "a unit depends on units that exist" =
@@ -266,6 +281,9 @@ in
     unit.serviceConfig.LoadCredential == [
       "DATABASE_URL:/run/secrets/database-url"
       "RABBITMQ_URL:/run/secrets/rabbitmq-url"
+      "TLS_CA:/run/secrets/ca.pem"
+      "TLS_CERTIFICATE:/run/secrets/payment.pem"
+      "TLS_KEY:/run/secrets/payment-key.pem"
     ]
     && unit.environment.DATABASE_URL_FILE == "%d/DATABASE_URL"
     && !(unit.environment ? DATABASE_URL)
@@ -361,8 +379,14 @@ in
         "listenAddress"
       ];
   "a gateway without an order service is refused" = isRefused (paysaga {
-    gateway.enable = true;
-    payment.enable = true;
+    gateway = {
+      enable = true;
+      credentials.SERVICE_TOKEN = "/run/secrets/token";
+    };
+    payment = {
+      enable = true;
+      credentials.SERVICE_TOKEN = "/run/secrets/token";
+    };
   }) [ "ORDER_SERVICE_URL" ];
   "a secret as a setting is refused" = isRefused (order {
     settings.DATABASE_URL = "postgres://order@db/order";
@@ -376,6 +400,7 @@ in
         rabbitmq.createLocally = false;
         order = {
           enable = true;
+          credentials.SERVICE_TOKEN = "/run/secrets/token";
           credentials.RABBITMQ_URL = "${builtins.storeDir}/00000000000000000000000000000000-url";
         };
       };
@@ -386,7 +411,7 @@ in
         credentials.DATABASE_CONNECTIONS = ./module.nix;
       });
   "a setting with a password in a URL is refused" = isRefused (gateway {
-    settings.ORDER_SERVICE_URL = "http://me:secret@10.0.0.2:3001";
+    settings.ORDER_SERVICE_URL = "https://me:secret@10.0.0.2:3001";
   }) [ "world-readable" ];
   "the headers of an exporter, which carry a password, are refused as a setting" = isRefused (order {
     settings.OTEL_EXPORTER_OTLP_HEADERS = "authorization=secret";
@@ -401,18 +426,8 @@ in
       [
         "createLocally = false"
       ];
-  "a service without a broker is refused" = isRefused {
-    services.paysaga = {
-      order.enable = true;
-      rabbitmq.createLocally = false;
-    };
-  } [ "credentials.RABBITMQ_URL" ];
-  "a service without a database is refused" = isRefused {
-    services.paysaga = {
-      order.enable = true;
-      postgresql.createLocally = false;
-    };
-  } [ "credentials.DATABASE_URL" ];
+  "a service without a broker is refused" = isRefused (onlyOrder { rabbitmq.createLocally = false; }) [ "credentials.RABBITMQ_URL" ];
+  "a service without a database is refused" = isRefused (onlyOrder { postgresql.createLocally = false; }) [ "credentials.DATABASE_URL" ];
   "an unknown setting is refused" = isRefused (order { settings.SAGA_TIMEUOT = "1m"; }) [
     "SAGA_TIMEOUT"
   ];
@@ -423,24 +438,68 @@ in
     settings.SAGA_TIMEOUT = "1m";
     credentials.SAGA_TIMEOUT = "/run/timeout";
   }) [ "give one of them" ];
-  "tracing without an endpoint is refused" = isRefused {
-    services.paysaga = {
-      order.enable = true;
-      tracing.enable = true;
-    };
-  } [ "jaeger.enable" ];
-  "Jaeger without tracing is refused" = isRefused {
-    services.paysaga = {
-      order.enable = true;
-      tracing.jaeger.enable = true;
-    };
-  } [ "tracing.enable" ];
+  "tracing without an endpoint is refused" = isRefused (onlyOrder { tracing.enable = true; }) [ "jaeger.enable" ];
+  "Jaeger without tracing is refused" = isRefused (onlyOrder { tracing.jaeger.enable = true; }) [ "tracing.enable" ];
   "an open firewall for a service without keys gives a warning" =
     length
       (host (order {
         listenAddress = "0.0.0.0";
         openFirewall = true;
       })).warnings == 1;
+  "plain HTTP beyond loopback is refused unless it is accepted" =
+    isRefused
+      (onlyOrder {
+        order = {
+          enable = true;
+          credentials.SERVICE_TOKEN = "/run/secrets/token";
+          listenAddress = "10.0.0.2";
+        };
+      })
+      [
+        "without TLS"
+        ''ALLOW_PLAINTEXT = "http"''
+      ]
+    &&
+      isRefused
+        (gateway {
+          settings.ORDER_SERVICE_URL = "http://10.0.0.2:3001";
+          settings.PAYMENT_SERVICE_URL = "http://localhost:3002";
+        })
+        [
+          "settings.ORDER_SERVICE_URL is http://10.0.0.2:3001"
+          "https://"
+        ]
+    && failures {
+      imports = [ hosts.everything ];
+      services.paysaga.gateway = {
+        listenAddress = "0.0.0.0";
+        settings.ALLOW_PLAINTEXT = "amqp, http";
+      };
+    } == [ ];
+  "a service without its gateway on the same host is refused unless they know each other" =
+    isRefused { services.paysaga.order.enable = true; } [ "credentials.SERVICE_TOKEN" ]
+    && failures (onlyOrder { }) == [ ]
+    &&
+      failures {
+        services.paysaga.order = {
+          enable = true;
+          settings.AUTHENTICATION = "off";
+        };
+      } == [ ];
+  "half an identity is refused" = isRefused (order { credentials.TLS_CERTIFICATE = "/run/order.pem"; }) [
+    "belong together"
+  ];
+  "services of one host know the gateway by a token that is made there" =
+    all (
+      name:
+      isOrderedAfter bare "paysaga-${name}" "paysaga-service-token.service"
+      && elem "SERVICE_TOKEN:/var/lib/paysaga-service-token/token" (services bare)."paysaga-${name}".serviceConfig.LoadCredential
+    ) [
+      "gateway"
+      "order"
+      "payment"
+    ]
+    && !(services severalConfigs.order ? paysaga-service-token);
   "an unknown option is refused" = hosts.isRefusedOutright {
     services.paysaga.gatway.enable = true;
   };
