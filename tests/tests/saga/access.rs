@@ -184,6 +184,20 @@ async fn keys_are_made_rolled_and_revoked_by_the_operators_command() {
     let expires = |key: &Value| key["expires"].as_str().expect("it expires").to_owned();
     assert!(expires(&both[0]) < expires(&known) && expires(&both[1]) >= expires(&known), "{both:?}");
 
+    let operator = key(&["new", "operator", "--scopes", "admin:read"]).await;
+    let mut with_key = environment.clone();
+    let file = tempfile::NamedTempFile::new().expect("there is room");
+    std::fs::write(file.path(), &operator).expect("it can be written");
+    with_key.insert("PAYSAGA_API_KEY_FILE".to_owned(), file.path().display().to_string());
+    eventually("the gateway knows the new key, and when the first one was used", async || {
+        let listed = stack.paysaga_with(&["key", "list", "--json", "--last-used"], with_key.clone()).await;
+        let keys: Vec<Value> = serde_json::from_str(&listed.stdout).map_err(|_| listed.stderr)?;
+        let used = keys.iter().find(|key| key["id"] == id).and_then(|key| key["last_used"].as_str());
+        let year = used.and_then(|time| time.get(..4)).and_then(|year| year.parse::<u16>().ok());
+        if year.is_some_and(|year| year >= 2026) { Ok(()) } else { Err(format!("{keys:?}")) }
+    })
+    .await;
+
     key(&["revoke", id]).await;
     accepted_becomes(&stack, &first, false).await;
     assert_eq!(placed(&stack, &second, None).await.status(), StatusCode::ACCEPTED);

@@ -254,6 +254,14 @@ async fn a_saga_completes_with_tls_between_all_parts_and_only_the_gateways_certi
     let answer = protected.api().get("/api/orders").await;
     assert_eq!(header(&answer, "strict-transport-security"), "max-age=31536000");
 
+    // The operator's command, with the authority as the system's.
+    let command = environment(&[
+        ("PAYSAGA_GATEWAY", &Protected::url_of(&protected.gateway)),
+        ("SSL_CERT_FILE", &authority_file(protected.path()).display().to_string()),
+    ]);
+    let listed = run("paysaga", &["failed", "list"], &command).await;
+    assert!(listed.status.success(), "{listed:?}");
+
     // Every connection is encrypted, and the broker knows the services by their certificates.
     let mut database =
         PgConnection::connect(&protected.postgres.endpoint().url("order")).await.expect("it answers");

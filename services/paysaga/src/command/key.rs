@@ -1,5 +1,6 @@
 //! `paysaga key`: the API keys that a gateway knows.
 
+use std::collections::HashMap;
 use std::io::{Write, stderr, stdout};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,9 @@ use serde::Serialize;
 use strum::VariantArray;
 
 use super::listing::print_json;
-use super::running_stack::DEFAULT_DIRECTORY;
+use super::running_stack::{DEFAULT_DIRECTORY, StackOptions};
 use crate::key_file::{KeyFile, Which};
+use crate::progress::Progress;
 use crate::table;
 
 /// API keys: make them, replace them, revoke them, list them.
@@ -113,8 +115,13 @@ struct List {
     /// Print them as JSON
     #[arg(long)]
     json: bool,
+    /// Ask the gateway when each was last used since it was started
+    #[arg(long)]
+    last_used: bool,
     #[command(flatten)]
     file: FileOptions,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 /// A key as it is listed.
@@ -128,6 +135,8 @@ struct Listed<'a> {
     expired: bool,
     from: Vec<String>,
     rate: Option<NonZeroU32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<Timestamp>,
 }
 
 /// The time that is so much later than now.
@@ -151,12 +160,12 @@ fn scopes() -> impl TypedValueParser<Value = Scope> {
 }
 
 impl Key {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::New(new) => new.run(),
             Action::Roll(roll) => roll.run(),
             Action::Revoke(revoke) => revoke.run(),
-            Action::List(list) => list.run(),
+            Action::List(list) => list.run().await,
         }
     }
 }
@@ -240,21 +249,30 @@ impl Revoke {
 }
 
 impl List {
-    fn run(self) -> anyhow::Result<()> {
+    async fn run(self) -> anyhow::Result<()> {
         let keys = self.file.open()?;
+        let uses = if self.last_used {
+            self.stack.connect(&Progress::new())?.key_uses().await?
+        } else {
+            HashMap::new()
+        };
         let now = Timestamp::now();
-        let listed: Vec<_> = keys.keys().map(|key| Listed::of(key, now)).collect();
+        let listed: Vec<_> = keys.keys().map(|key| Listed::of(key, now, &uses)).collect();
         if self.json {
             return print_json(&listed);
         }
-        let mut rows = table::with_header(["id", "caller", "scopes", "from", "rate", "created", "expires"]);
+        let header = ["id", "caller", "scopes", "from", "rate", "created", "expires", "last used"];
+        let columns = if self.last_used { header.len() } else { header.len() - 1 };
+        let mut rows = table::with_header(&header[..columns]);
         for key in &listed {
             let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| time.to_string());
             let expires = time(key.expires) + if key.expired { " (expired)" } else { "" };
             let (scopes, from) = (joined(&key.scopes), joined(&key.from));
             let rate = key.rate.map_or_else(String::new, |rate| rate.to_string());
             let created = time(key.created);
-            rows.add_row([key.id.as_str(), key.caller, &scopes, &from, &rate, &created, &expires]);
+            let used = time(key.last_used);
+            let row = [key.id.as_str(), key.caller, &scopes, &from, &rate, &created, &expires, &used];
+            rows.add_row(&row[..columns]);
         }
         writeln!(stdout(), "{rows}")?;
         Ok(())
@@ -262,9 +280,11 @@ impl List {
 }
 
 impl<'a> Listed<'a> {
-    fn of(key: &'a KnownKey, now: Timestamp) -> Self {
+    fn of(key: &'a KnownKey, now: Timestamp, uses: &HashMap<String, Timestamp>) -> Self {
+        let id = key.digest.id();
         Self {
-            id: key.digest.id(),
+            last_used: uses.get(&id).copied(),
+            id,
             caller: key.caller.as_str(),
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
             created: key.created,

@@ -66,7 +66,7 @@ impl Cli {
             Command::Check(check) => check.run().await,
             Command::Definitions(definitions) => definitions.run(),
             Command::Failed(failed) => failed.run().await,
-            Command::Key(key) => key.run(),
+            Command::Key(key) => key.run().await,
             Command::Pki(pki) => pki.run(),
             Command::Export(export) => export.run().await,
             Command::Erase(erase) => erase.run().await,

@@ -4,6 +4,7 @@ mod address;
 mod api_key;
 mod error;
 mod failed_messages;
+mod key_uses;
 mod refunds;
 mod trace;
 
@@ -199,6 +200,10 @@ impl Gateway {
         }
         let text = response.text().await.unwrap_or_default();
         Err(GatewayError::refused(&self.url, status, &text))
+    }
+
+    async fn text(&self, response: Response) -> Result<String, GatewayError> {
+        response.text().await.map_err(|error| GatewayError::no_answer(&self.url, error))
     }
 
     async fn body<T: DeserializeOwned>(&self, response: Response) -> Result<T, GatewayError> {
