@@ -9,6 +9,8 @@
 //! feature `postgres` adds how PostgreSQL stores ids, statuses, amounts and times.
 
 pub mod api_key;
+pub mod audit_chain;
+pub mod audit_record;
 pub mod definitions;
 pub mod envelope;
 pub mod event;

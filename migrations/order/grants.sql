@@ -15,3 +15,5 @@ GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
 GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
 -- What operators did stays as it was written.
 GRANT INSERT ON failed_message_audit TO :service;
+-- The audit is added to, and neither changed nor deleted from.
+GRANT INSERT ON audit_records TO :service;

@@ -7,8 +7,10 @@
 //! order.payment-timeline.queue ─┤
 //! deadline ─────────────────────┘
 //! http: GET /orders… → store
+//!       POST /audit-records → audit → store (a chain)
 //! ```
 
+mod audit;
 pub mod config;
 mod deadline;
 pub mod domain;
@@ -26,6 +28,7 @@ use contracts::topology::Service;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
+use crate::audit::AuditHead;
 use crate::config::Config;
 use crate::handlers::Orders;
 use crate::settlement::Settlements;
@@ -46,6 +49,8 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         .map_err(|error| StartError::Config(error.to_string()))?;
     let settlements = Arc::new(Settlements::default());
     let waiters = Arc::clone(&settlements);
+    let audit_head = AuditHead::default();
+    let stored = audit_head.clone();
     let order = Participant {
         service: Service::Order,
         schema: Schema { migrations: &MIGRATIONS, grants: GRANTS },
@@ -54,11 +59,12 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             default_owner: config.participant.default_owner.clone(),
             settlements: Arc::clone(&settlements),
         },
-        routes: |pool: PgPool| http::routes(&pool, waiters),
+        routes: |pool: PgPool| http::routes(&pool, waiters).merge(audit::routes(pool.clone(), stored)),
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {
             let intake = &running.lifecycle.intake;
             intake.spawn_essential("settlements", settlements.run(looking, intake.stopping()));
+            audit_head.start(running.applier.pool().clone(), &running.lifecycle.delivery);
             deadline::start(config.saga_timeout, running);
         },
     };

@@ -1,6 +1,7 @@
 //! The order service's tables, one file each; statements are set-based, and each change is guarded by the state that it
 //! starts from.
 
+pub(crate) mod audit_records;
 pub(crate) mod idempotency_keys;
 pub(crate) mod listening;
 pub(crate) mod orders;
