@@ -1,13 +1,14 @@
 //! Access: who a caller is, by the API key, and what they may do.
 
-use std::net::IpAddr;
+use std::future::ready;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chassis::http::{Caller, Request, Unidentified};
+use chassis::http::{Caller, CorrelationId, Request, Unidentified};
 use chassis::tasks::Tasks;
-use contracts::api_key::Scope;
+use contracts::api_key::{self, KeyDigest, Scope};
 use contracts::{Owner, OwnerFilter, Problem};
 use http::{HeaderMap, header};
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,7 +17,8 @@ use tracing::{error, info};
 use warp::Filter;
 use warp::reject::{Reject, Rejection};
 
-use crate::api_keys::{ApiKeys, Refused};
+use crate::api_keys::{ApiKeys, Refusal, Refused};
+use crate::audit::{self, Audit};
 
 /// How often the file of keys is read. A key that is revoked is refused within a second.
 const READ_EVERY: Duration = Duration::from_millis(500);
@@ -56,12 +58,14 @@ pub(crate) enum Access {
 
 impl Access {
     /// Identifies callers by the keys of the file as it is at the time: it is read again and again.
-    pub(crate) fn start(config: AccessConfig, tasks: &Tasks) -> Self {
+    pub(crate) fn start(config: AccessConfig, audit: &Arc<Audit>, tasks: &Tasks) -> Self {
         match config {
             AccessConfig::Open => Self::open(),
             AccessConfig::Keys(KeyFile { path, text, keys }) => {
+                audit.record(audit::loaded(&keys));
                 let keys = Arc::new(RwLock::new(keys));
-                tasks.spawn(follow(path, text, Arc::clone(&keys), tasks.stopping()));
+                let followed = Followed { path, keys: Arc::clone(&keys), audit: Arc::clone(audit) };
+                tasks.spawn(followed.follow(text, tasks.stopping()));
                 Self::Keys(keys)
             }
         }
@@ -70,47 +74,69 @@ impl Access {
     /// Without authentication all requests come from one caller, who may do everything.
     fn open() -> Self {
         let scopes = Arc::new(Scope::of_operator());
-        Self::Open(Caller { name: Owner::anonymous(), scopes, rate: None })
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self::Open(Caller { name: Owner::anonymous(), scopes, rate: None, key_id: None, address })
     }
 
     /// The caller that a request with these headers from this address comes from.
-    pub(crate) fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Problem> {
+    pub(crate) fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Unidentified> {
         match self {
-            Self::Open(caller) => Ok(caller.clone()),
+            Self::Open(caller) => Ok(Caller { address: from, ..caller.clone() }),
             Self::Keys(keys) => {
-                let key = bearer_token(headers).ok_or(Refused::Missing)?;
                 let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
-                Ok(keys.find(key, from)?.clone())
+                match bearer_token(headers) {
+                    Some(key) => keys.find(key, from).map_err(|refusal| refusal.of(Some(key), from)),
+                    None => Err(Refusal::from(Refused::Missing).of(None, from)),
+                }
             }
         }
     }
 }
 
-/// Takes over the keys of the file whenever it has changed. One that can't be read, or has a mistake, changes nothing.
-async fn follow(path: PathBuf, text: String, keys: Arc<RwLock<ApiKeys>>, stopping: CancellationToken) {
-    let mut ticks = interval(READ_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Ok(text);
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let found = read(&path);
-        if found == seen {
-            continue;
-        }
-        match found.as_deref().map_err(Clone::clone).and_then(ApiKeys::parse) {
-            Ok(changed) => {
-                info!(path = %path.display(), count = changed.count(), "the API keys were read again");
-                *keys.write().unwrap_or_else(PoisonError::into_inner) = changed;
+/// A file of keys that is read again and again.
+struct Followed {
+    path: PathBuf,
+    keys: Arc<RwLock<ApiKeys>>,
+    audit: Arc<Audit>,
+}
+
+impl Followed {
+    /// Takes over the keys of the file whenever it has changed. One that can't be read, or has a mistake, changes nothing.
+    async fn follow(self, text: String, stopping: CancellationToken) {
+        let mut ticks = interval(READ_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = Ok(text);
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                _ = ticks.tick() => {}
             }
-            Err(reason) => {
-                let path = path.display();
-                error!(%path, reason, "the API keys can't be read again: the previous ones stay valid");
+            let found = read(&self.path);
+            if found == seen {
+                continue;
             }
+            let path = self.path.display();
+            match found.as_deref().map_err(Clone::clone).and_then(ApiKeys::parse) {
+                Ok(changed) => {
+                    info!(%path, count = changed.count(), "the API keys were read again");
+                    self.take_over(changed);
+                }
+                Err(reason) => {
+                    error!(%path, reason, "the API keys can't be read again: the previous ones stay valid");
+                }
+            }
+            seen = found;
         }
-        seen = found;
+    }
+
+    fn take_over(&self, changed: ApiKeys) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = audit::changes(&keys, &changed);
+        *keys = changed;
+        drop(keys);
+        for change in changes {
+            self.audit.record(change);
+        }
     }
 }
 
@@ -122,6 +148,25 @@ fn read(path: &Path) -> Result<String, String> {
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl Refusal<'_> {
+    /// The request with this credential from this address.
+    fn of(self, presented: Option<&str>, address: IpAddr) -> Unidentified {
+        // Half a key has no id, and what is no key of ours may be another system's password.
+        let whole = |key: &&str| key.starts_with("psk_") && !api_key::is_damaged(key);
+        let (name, key_id) = match self.holder {
+            Some(holder) => (Some(holder.name.clone()), holder.key_id.clone()),
+            None => (None, presented.filter(whole).map(|key| KeyDigest::of(key).id().into())),
+        };
+        Unidentified {
+            problem: Box::new(self.why.into()),
+            reason: self.why.in_words(),
+            name,
+            key_id,
+            address,
+        }
+    }
 }
 
 impl From<Refused> for Problem {
@@ -159,22 +204,33 @@ fn limit(request: &Request, unless: Scope) -> Result<OwnerFilter, Problem> {
 }
 
 /// 403 unless the caller's key allows this.
-pub(crate) fn require(scope: Scope) -> impl Fn(&Request) -> Result<(), Problem> {
+pub(crate) fn require(scope: Scope, audit: &Arc<Audit>) -> impl Fn(&Request) -> Result<(), Problem> + use<> {
+    let audit = Arc::clone(audit);
     move |request| {
         if caller(request)?.scopes.contains(&scope) {
             Ok(())
         } else {
+            audit.record(audit::authorization_denied(request, scope));
             Err(Problem::new(403, format!("This API key lacks the scope {scope}.")))
         }
     }
 }
 
 /// Rejects requests of unknown callers.
-pub(crate) fn require_caller() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+pub(crate) fn require_caller(
+    audit: &Arc<Audit>,
+) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + use<> {
+    let audit = Arc::clone(audit);
     warp::ext::optional::<Unidentified>()
-        .and_then(async |unidentified: Option<Unidentified>| match unidentified {
-            None => Ok(()),
-            Some(Unidentified(problem)) => Err(warp::reject::custom(NotAccepted(problem))),
+        .and(warp::ext::get::<CorrelationId>())
+        .and_then(move |unidentified: Option<Unidentified>, correlation_id: CorrelationId| {
+            ready(match unidentified {
+                None => Ok(()),
+                Some(unidentified) => {
+                    audit.record(audit::authentication_failed(&unidentified, &correlation_id));
+                    Err(warp::reject::custom(NotAccepted(*unidentified.problem)))
+                }
+            })
         })
         .untuple_one()
 }
@@ -187,6 +243,8 @@ impl Reject for NotAccepted {}
 
 #[cfg(test)]
 mod tests {
+    use contracts::api_key::{KeyKind, NewKey};
+
     use super::*;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -206,9 +264,23 @@ mod tests {
             assert_eq!((caller.name.as_str(), &*caller.scopes), ("shop", &Scope::of_client()), "{right}");
         }
         for wrong in ["Basic key", "key", "Bearer", "Bearer yek"] {
-            assert_eq!(access.caller(&authorization(wrong), HERE).unwrap_err().status, 401, "{wrong}");
+            let refused = access.caller(&authorization(wrong), HERE).unwrap_err();
+            assert_eq!((refused.problem.status, refused.key_id), (401, None), "{wrong}");
         }
-        assert_eq!(access.caller(&HeaderMap::new(), HERE).unwrap_err().status, 401);
+        assert_eq!(access.caller(&HeaderMap::new(), HERE).unwrap_err().problem.status, 401);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_by_its_digest_and_nothing_else_is() {
+        let access = Access::Keys(Arc::new(RwLock::new(ApiKeys::parse("").unwrap())));
+        let key = NewKey::new(KeyKind::Live, [7; 32]);
+        let named = |presented: &str| {
+            access.caller(&authorization(&format!("Bearer {presented}")), HERE).unwrap_err().key_id
+        };
+        assert_eq!(named(key.expose()).as_deref(), Some(&*key.digest().id()));
+        for other in [&key.expose()[..40], "psk_", "a password"] {
+            assert_eq!(named(other), None, "{other}");
+        }
     }
 
     #[test]

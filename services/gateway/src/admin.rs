@@ -6,6 +6,7 @@ use ::http::{HeaderValue, Method, StatusCode, header};
 use chassis::http::{Request, Response};
 use contracts::{OwnerFilter, Problem};
 
+use crate::audit::{self, Attempt};
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
@@ -17,16 +18,35 @@ pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> 
         "payment" => &gateway.payment,
         _ => return Err(Problem::not_found("The services with failed messages are order and payment.")),
     };
-    forward(service, &request, "/api/admin/{service}").await
+    forward(&gateway, service, &request, "/api/admin/{service}").await
 }
 
 /// Passes a request about refunds on to the payment service.
 pub(crate) async fn refunds(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    forward(&gateway.payment, &request, "/api/admin/payment").await
+    forward(&gateway, &gateway.payment, &request, "/api/admin/payment").await
 }
 
-/// Passes a request on to a service, which has the same routes without `prefix`.
-async fn forward(service: &Upstream, request: &Request, prefix: &str) -> Result<Response, Problem> {
+/// Passes a request on to a service, and records what came of it.
+async fn forward(
+    gateway: &Gateway,
+    service: &Upstream,
+    request: &Request,
+    prefix: &str,
+) -> Result<Response, Problem> {
+    let mut attempt = Attempt::new(&gateway.audit, audit::admin_operation(request));
+    if request.method != Method::GET
+        && let Ok(body) = request.body.read().await
+        && let Some(reason) = audit::reason_in(&body)
+    {
+        attempt.because(&reason);
+    }
+    let answer = ask(service, request, prefix).await;
+    attempt.answered(answer.as_ref().map_or_else(|problem| problem.status, |found| found.status().as_u16()));
+    answer
+}
+
+/// Asks a service, which has the same routes without `prefix`.
+async fn ask(service: &Upstream, request: &Request, prefix: &str) -> Result<Response, Problem> {
     let template = request.template.strip_prefix(prefix).unwrap_or(request.template);
     let mut path = request.fill(template)?;
     if !request.query.is_empty() {

@@ -1,6 +1,6 @@
 //! The API keys that the gateway knows, and whose a presented one is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -21,6 +21,9 @@ static LAST_USED: LazyLock<Gauge<i64>> = LazyLock::new(|| {
         )
         .build()
 });
+
+/// Where a key is before it is presented.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The keys of a file.
 pub(crate) struct ApiKeys(Vec<Entry>);
@@ -47,16 +50,53 @@ pub(crate) enum Refused {
     Address,
 }
 
+impl Refused {
+    /// For the audit.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Missing => "no key",
+            Self::Damaged => "a part of a key",
+            Self::Unknown => "an unknown key",
+            Self::Expired => "an expired key",
+            Self::Address => "a key from an address that it may not be used from",
+        }
+    }
+}
+
+/// A key that is not accepted.
+#[derive(Debug)]
+pub(crate) struct Refusal<'a> {
+    pub(crate) why: Refused,
+    /// Whose key it is, if it is known.
+    pub(crate) holder: Option<&'a Caller>,
+}
+
+impl From<Refused> for Refusal<'_> {
+    fn from(why: Refused) -> Self {
+        Self { why, holder: None }
+    }
+}
+
 impl ApiKeys {
     /// The keys of a file's text; without any, no caller is let in.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let entry = |key: KnownKey| {
-            let caller =
-                Caller { name: key.caller.clone(), scopes: Arc::new(key.scopes.clone()), rate: key.rate };
+            let caller = Caller {
+                name: key.caller.clone(),
+                scopes: Arc::new(key.scopes.clone()),
+                rate: key.rate,
+                key_id: Some(key.digest.id().into()),
+                address: NOWHERE,
+            };
             Entry { key, caller, noted: AtomicI64::new(0) }
         };
         let keys = api_key::keys_of(text).map_err(|error| error.to_string())?;
         Ok(Self(keys.into_iter().flatten().map(entry).collect()))
+    }
+
+    /// Every key.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &KnownKey> {
+        self.0.iter().map(|entry| &entry.key)
     }
 
     /// How many keys there are.
@@ -65,7 +105,7 @@ impl ApiKeys {
     }
 
     /// The caller who presents this key from this address. Compares with every key in constant time.
-    pub(crate) fn find(&self, presented: &str, from: IpAddr) -> Result<&Caller, Refused> {
+    pub(crate) fn find(&self, presented: &str, from: IpAddr) -> Result<Caller, Refusal<'_>> {
         let digest = KeyDigest::of(presented);
         let mut found = None;
         for entry in &self.0 {
@@ -74,17 +114,19 @@ impl ApiKeys {
             }
         }
         let Some(entry) = found else {
-            return Err(if api_key::is_damaged(presented) { Refused::Damaged } else { Refused::Unknown });
+            let damaged = api_key::is_damaged(presented);
+            return Err(if damaged { Refused::Damaged } else { Refused::Unknown }.into());
         };
+        let refuse = |why| Err(Refusal { why, holder: Some(&entry.caller) });
         let now = Timestamp::now();
         if entry.key.is_expired(now) {
-            return Err(Refused::Expired);
+            return refuse(Refused::Expired);
         }
         if !entry.key.may_come_from(from) {
-            return Err(Refused::Address);
+            return refuse(Refused::Address);
         }
         entry.note_use(now);
-        Ok(&entry.caller)
+        Ok(Caller { address: from, ..entry.caller.clone() })
     }
 }
 
@@ -118,19 +160,31 @@ mod tests {
     #[test]
     fn a_key_is_known_by_its_digest() {
         let (keys, key) = keys("");
-        assert_eq!(keys.find(key.expose(), HERE).unwrap().name.as_str(), "shop");
-        assert_eq!(keys.find("key", HERE), Err(Refused::Unknown));
-        assert_eq!(keys.find("", HERE), Err(Refused::Unknown));
-        assert_eq!(keys.find(&key.expose()[1..], HERE), Err(Refused::Unknown));
-        assert_eq!(keys.find(&key.expose()[..70], HERE), Err(Refused::Damaged));
+        let caller = keys.find(key.expose(), HERE).unwrap();
+        assert_eq!((caller.name.as_str(), caller.address), ("shop", HERE));
+        assert_eq!(caller.key_id.as_deref(), Some(&*key.digest().id()));
+        for (presented, why) in [
+            ("key", Refused::Unknown),
+            ("", Refused::Unknown),
+            (&key.expose()[1..], Refused::Unknown),
+            (&key.expose()[..70], Refused::Damaged),
+        ] {
+            let refusal = keys.find(presented, HERE).unwrap_err();
+            assert_eq!((refusal.why, refusal.holder), (why, None), "{presented}");
+        }
     }
 
     #[test]
     fn a_key_is_valid_for_its_time_and_its_networks() {
         let (expired, key) = keys("expires=2020-01-01T00:00:00Z");
-        assert_eq!(expired.find(key.expose(), HERE), Err(Refused::Expired));
+        let refused = |keys: &ApiKeys, key: &NewKey| {
+            let refusal = keys.find(key.expose(), HERE).unwrap_err();
+            assert_eq!(refusal.holder.unwrap().name.as_str(), "shop");
+            refusal.why
+        };
+        assert_eq!(refused(&expired, &key), Refused::Expired);
         let (elsewhere, key) = keys("from=10.0.0.0/8");
-        assert_eq!(elsewhere.find(key.expose(), HERE), Err(Refused::Address));
+        assert_eq!(refused(&elsewhere, &key), Refused::Address);
         assert!(elsewhere.find(key.expose(), "10.1.2.3".parse().unwrap()).is_ok());
     }
 

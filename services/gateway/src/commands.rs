@@ -13,6 +13,7 @@ use contracts::order::{
 use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem};
 use tracing::{Span, error, info};
 
+use crate::audit::{self, Attempt};
 use crate::bulkhead::Kind;
 use crate::upstream::UpstreamRequest;
 use crate::{Gateway, access, idempotency, outcome, preference};
@@ -62,7 +63,10 @@ pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let owner = Some(access::may_cancel(&request)?);
     gateway.admission.admit(&access::caller(&request)?.name).await?;
     let event = OrderCancelRequested { order_id, owner };
-    publish(&gateway, EventId::new(), event, &request.correlation_id).await?;
+    let attempt = Attempt::new(&gateway.audit, audit::cancellation(&request, order_id));
+    let published = publish(&gateway, EventId::new(), event, &request.correlation_id).await;
+    attempt.answered(published.as_ref().err().map_or(202, |problem| problem.status));
+    published?;
     info!(order.id = %order_id, "cancellation accepted");
     Ok(http::json(StatusCode::ACCEPTED, &CancelOrderAccepted::from(order_id)))
 }

@@ -13,13 +13,14 @@ use warp::reject::Rejection;
 use warp::{Filter, Reply};
 
 use crate::access::{self, NotAccepted};
+use crate::audit::Audit;
 use crate::cors::CorsConfig;
 use crate::shares::{OverLimit, Place, Shares};
 use crate::{Gateway, admin, commands, queries};
 
 pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let routes = |scope, routes: Vec<Route<Arc<Gateway>>>| {
-        Routes::new(Arc::clone(gateway), routes).require(access::require(scope))
+        Routes::new(Arc::clone(gateway), routes).require(access::require(scope, &gateway.audit))
     };
     let orders_write = routes(
         Scope::OrdersWrite,
@@ -80,12 +81,13 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
 /// read why its request was refused.
 pub(crate) fn protect(
     routes: BoxedFilter<(Response,)>,
+    audit: &Arc<Audit>,
     shares: &Arc<Shares>,
     cors: Option<&CorsConfig>,
     speaks_https: bool,
 ) -> BoxedFilter<(Response,)> {
     let served = shares.enter().and(routes).map(Place::leave);
-    let authenticated = access::require_caller().and(served).recover(refuse).unify().boxed();
+    let authenticated = access::require_caller(audit).and(served).recover(refuse).unify().boxed();
     let protected = match cors {
         Some(cors) => {
             authenticated.with(cors.filter()).map(Reply::into_response).recover(refuse).unify().boxed()

@@ -5,12 +5,13 @@
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
 //! ```
 //!
-//! It owns no state. What it answers 202 to is on the broker's disk.
+//! It owns no state. What it answers 202 to is on the broker's disk. What the audit is to know goes to the order service.
 
 mod access;
 mod admin;
 mod admission;
 mod api_keys;
+mod audit;
 mod bulkhead;
 mod commands;
 pub mod config;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::admission::Admission;
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::publish_failures::PublishFailureLog;
 use crate::shares::Shares;
@@ -45,6 +47,7 @@ use crate::upstream::Upstream;
 
 /// What the handlers of the gateway's routes share.
 struct Gateway {
+    audit: Arc<Audit>,
     admission: Admission,
     publisher: Publisher,
     publish_failures: PublishFailureLog,
@@ -61,7 +64,7 @@ struct Gateway {
     reason = "a program awaits the start of its service, and this one waits for nothing"
 )]
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
-    let Lifecycle { health, intake, connections, shutdown: stopping, .. } = lifecycle;
+    let Lifecycle { health, intake, delivery, connections, shutdown: stopping, .. } = lifecycle;
     let tls = config.https.as_ref().map(TlsServer::to_clients).transpose().map_err(StartError::Config)?;
     let speaks_https = tls.is_some();
     let server = Server::bind(config.http)?.tls(tls);
@@ -77,14 +80,18 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let publisher = Publisher::start(broker, config.broker.publish_timeout(), &connections);
     let admission = Admission::start(Arc::clone(&order), Arc::clone(&payment), &intake);
     let publish_failures = PublishFailureLog::default();
+    let audit = Audit::start(Arc::clone(&order), &delivery);
     let shares = Shares::new(config.limits);
     let of_callers = Arc::clone(&shares);
-    let gateway = Gateway { admission, publisher, publish_failures, shares, order, payment, stopping };
+    let gateway = Gateway { audit, admission, publisher, publish_failures, shares, order, payment, stopping };
     let gateway = Arc::new(gateway);
-    let access = Access::start(config.access, &intake);
+    let access = Access::start(config.access, &gateway.audit, &intake);
+    let of_strangers = Arc::clone(&gateway.audit);
     server
         .identify(move |headers, peer| access.caller(headers, config.proxies.client(headers, peer)))
-        .wrap(move |routes| http::protect(routes, &of_callers, config.cors.as_ref(), speaks_https))
+        .wrap(move |routes| {
+            http::protect(routes, &of_strangers, &of_callers, config.cors.as_ref(), speaks_https)
+        })
         .serve(http::routes(&gateway), &health, &intake, &connections);
     Ok(())
 }

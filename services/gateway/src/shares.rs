@@ -208,7 +208,8 @@ mod tests {
 
     fn caller(name: &str, scopes: &[Scope], rate: Option<u32>) -> Caller {
         let scopes = Arc::new(scopes.iter().copied().collect());
-        Caller { name: name.parse().unwrap(), scopes, rate: rate.and_then(NonZeroU32::new) }
+        let rate = rate.and_then(NonZeroU32::new);
+        Caller { name: name.parse().unwrap(), scopes, rate, key_id: None, address: [127, 0, 0, 1].into() }
     }
 
     fn shares() -> Arc<Shares> {

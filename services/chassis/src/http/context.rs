@@ -1,5 +1,6 @@
 //! What is known of a request before it is routed: request extensions.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -40,11 +41,26 @@ pub struct Caller {
     pub scopes: Arc<Scopes>,
     /// How many requests a second the caller's key allows, if it says so.
     pub rate: Option<NonZeroU32>,
+    /// What names the caller's key, for the audit. No part of the key.
+    pub key_id: Option<Arc<str>>,
+    /// Where the request comes from.
+    pub address: IpAddr,
 }
 
-/// Why it is not known who sent the request. Absent where that is not asked.
+/// A request of an unknown caller: how it is answered, and what is known for the audit. Absent where that is not asked.
 #[derive(Clone, Debug)]
-pub struct Unidentified(pub Problem);
+pub struct Unidentified {
+    /// The answer.
+    pub problem: Box<Problem>,
+    /// What is wrong with the credentials, in a word.
+    pub reason: &'static str,
+    /// Whose key was presented, if it is known and not accepted.
+    pub name: Option<Owner>,
+    /// What names the key that was presented, if it was one.
+    pub key_id: Option<Arc<str>>,
+    /// Where the request comes from.
+    pub address: IpAddr,
+}
 
 /// The certificate with which a client showed who it is, and for which one of the server's authorities vouches. Absent if it
 /// showed none.

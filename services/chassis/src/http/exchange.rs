@@ -35,7 +35,7 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 });
 
 /// Finds out who sent a request, from its headers and the address that it came from.
-pub(super) type Identify = Arc<dyn Fn(&HeaderMap, IpAddr) -> Result<Caller, Problem> + Send + Sync>;
+pub(super) type Identify = Arc<dyn Fn(&HeaderMap, IpAddr) -> Result<Caller, Unidentified> + Send + Sync>;
 
 /// What every request passes through.
 pub(super) struct Exchange {
@@ -81,7 +81,7 @@ impl Exchange {
         }
         match caller {
             Some(Ok(caller)) => _ = extensions.insert(caller),
-            Some(Err(problem)) => _ = extensions.insert(Unidentified(problem)),
+            Some(Err(unidentified)) => _ = extensions.insert(unidentified),
             None => {}
         }
 

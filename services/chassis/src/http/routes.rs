@@ -253,7 +253,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_requirement_holds_for_its_routes_only() {
-        let caller = Caller { name: Owner::operator(), scopes: Arc::default(), rate: None };
+        let caller = Caller {
+            name: Owner::operator(),
+            scopes: Arc::default(),
+            rate: None,
+            key_id: None,
+            address: [127, 0, 0, 1].into(),
+        };
         assert_eq!(answer(Method::GET, "/admin", None).await.0, StatusCode::FORBIDDEN);
         assert_eq!(answer(Method::GET, "/admin", Some(caller)).await.0, StatusCode::OK);
         assert_eq!(answer(Method::GET, "/orders", None).await.0, StatusCode::OK);

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::Problem;
 use http::HeaderMap;
 use rustls::ServerConfig;
 use thiserror::Error;
@@ -20,7 +19,7 @@ use super::body::Limits;
 use super::connection::Connections;
 use super::exchange::{Exchange, Identify};
 use super::listener::listen;
-use super::{Caller, HttpConfig, Routes, management};
+use super::{Caller, HttpConfig, Routes, Unidentified, management};
 use crate::health::Health;
 use crate::open_files;
 use crate::tasks::Tasks;
@@ -68,11 +67,11 @@ impl Server {
     }
 
     /// Finds out who sent a request from its headers and the address that it came from, once; filters and handlers read the
-    /// [`Caller`], or why it is [`Unidentified`](super::Unidentified).
+    /// [`Caller`], or why it is [`Unidentified`].
     #[must_use]
     pub fn identify(
         mut self,
-        identify: impl Fn(&HeaderMap, IpAddr) -> Result<Caller, Problem> + Send + Sync + 'static,
+        identify: impl Fn(&HeaderMap, IpAddr) -> Result<Caller, Unidentified> + Send + Sync + 'static,
     ) -> Self {
         self.identify = Some(Arc::new(identify));
         self
