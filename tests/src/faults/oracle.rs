@@ -7,7 +7,7 @@ use chassis::broker::BrokerUrl;
 use contracts::topology::Service;
 use contracts::{OrderId, OrderStatus};
 use paysaga::audit::databases::{self, Databases};
-use paysaga::audit::{Finding, Report, backlog};
+use paysaga::audit::{Finding, Report, backlog, trail};
 use uuid::Uuid;
 
 use super::load::{CustomerRecords, Load};
@@ -141,6 +141,8 @@ impl Rig<'_> {
         };
         let mut report =
             databases::audit(&mut databases, Duration::ZERO).await.map_err(|error| error.to_string())?;
+        let followed = trail::add_trail(&mut databases.orders, &[], &mut report).await;
+        followed.map_err(|error| error.to_string())?;
         let broker: BrokerUrl = self.broker_url(false).parse()?;
         backlog::add_queues(&broker, Duration::ZERO, &mut report).await?;
         let statuses = sqlx::query_as::<_, (Uuid, String)>("SELECT id, status FROM orders")

@@ -4,6 +4,7 @@
 //! databases (rows) ─┐
 //! gateway_pages ────┴→ records of one order, its payment, its charge → judge (pure) → auditor (sums) → report → table
 //! backlog: outboxes, failed messages, queues ──────────────────────────────────────────────────────────↗
+//! trail: the chain of who was refused, cancelled and decided what ─────────────────────────────────────↗
 //! ```
 
 pub mod auditor;
@@ -15,6 +16,7 @@ pub mod records;
 pub mod report;
 mod rows;
 mod table;
+pub mod trail;
 
 pub use report::{Finding, Report};
 pub use table::render;

@@ -1,5 +1,6 @@
 //! The result of an audit.
 
+use contracts::audit_chain::ChainHead;
 use contracts::topology::Service;
 use contracts::{MoneyTotal, OrderId};
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub struct Report {
     pub newer_rows: u64,
     /// Messages in the queues; absent where the broker was not asked.
     pub queued: Option<u64>,
+    /// The end of the audit's chain, as far as it is whole; absent where the order database was not read.
+    pub audit_head: Option<ChainHead>,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
 }

@@ -17,6 +17,7 @@ pub fn render(report: &Report) -> String {
         refused_refunds,
         newer_rows,
         queued,
+        audit_head,
         findings,
     } = report;
     let mut sums = table::with_header(["what", "how many or how much"]);
@@ -31,6 +32,7 @@ pub fn render(report: &Report) -> String {
         ("failed messages", failed_messages.map(|count| count.to_string())),
         ("refused refunds", refused_refunds.map(|count| count.to_string())),
         ("rows of a newer version", Some(newer_rows.to_string())),
+        ("end of the audit's chain", audit_head.map(|head| head.to_string())),
     ] {
         sums.add_row([what.to_owned(), value.unwrap_or_else(|| "not looked at".to_owned())]);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chassis::broker::BrokerUrl;
 use clap::Args;
+use contracts::audit_chain::ChainHead;
 use contracts::topology::Service;
 use local_stack::stack::plan::InfrastructureUrls;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use sqlx::{Connection, PgConnection};
 use super::infrastructure_urls::InfrastructureOptions;
 use super::running_stack::StackOptions;
 use crate::audit::databases::Databases;
+use crate::audit::trail::add_trail;
 use crate::audit::{self, Report};
 use crate::output::stdout;
 use crate::progress::Progress;
@@ -23,7 +25,7 @@ use crate::progress::Progress;
 ///
 /// Asks the gateway unless the databases are given, or known because the stack runs in this directory. With the databases
 /// it also sees the outboxes, the simulated provider's books, and whether the maintained counters are right; with RabbitMQ,
-/// the messages in the queues.
+/// the messages in the queues. It follows the chain of the audit in the order database from its first record to its last.
 #[derive(Debug, Args)]
 #[command(after_help = "The invariants are explained in docs/INVARIANTS.md.")]
 pub(super) struct Check {
@@ -33,6 +35,10 @@ pub(super) struct Check {
     /// Everything should have settled: whatever has not is wrong (a grace of 0)
     #[arg(long, conflicts_with = "grace")]
     settled: bool,
+    /// A former end of the audit's chain, as the log of the order service has it: that record must still be there, and so must
+    /// all before it. Can be given several times
+    #[arg(long, value_name = "NUMBER:HASH")]
+    audit_head: Vec<ChainHead>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -91,7 +97,15 @@ impl Check {
                     orders: connect(Service::Order, &orders).await?,
                     payments: connect(Service::Payment, &payments).await?,
                 };
-                audit::databases::audit(&mut databases, grace).await?
+                let mut report = audit::databases::audit(&mut databases, grace).await?;
+                let added = add_trail(&mut databases.orders, &self.audit_head, &mut report).await;
+                added.context("the audit's records can't be read")?;
+                report
+            }
+            (None, None) if !self.audit_head.is_empty() => {
+                bail!(
+                    "--audit-head needs the databases: give --order-database-url and --payment-database-url"
+                )
             }
             (None, None) => audit::gateway_pages::audit(&self.stack.gateway(found.as_ref())?, grace).await?,
             (Some(_), None) => bail!("--order-database-url needs --payment-database-url beside it"),
