@@ -31,6 +31,11 @@ async fn a_service_can_neither_change_its_schema_nor_rewrite_what_happened() {
         "UPDATE idempotency_secret SET secret = sha512('')",
         "UPDATE idempotency_keys SET fingerprint = ''",
         "ALTER TABLE orders DISABLE ROW LEVEL SECURITY",
+        "UPDATE audit_records SET actor = 'another'",
+        "DELETE FROM audit_records",
+        "TRUNCATE audit_records",
+        "ALTER TABLE audit_records ADD COLUMN more integer",
+        "DROP TABLE audit_records",
     ];
     let of_payment = [
         "DELETE FROM payments",

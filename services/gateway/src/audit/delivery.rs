@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long the last records may take once the gateway stops. Less than it has for all of its end: the log has them too.
 const LAST_RECORDS: Duration = Duration::from_secs(3);
 
+/// From so many failures on, some seconds, it is no passing one as at a start or a deployment.
+const TELLING: u32 = 6;
+
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -41,7 +44,8 @@ pub(super) struct Delivery {
     /// Taken from the queue, and not stored yet.
     batch: Vec<AuditRecord>,
     pauses: ExponentialBackoff,
-    failing: bool,
+    /// How often the batch has been sent in vain.
+    failures: u32,
 }
 
 /// What became of a batch.
@@ -54,7 +58,7 @@ enum Sent {
 
 impl Delivery {
     pub(super) fn new(order: Arc<Upstream>, audit: Arc<Audit>, queue: mpsc::Receiver<AuditRecord>) -> Self {
-        Self { order, audit, queue, batch: Vec::new(), pauses: PAUSES.build(), failing: false }
+        Self { order, audit, queue, batch: Vec::new(), pauses: PAUSES.build(), failures: 0 }
     }
 
     pub(super) async fn run(mut self, stopping: CancellationToken) {
@@ -109,16 +113,16 @@ impl Delivery {
                 Sent::Done => {
                     self.batch.clear();
                     self.pauses = PAUSES.build();
-                    if self.failing {
+                    if self.failures >= TELLING {
                         info!("the order service takes records of the audit again");
                     }
-                    self.failing = false;
+                    self.failures = 0;
                 }
                 Sent::NotYet(reason) => {
-                    if !self.failing {
+                    self.failures = self.failures.saturating_add(1);
+                    if self.failures == TELLING {
                         warn!(reason, "the order service takes no records of the audit; they wait");
                     }
-                    self.failing = true;
                     sleep(self.pauses.next().unwrap_or(LONGEST_PAUSE)).await;
                 }
             }

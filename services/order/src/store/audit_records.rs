@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use chassis::database::StoreError;
-use contracts::Word;
 use contracts::audit_chain::{ChainHash, ChainHead};
 use contracts::audit_record::AuditRecord;
+use contracts::{Timestamp, Word};
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -14,10 +14,39 @@ use uuid::Uuid;
 #[derive(Serialize)]
 struct NewRow<'a> {
     number: u64,
-    #[serde(flatten)]
-    record: &'a AuditRecord<Word>,
+    id: Uuid,
+    recorded_at: Timestamp,
+    action: &'a str,
+    actor: Option<&'a str>,
+    key_id: Option<&'a str>,
+    address: Option<&'a str>,
+    correlation_id: Option<&'a str>,
+    subject: Option<&'a str>,
+    outcome: Option<u16>,
+    reason: Option<&'a str>,
+    count: u32,
     /// In hexadecimal digits.
     hash: String,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(record: &'a AuditRecord<Word>, ChainHead { number, hash }: ChainHead) -> Self {
+        Self {
+            number,
+            id: record.id,
+            recorded_at: record.recorded_at,
+            action: &record.action,
+            actor: record.actor.as_deref(),
+            key_id: record.key_id.as_deref(),
+            address: record.address.as_deref(),
+            correlation_id: record.correlation_id.as_deref(),
+            subject: record.subject.as_deref(),
+            outcome: record.outcome,
+            reason: record.reason.as_deref(),
+            count: record.count,
+            hash: hash.to_string(),
+        }
+    }
 }
 
 /// Adds records behind the last one, in their order and in one transaction; those that are stored already stay where they are.
@@ -38,19 +67,19 @@ pub(crate) async fn append(
     let mut rows = Vec::new();
     for record in records.iter().filter(|record| known.insert(record.id)) {
         head = head.next(record);
-        rows.push(NewRow { number: head.number, record, hash: head.hash.to_string() });
+        rows.push(NewRow::of(record, head));
     }
     if rows.is_empty() {
         return Ok(None);
     }
     sqlx::query(
-        r#"INSERT INTO audit_records (number, id, recorded_at, action, actor, key_id, address, correlation_id, subject,
-                                      outcome, reason, count, hash)
-         SELECT number, id, "recordedAt", action, actor, "keyId", address, "correlationId", subject, outcome, reason,
-                count, decode(hash, 'hex')
-         FROM jsonb_to_recordset($1) AS new (number bigint, id uuid, "recordedAt" timestamptz, action text, actor text,
-                                             "keyId" text, address text, "correlationId" text, subject text,
-                                             outcome integer, reason text, count bigint, hash text)"#,
+        "INSERT INTO audit_records (number, id, recorded_at, action, actor, key_id, address, correlation_id, subject,
+                                    outcome, reason, count, hash)
+         SELECT number, id, recorded_at, action, actor, key_id, address, correlation_id, subject, outcome, reason, count,
+                decode(hash, 'hex')
+         FROM jsonb_to_recordset($1) AS new (number bigint, id uuid, recorded_at timestamptz, action text, actor text,
+                                             key_id text, address text, correlation_id text, subject text,
+                                             outcome integer, reason text, count bigint, hash text)",
     )
     .bind(Json(rows))
     .execute(&mut *transaction)
