@@ -52,10 +52,11 @@ impl KeyFile {
         file
     }
 
-    /// Replaces the lines of the file.
+    /// Replaces the lines of the file, all at once: a gateway that reads it meanwhile finds no half of them.
     pub fn write(&self, lines: &[impl AsRef<str>]) {
         let lines: Vec<_> = lines.iter().map(AsRef::as_ref).collect();
-        self.file("keys", &lines.join("\n"));
+        let new = self.file("keys.new", &lines.join("\n"));
+        std::fs::rename(new, self.path()).expect("the file can be replaced");
     }
 
     /// Its path.

@@ -129,10 +129,10 @@ impl Followed {
         }
     }
 
-    fn take_over(&self, changed: ApiKeys) {
+    fn take_over(&self, read: ApiKeys) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = audit::changes(&keys, &changed);
-        *keys = changed;
+        let changes = audit::changes(&keys, &read);
+        *keys = read;
         drop(keys);
         for change in changes {
             self.audit.record(change);
@@ -247,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn authorization(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])

@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn keys(attributes: &str) -> (ApiKeys, NewKey) {
         let key = NewKey::new(KeyKind::Test, [1; 32]);

@@ -46,7 +46,7 @@ impl AuditHead {
         match in_time(audit_records::head(&pool)).await {
             Ok(head) => log(head),
             Err(error) => {
-                warn!(%error, "where the audit ends can't be read; it is logged with the next record")
+                warn!(%error, "where the audit ends can't be read; it is logged with the next record");
             }
         }
         let mut heads = self.0.subscribe();

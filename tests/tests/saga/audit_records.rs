@@ -1,26 +1,22 @@
 //! The audit: who was refused, who cancelled and decided what, and how keys changed, in a chain that can't be edited unseen.
 
-use std::collections::HashSet;
-
 use contracts::api_key::{KeyKind, NewKey};
-use contracts::audit_record::{AuditRecord, NewAuditRecords};
-use contracts::topology::Service;
+use contracts::audit_record::AuditRecord;
 use contracts::{OrderId, OrderStatus, Word};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use tests::api::{UNKNOWN_ID, accepted, order};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
-use tests::service::ServiceProcess;
-use tests::stack::CommandOutput;
 use tests::{Stack, eventually};
-use uuid::Uuid;
+
+use crate::audit_chain::chain_is_whole;
 
 /// A record as it is stored, without what differs from run to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
-struct Stored {
+pub(crate) struct Stored {
     action: String,
     actor: Option<String>,
     key_id: Option<String>,
@@ -32,7 +28,7 @@ struct Stored {
     count: i64,
 }
 
-async fn stored(stack: &Stack) -> Vec<Stored> {
+pub(crate) async fn stored(stack: &Stack) -> Vec<Stored> {
     let records = sqlx::query_as(
         "SELECT action, actor, key_id, address, correlation_id, subject, outcome, reason, count
          FROM audit_records ORDER BY number",
@@ -41,7 +37,7 @@ async fn stored(stack: &Stack) -> Vec<Stored> {
 }
 
 /// The records as soon as there are this many.
-async fn stored_are(stack: &Stack, count: usize) -> Vec<Stored> {
+pub(crate) async fn stored_are(stack: &Stack, count: usize) -> Vec<Stored> {
     eventually(&format!("{count} records are stored"), async || {
         let records = stored(stack).await;
         if records.len() >= count { Ok(records) } else { Err(format!("{records:#?}")) }
@@ -97,6 +93,21 @@ async fn refusals_cancellations_operators_and_keys_are_recorded_and_no_key_is() 
     keys.write(&[SHOP.with("scopes=orders:write"), OPERATOR.line.to_owned()]);
     let records = stored_are(&stack, 12).await;
 
+    let expected = expected(placed, &unknown, &failed, &refund);
+    assert_eq!((records[0].action.as_str(), records.len()), ("KEYS_LOADED", 12));
+    let loaded = records[0].reason.as_deref().unwrap_or_default();
+    assert!(loaded.starts_with("3 keys; SHA-256 of their sorted lines: "), "{loaded}");
+    for (record, expected) in records[1..].iter().zip(&expected) {
+        assert_eq!(record, expected);
+    }
+    are_in_the_log(&stack, &records);
+    let half = &unknown.expose()[..40];
+    let secrets = [unknown.expose(), half, &half[20..], SHOP.secret, APP.secret, OPERATOR.secret];
+    hold_no_secret(&stack, &secrets).await;
+}
+
+/// What is recorded of the requests and changes above.
+fn expected(placed: OrderId, unknown: &NewKey, failed: &str, refund: &str) -> Vec<Stored> {
     let text = |text: &str| Some(text.to_owned());
     let id_of = |line: &str| line.split_once(':').map(|(_, digest)| digest[..8].to_owned());
     let of = |action: &str| Stored { action: action.to_owned(), count: 1, ..Stored::default() };
@@ -117,7 +128,7 @@ async fn refusals_cancellations_operators_and_keys_are_recorded_and_no_key_is() 
     };
     let denied = by_shop(by("AUTHORIZATION_DENIED", "c-5", 403));
     let of_clients = "scopes=orders:read,orders:write,payments:read,statistics";
-    let expected = [
+    vec![
         Stored { key_id: text(&unknown.digest().id()), ..failed_authentication("c-1", "an unknown key") },
         failed_authentication("c-2", "a part of a key"),
         failed_authentication("c-3", "no key"),
@@ -153,29 +164,29 @@ async fn refusals_cancellations_operators_and_keys_are_recorded_and_no_key_is() 
             reason: Some(format!("shop scopes=orders:write; before: shop {of_clients}")),
             ..of("KEY_CHANGED")
         },
-    ];
-    assert_eq!((records[0].action.as_str(), records.len()), ("KEYS_LOADED", 12));
-    let loaded = records[0].reason.as_deref().unwrap_or_default();
-    assert!(loaded.starts_with("3 keys; SHA-256 of their sorted lines: "), "{loaded}");
-    for (record, expected) in records[1..].iter().zip(&expected) {
-        assert_eq!(record, expected);
-    }
-    // They are in the log as well, each once, and what was refused is a warning.
+    ]
+}
+
+/// They are in the log as well, each once, and what was refused is a warning.
+fn are_in_the_log(stack: &Stack, records: &[Stored]) {
     let lines: Vec<_> =
         stack.gateway.log_lines().into_iter().filter(|line| line["target"] == "audit").collect();
     assert_eq!(lines.len(), records.len());
-    for (line, record) in lines.iter().zip(&records) {
+    for (line, record) in lines.iter().zip(records) {
         assert_eq!(line["audit.action"], record.action.as_str(), "{line}");
         assert_eq!(line["audit.correlation_id"].as_str(), record.correlation_id.as_deref(), "{line}");
         let refused = matches!(record.action.as_str(), "AUTHENTICATION_FAILED" | "AUTHORIZATION_DENIED");
         assert_eq!(line["level"], if refused { "WARN" } else { "INFO" }, "{line}");
     }
+}
+
+/// Neither the table nor a log holds one of these, or the digest of a key.
+async fn hold_no_secret(stack: &Stack, secrets: &[&str]) {
     let table: String = sqlx::query_scalar("SELECT string_agg(audit_records::text, ' ') FROM audit_records")
         .fetch_one(&stack.order_database)
         .await
         .expect("the database answers");
-    let half = &unknown.expose()[..40];
-    for secret in [unknown.expose(), half, &half[20..], SHOP.secret, APP.secret, OPERATOR.secret] {
+    for secret in secrets {
         for place in [&table, &stack.gateway.log(), &stack.order.log()] {
             assert!(!place.contains(secret), "{secret} is on record");
         }
@@ -208,7 +219,7 @@ async fn a_flood_of_wrong_keys_is_few_records_with_its_number() {
     // Half of them guess a new key each time.
     let key = |i: u16| {
         let [high, low] = i.to_be_bytes();
-        if i % 2 == 0 {
+        if i.is_multiple_of(2) {
             "wrong".to_owned()
         } else {
             NewKey::new(KeyKind::Live, [high, low].repeat(16).try_into().expect("32 bytes"))
@@ -259,32 +270,6 @@ async fn records_wait_for_the_order_service_and_are_stored_once() {
 }
 
 #[tokio::test]
-async fn replicas_that_store_at_once_keep_one_chain() {
-    let stack = Stack::start().await;
-    let other = ServiceProcess::start(Service::Order, stack.order.environment().clone(), stack.logs()).await;
-    let client = Client::new();
-    let batch =
-        |_| NewAuditRecords { records: (0..5).map(|_| AuditRecord::now(Word::from("ADMIN_READ"))).collect() };
-    let batches: Vec<_> = (0..40).map(batch).collect();
-    // Each is sent to both, as a gateway does that got no answer.
-    let requests = batches.iter().flat_map(|batch| {
-        [&stack.order, &other]
-            .map(|replica| client.post(format!("{}/audit-records", replica.url())).json(batch).send())
-    });
-    for answer in join_all(requests).await {
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{:?}", answer.text().await);
-    }
-    let stored: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM audit_records ORDER BY number")
-        .fetch_all(&stack.order_database)
-        .await
-        .expect("the database answers");
-    let sent: HashSet<_> = batches.iter().flat_map(|batch| &batch.records).map(|record| record.id).collect();
-    assert_eq!((stored.len(), stored.into_iter().collect::<HashSet<_>>()), (200, sent));
-    chain_is_whole(&stack, &[]).await;
-}
-
-#[tokio::test]
 async fn records_that_are_none_are_refused_and_the_gateway_has_no_such_route() {
     let stack = Stack::start().await;
     let post = async |url: String, body: Value| {
@@ -309,147 +294,4 @@ async fn records_that_are_none_are_refused_and_the_gateway_has_no_such_route() {
         assert_eq!(post(format!("{}{path}", stack.gateway.url()), record(&|_| {})).await, 404);
     }
     assert!(stored(&stack).await.is_empty());
-}
-
-/// A stack that has recorded five cancellations and is stopped, and the last head that its order service has logged.
-async fn five_records() -> (Stack, String) {
-    let mut stack = Stack::start().await;
-    for _ in 0..5 {
-        stack.api.cancel(OrderId::new()).await;
-    }
-    stored_are(&stack, 5).await;
-    stack.drain_every_queue().await;
-    stored_are(&stack, 6).await;
-    stack.outboxes_empty().await;
-    stack.order.stop().await;
-    let lines = stack.order.log_lines();
-    let heads: Vec<_> = lines.iter().filter_map(|line| line["audit.head"].as_str()).collect();
-    let last = (*heads.last().expect("the head is in the log")).to_owned();
-    assert!(last.starts_with("6:"), "{heads:?}");
-    chain_is_whole(&stack, &heads).await;
-    (stack, last)
-}
-
-async fn tamper(stack: &Stack, statements: &'static str) {
-    sqlx::raw_sql(AssertSqlSafe(statements))
-        .execute(&stack.order_database)
-        .await
-        .expect("a superuser can do anything");
-}
-
-async fn check(stack: &Stack, heads: &[&str]) -> CommandOutput {
-    let heads = heads.iter().flat_map(|head| ["--audit-head", head]);
-    let arguments: Vec<_> = ["check", "--settled", "--json"].into_iter().chain(heads).collect();
-    stack.paysaga_with(&arguments, stack.infrastructure_urls()).await
-}
-
-/// The head that the check finds, which must find nothing wrong.
-async fn chain_is_whole(stack: &Stack, heads: &[&str]) -> Value {
-    let ran = check(stack, heads).await;
-    assert!(!ran.stdout.contains("audit-chain"), "{ran:?}");
-    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    report["auditHead"].clone()
-}
-
-async fn chain_is_broken(stack: &Stack, heads: &[&str], what: &str) {
-    let ran = check(stack, heads).await;
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    let findings = report["findings"].as_array().expect("a list");
-    let [found] = &findings[..] else { panic!("{findings:#?}") };
-    assert_eq!(found["invariant"], "audit-chain");
-    assert!(found["what"].as_str().is_some_and(|text| text.starts_with(what)), "{found} is not: {what}");
-}
-
-#[tokio::test]
-async fn a_record_that_was_edited_is_found() {
-    let (stack, _) = five_records().await;
-    for (edit, undo) in [
-        (
-            "UPDATE audit_records SET actor = 'a' WHERE number = 3",
-            "UPDATE audit_records SET actor = 'anonymous' WHERE number = 3",
-        ),
-        (
-            "UPDATE audit_records SET reason = '' WHERE number = 3",
-            "UPDATE audit_records SET reason = NULL WHERE number = 3",
-        ),
-        (
-            "UPDATE audit_records SET recorded_at = recorded_at + interval '1 ms' WHERE number = 3",
-            "UPDATE audit_records SET recorded_at = recorded_at - interval '1 ms' WHERE number = 3",
-        ),
-        (
-            "UPDATE audit_records SET count = 2 WHERE number = 3",
-            "UPDATE audit_records SET count = 1 WHERE number = 3",
-        ),
-        ("UPDATE audit_records SET recorded_at = 'infinity' WHERE number = 3", ""),
-    ] {
-        tamper(&stack, edit).await;
-        chain_is_broken(&stack, &[], "record 3 is not the one that was written there").await;
-        tamper(&stack, undo).await;
-    }
-}
-
-#[tokio::test]
-async fn a_record_that_was_deleted_is_found() {
-    let (stack, _) = five_records().await;
-    tamper(&stack, "DELETE FROM audit_records WHERE number = 3").await;
-    chain_is_broken(&stack, &[], "record 3 is missing: 4 stands in its place").await;
-    tamper(&stack, "UPDATE audit_records SET number = number - 1 WHERE number > 3").await;
-    chain_is_broken(&stack, &[], "record 3 is not the one that was written there").await;
-}
-
-#[tokio::test]
-async fn records_that_were_reordered_are_found() {
-    let (stack, _) = five_records().await;
-    tamper(
-        &stack,
-        "UPDATE audit_records SET number = -number WHERE number IN (2, 3);
-         UPDATE audit_records SET number = 5 + number WHERE number < 0",
-    )
-    .await;
-    chain_is_broken(&stack, &[], "record 2 is not the one that was written there").await;
-}
-
-#[tokio::test]
-async fn a_record_that_was_put_in_is_found() {
-    let (stack, _) = five_records().await;
-    tamper(
-        &stack,
-        "INSERT INTO audit_records (number, id, recorded_at, action, count, hash)
-         SELECT 7, gen_random_uuid(), now(), 'ADMIN_READ', 1, hash FROM audit_records WHERE number = 6",
-    )
-    .await;
-    chain_is_broken(&stack, &[], "record 7 is not the one that was written there").await;
-}
-
-#[tokio::test]
-async fn a_chain_that_was_cut_off_is_told_by_a_head_of_the_log_alone() {
-    let (stack, head) = five_records().await;
-    tamper(&stack, "DELETE FROM audit_records WHERE number > 4").await;
-    let left = chain_is_whole(&stack, &[]).await;
-    assert!(left.as_str().is_some_and(|left| left.starts_with("4:")), "{left}");
-    chain_is_broken(&stack, &[&head], "record 6 was there, and the chain leads to 4 only").await;
-    tamper(&stack, "TRUNCATE audit_records").await;
-    chain_is_whole(&stack, &[]).await;
-    chain_is_broken(&stack, &[&head], "record 6 was there, and the chain leads to 0 only").await;
-    // A chain of others in its place is whole in itself too.
-    let mut stack = stack;
-    stack.order.start_again().await;
-    for _ in 0..6 {
-        stack.api.cancel(OrderId::new()).await;
-    }
-    stored_are(&stack, 6).await;
-    stack.drain_every_queue().await;
-    chain_is_whole(&stack, &[]).await;
-    chain_is_broken(&stack, &[&head], "the chain was written anew up to record 6").await;
-}
-
-#[tokio::test]
-async fn a_head_is_looked_for_in_the_database_alone() {
-    let stack = Stack::start().await;
-    let head = format!("1:{}", "0".repeat(64));
-    let ran = stack.paysaga(&["check", "--audit-head", &head]).await;
-    assert!(ran.stderr.contains("--audit-head needs the databases"), "{ran:?}");
-    let ran = stack.paysaga(&["check", "--audit-head", "1:00"]).await;
-    assert!(ran.stderr.contains("must be NUMBER:HASH as the order service logs it"), "{ran:?}");
 }

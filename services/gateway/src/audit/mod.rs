@@ -85,9 +85,11 @@ impl Audit {
     /// The record of those that the queue had no room for, if there are any since the last time.
     fn dropped(&self) -> Option<AuditRecord> {
         let count = self.dropped.swap(0, Ordering::Relaxed);
+        if count == 0 {
+            return None;
+        }
         let reason = "there was no room for them; the gateway's log has them";
-        let record = AuditRecord::now(RecordedAction::RecordsDropped).because(reason);
-        (count > 0).then(|| AuditRecord { count, ..record })
+        Some(AuditRecord { count, ..AuditRecord::now(RecordedAction::RecordsDropped).because(reason) })
     }
 
     fn repetitions(&self) -> MutexGuard<'_, Repetitions> {

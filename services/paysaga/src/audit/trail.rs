@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn the_first_broken_link_is_named() {
-        let tampered: [(&str, fn(&mut Vec<StoredRecord>)); 6] = [
+        type Tamper = fn(&mut Vec<StoredRecord>);
+        let tampered: [(&str, Tamper); 6] = [
             ("record 3 is not the one", |records| records[2].actor = Some("another".to_owned())),
             ("record 3 is not the one", |records| records[2].hash[0] ^= 1),
             ("record 3 is not the one", |records| records[2].hash.clear()),
