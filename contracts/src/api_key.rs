@@ -122,6 +122,19 @@ pub fn is_damaged(text: &str) -> bool {
     text.starts_with("psk_") && whole() != Some(true)
 }
 
+/// The text with `psk_…` in the place of each key and each part of one: people put them where they don't belong.
+#[must_use]
+pub fn without_keys(text: &str) -> String {
+    let mut parts = text.split("psk_");
+    let mut found = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+        found.push_str("psk_…");
+        found.push_str(rest);
+    }
+    found
+}
+
 fn checksum(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..CHECKSUM])
 }
@@ -324,6 +337,21 @@ mod tests {
         assert!(!is_damaged("a key that was made otherwise"));
         assert_ne!(key, NewKey::new(KeyKind::Test, [7; 32]));
         assert!(!format!("{key:?}").contains("07"));
+    }
+
+    #[test]
+    fn a_text_is_left_as_it_is_but_for_its_keys() {
+        let key = NewKey::new(KeyKind::Live, [7; 32]);
+        let key = key.expose();
+        for (text, left) in [
+            ("", ""),
+            ("a duplicate", "a duplicate"),
+            (key, "psk_…"),
+            (&format!("revoked {key}, and {}.", &key[..30]), "revoked psk_…, and psk_…."),
+            (&format!("{key}{key}"), "psk_…psk_…"),
+        ] {
+            assert_eq!(without_keys(text), left);
+        }
     }
 
     #[test]

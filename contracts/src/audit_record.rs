@@ -7,6 +7,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::api_key::without_keys;
 use crate::problem::InvalidMember;
 
 /// What a record is about.
@@ -101,9 +102,10 @@ impl<Action> AuditRecord<Action> {
         }
     }
 
-    /// The same with a reason: one line, cut off where it is too long.
+    /// The same with a reason: one line without keys, cut off where it is too long.
     #[must_use]
     pub fn because(mut self, reason: &str) -> Self {
+        let reason = without_keys(reason);
         let reason = reason.trim();
         let printed = |letter: char| if letter.is_control() { ' ' } else { letter };
         let mut line: String = reason.chars().take(AuditRecord::MAX_REASON).map(printed).collect();
@@ -154,9 +156,10 @@ mod tests {
     use crate::Word;
 
     #[test]
-    fn a_reason_is_one_line_and_is_cut_off_where_it_is_too_long() {
+    fn a_reason_is_one_line_without_keys_and_is_cut_off_where_it_is_too_long() {
         let record = || AuditRecord::now(RecordedAction::AdminWrite);
         assert_eq!(record().because(" two\nlines\0 ").reason.as_deref(), Some("two lines "));
+        assert_eq!(record().because("leaked: psk_live_0707").reason.as_deref(), Some("leaked: psk_…"));
         assert_eq!(record().because(" ").reason, None);
         let reason = record().because(&"é".repeat(501)).reason.unwrap();
         assert_eq!((reason.chars().count(), reason.ends_with("é…")), (500, true));

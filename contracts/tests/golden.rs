@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use contracts::audit_record::NewAuditRecords;
 use contracts::health::Health;
 use contracts::order::{
     CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed, Order,
@@ -71,6 +72,7 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Health>("health");
     both_ways::<IdempotencyClaim>("idempotency-claim");
     both_ways::<IdempotencyClaimed>("idempotency-claimed");
+    both_ways::<NewAuditRecords>("new-audit-records");
 
     let json = golden("http/create-order");
     let order = CreateOrder::from_json(json.as_bytes()).unwrap();

@@ -73,7 +73,7 @@ async fn refusals_cancellations_operators_and_keys_are_recorded_and_no_key_is() 
     let placed = stack.api.post_order(order("10.01")).bearer_auth(SHOP.secret).send().await;
     let placed = accepted(placed.expect("an answer")).await;
     let cancel = format!("{orders}/{placed}/cancel");
-    let settled = json!({"reference": "T-1", "note": "by bank"});
+    let settled = json!({"reference": "T-1", "note": format!("by bank, not by {}", unknown.expose())});
     let requests = [
         (Method::GET, orders, unknown.expose(), "c-1", none.clone(), 401),
         (Method::GET, orders, &unknown.expose()[..40], "c-2", none.clone(), 401),
@@ -149,7 +149,7 @@ fn expected(placed: OrderId, unknown: &NewKey, failed: &str, refund: &str) -> Ve
             ..by_operator(by("ADMIN_WRITE", "c-8", 404), &format!("DELETE {failed}"))
         },
         Stored {
-            reason: text("by bank"),
+            reason: text("by bank, not by psk_…"),
             ..by_operator(by("ADMIN_WRITE", "c-9", 404), &format!("POST {refund}"))
         },
         Stored {

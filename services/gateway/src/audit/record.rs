@@ -2,7 +2,7 @@
 
 use chassis::http::{CorrelationId, Request, Unidentified};
 use contracts::OrderId;
-use contracts::api_key::Scope;
+use contracts::api_key::{Scope, without_keys};
 use contracts::audit_record::{AuditRecord, RecordedAction};
 use contracts::topology::Service;
 use http::Method;
@@ -19,7 +19,7 @@ pub(crate) fn authentication_failed(
         actor: name.as_ref().map(|name| name.as_str().to_owned()),
         key_id: key_id.as_deref().map(str::to_owned),
         address: Some(address.to_string()),
-        correlation_id: Some(correlation_id.0.as_ref().to_owned()),
+        correlation_id: Some(without_keys(&correlation_id.0)),
         outcome: Some(problem.status),
         ..AuditRecord::now(RecordedAction::AuthenticationFailed).because(reason)
     }
@@ -62,7 +62,7 @@ fn of_request(action: RecordedAction, request: &Request) -> AuditRecord {
         actor: caller.map(|caller| caller.name.as_str().to_owned()),
         key_id: caller.and_then(|caller| caller.key_id.as_deref()).map(str::to_owned),
         address: caller.map(|caller| caller.address.to_string()),
-        correlation_id: Some(request.correlation_id.0.as_ref().to_owned()),
+        correlation_id: Some(without_keys(&request.correlation_id.0)),
         ..AuditRecord::now(action)
     }
 }
