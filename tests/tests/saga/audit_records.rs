@@ -2,6 +2,7 @@
 
 use contracts::api_key::{KeyKind, NewKey};
 use contracts::audit_record::AuditRecord;
+use contracts::topology::Service;
 use contracts::{OrderId, OrderStatus, Word};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
@@ -10,7 +11,11 @@ use serde_json::{Value, json};
 use sqlx::FromRow;
 use tests::api::{UNKNOWN_ID, accepted, order};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
+use tests::programs::environment;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::audit_chain::chain_is_whole;
 
@@ -243,6 +248,30 @@ async fn a_flood_of_wrong_keys_is_few_records_with_its_number() {
     assert!(failures.iter().all(|record| record.address.as_deref() == Some("127.0.0.1")), "{failures:#?}");
     let lines = stack.gateway.log_lines().into_iter().filter(|line| line["target"] == "audit").count();
     assert_eq!(lines, records.len(), "the log is not flooded either");
+}
+
+#[tokio::test]
+async fn what_a_caller_does_not_wait_for_is_recorded_without_an_outcome() {
+    // A service that takes requests and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let order = format!("http://{}", silent.local_addr().expect("it has an address"));
+    let variables = [("RABBITMQ_URL", "amqp://nowhere/"), ("ORDER_SERVICE_URL", &order)];
+    let logs = tempfile::tempdir().expect("there is room");
+    let gateway = ServiceProcess::start(Service::Gateway, environment(&variables), logs.path()).await;
+    let mut caller = TcpStream::connect(gateway.address()).await.expect("it listens");
+    let request =
+        format!("DELETE /api/admin/order/failed-messages/{UNKNOWN_ID} HTTP/1.1\r\nHost: gateway\r\n\r\n");
+    caller.write_all(request.as_bytes()).await.expect("it reads");
+    let mut passed_on = BufReader::new(silent.accept().await.expect("the gateway asks").0);
+    let mut line = String::new();
+    passed_on.read_line(&mut line).await.expect("a request");
+    assert!(line.starts_with("DELETE /failed-messages/"), "{line}");
+    drop(caller);
+    let record = eventually("it is recorded", async || {
+        gateway.log_lines().into_iter().find(|line| line["target"] == "audit").ok_or("it is not")
+    })
+    .await;
+    assert_eq!((&record["audit.action"], &record["audit.outcome"]), (&json!("ADMIN_WRITE"), &Value::Null));
 }
 
 #[tokio::test]
