@@ -82,8 +82,8 @@ pub struct ParticipantConfig {
     pub http: HttpConfig,
     /// How its connections are protected.
     pub transport: Transport,
-    /// How it knows the gateway, unless it answers every client.
-    pub gateway_only: Option<GatewayOnly>,
+    /// How it knows the gateway.
+    pub gateway_only: GatewayOnly,
     /// Its database.
     pub database: DatabaseConfig,
     /// The broker.
@@ -173,12 +173,12 @@ where
             let routes = routes.merge(probe.routes());
             let identity = config.transport.identity.as_ref();
             let tls = identity.map(TlsServer::to_peers).transpose().map_err(StartError::Config)?;
-            let server = Server::bind(config.http)?.tls(tls);
-            let server = match config.gateway_only {
-                Some(gateway_only) => server.wrap(|routes| gateway_only.protect(routes)),
-                None => server,
-            };
-            server.serve(routes, health, intake, connections);
+            Server::bind(config.http)?.tls(tls).wrap(|routes| config.gateway_only.protect(routes)).serve(
+                routes,
+                health,
+                intake,
+                connections,
+            );
         }
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
         // Both from the start: in between, with nothing else to report on yet, the service would be ready.

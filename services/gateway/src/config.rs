@@ -1,6 +1,5 @@
 //! What the gateway reads from its environment.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::broker::{BrokerConfig, BrokerVariables};
@@ -95,8 +94,9 @@ impl Config {
         let broker = BrokerConfig::from_environment(&transport, environment, problems);
         let own: GatewayVariables = environment.read(problems)?;
         let http = HttpConfig::from_environment(own.port(), own.management_address(), environment, problems);
-        let https = Self::https(&own, problems);
-        if let (Some(http), Some(None)) = (&http, &https) {
+        let https =
+            ServerCertificate::from_settings(own.https_certificate_file(), own.https_key_file(), problems);
+        if let (Some(http), Ok(None)) = (&http, &https) {
             http.require_protection(&transport, problems);
         }
         let order_url = own.order_service_url().url(problems, &["http", "https"]);
@@ -120,7 +120,7 @@ impl Config {
         let per_address = Some(PerAddress { most, unless: proxies.networks().to_vec() });
         Some(Self {
             http: HttpConfig { per_address, ..http? },
-            https: https?,
+            https: https.ok()?,
             transport: told?,
             service_token: service_token?,
             broker: broker?,
@@ -132,22 +132,6 @@ impl Config {
             limits: Limits { rate: rate?, concurrency: concurrency? as usize },
             proxies,
         })
-    }
-
-    /// Certificate and key, or neither.
-    fn https(own: &GatewayVariables, problems: &mut Problems) -> Option<Option<ServerCertificate>> {
-        let path = |text: &str| Ok(PathBuf::from(text));
-        let certificate = own.https_certificate_file().optional(problems, path)?;
-        let key = own.https_key_file().optional(problems, path)?;
-        match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Some(ServerCertificate { certificate, key })),
-            (None, None) => Some(None),
-            _ => {
-                let rule = "HTTPS_CERTIFICATE_FILE and HTTPS_KEY_FILE belong together; give both or none";
-                problems.add("HTTPS_CERTIFICATE_FILE", rule);
-                None
-            }
-        }
     }
 
     /// Keys, or `AUTHENTICATION=off`. An address on loopback is no reason to leave them out: a proxy on the same host may

@@ -99,6 +99,11 @@ async fn plain_text_beyond_loopback_is_refused_unless_it_is_allowed_in_so_many_w
         }
         assert!(!told.contains("me:secret"), "{told}");
     }
+    let half =
+        [("RABBITMQ_URL", "amqp://localhost"), ("AUTHENTICATION", "off"), ("HTTPS_KEY_FILE", "/key.pem")];
+    let refused = run("gateway", &[], &environment(&half)).await;
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("HTTPS_CERTIFICATE_FILE: is missing"), "{told}");
     // What protects each is accepted; the names lead nowhere.
     let protected = [
         ("RABBITMQ_URL", "amqps://me:secret@broker.invalid/shop"),
@@ -301,11 +306,11 @@ async fn a_saga_completes_with_tls_between_all_parts_and_only_the_gateways_certi
     mistaken.get(Protected::url_of(&protected.gateway)).send().await.expect_err("it is another authority");
 }
 
-/// With `sslyze` (PyPI), which `./dev test` installs; `SSLYZE` names its program.
+/// With `sslyze`, from Python's package index, which `./dev test` installs; `SSLYZE` names its program.
 #[tokio::test]
 #[ignore = "needs sslyze"]
 async fn a_scanner_of_tls_finds_nothing_on_any_listener() {
-    let sslyze = std::env::var("SSLYZE").expect("SSLYZE names the program");
+    let sslyze = std::env::var_os("SSLYZE").expect("SSLYZE names the program");
     let protected = Protected::start().await;
     let path = |path: PathBuf| path.display().to_string();
     let (certificate, key) =

@@ -76,6 +76,11 @@ impl<'a> Setting<'a> {
         }
     }
 
+    /// Notes that there is no value although another setting asks for one.
+    pub fn is_missing(self, reason: &str, problems: &mut Problems) {
+        problems.add(&self.variable.name(), format_args!("is missing; {reason}"));
+    }
+
     /// The value if there is one.
     pub fn optional<T>(
         self,

@@ -34,7 +34,7 @@ crate::variables! {
     }
 }
 
-/// How a service knows the gateway: by every one of these that there is.
+/// How a service knows the gateway: by every one of these that there is. Without any, it answers every client.
 #[derive(Clone)]
 pub struct GatewayOnly {
     token: Option<SecretString>,
@@ -47,22 +47,22 @@ impl GatewayOnly {
         variables: &GatewayOnlyVariables,
         transport: &Transport,
         problems: &mut Problems,
-    ) -> Option<Option<Self>> {
+    ) -> Option<Self> {
         let on = variables.authentication().switch(problems)?;
         let token = token(variables.service_token(), problems)?;
         let name = variables.gateway_name().parse_with(problems, |text| {
             ServerName::try_from(text.to_owned()).map_err(|_| "must be a name such as gateway".to_owned())
         })?;
-        let name = transport.identity.as_ref().map(|_| name);
-        match (on, token, name) {
-            (false, ..) => Some(None),
-            (true, None, None) => {
-                let rule = "is missing; AUTHENTICATION=off answers every client that reaches the service";
-                problems.add("SERVICE_TOKEN", rule);
-                None
-            }
-            (true, token, name) => Some(Some(Self { token, name })),
+        if !on {
+            return Some(Self { token: None, name: None });
         }
+        let name = transport.identity.as_ref().map(|_| name);
+        if token.is_none() && name.is_none() {
+            let rule = "is missing; AUTHENTICATION=off answers every client that reaches the service";
+            problems.add("SERVICE_TOKEN", rule);
+            return None;
+        }
+        Some(Self { token, name })
     }
 
     /// Puts itself in front of the routes.

@@ -20,4 +20,4 @@ pub use config::{Transport, TransportVariables};
 pub use followed::{Current, Followed};
 pub use identity::{Identity, IdentityFiles};
 pub use plaintext::{Plaintext, Protocol, is_loopback};
-pub use server::{ServerCertificate, TlsServer};
+pub use server::{Incomplete, ServerCertificate, TlsServer};

@@ -7,9 +7,11 @@ use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
+use thiserror::Error;
 
 use super::identity::{CertifiedChain, Identity};
 use super::{Current, Followed, IdentityFiles};
+use crate::config::{Problems, Setting};
 use crate::tasks::Tasks;
 
 /// What a server shows to clients that need no certificate of their own.
@@ -19,6 +21,34 @@ pub struct ServerCertificate {
     pub certificate: PathBuf,
     /// The certificate's private key (PEM).
     pub key: PathBuf,
+}
+
+/// Half a certificate was given; that is among the problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the certificate or its key is missing")]
+pub struct Incomplete;
+
+impl ServerCertificate {
+    /// Certificate and key, or neither.
+    pub fn from_settings(
+        certificate: Setting<'_>,
+        key: Setting<'_>,
+        problems: &mut Problems,
+    ) -> Result<Option<Self>, Incomplete> {
+        let path = |text: &str| Ok(PathBuf::from(text));
+        match (certificate.optional(problems, path), key.optional(problems, path)) {
+            (Some(Some(certificate)), Some(Some(key))) => Ok(Some(Self { certificate, key })),
+            (Some(None), Some(None)) => Ok(None),
+            (found, _) => {
+                let missing = if matches!(found, Some(None)) { certificate } else { key };
+                missing.is_missing(
+                    "it belongs to the other one of certificate and key; give both or none",
+                    problems,
+                );
+                Err(Incomplete)
+            }
+        }
+    }
 }
 
 /// How a server speaks TLS, read from its files and not followed yet.

@@ -270,8 +270,8 @@ impl List {
             let (scopes, from) = (joined(&key.scopes), joined(&key.from));
             let rate = key.rate.map_or_else(String::new, |rate| rate.to_string());
             let created = time(key.created);
-            let used = time(key.last_used);
-            let row = [key.id.as_str(), key.caller, &scopes, &from, &rate, &created, &expires, &used];
+            let last_used = time(key.last_used);
+            let row = [key.id.as_str(), key.caller, &scopes, &from, &rate, &created, &expires, &last_used];
             rows.add_row(&row[..columns]);
         }
         writeln!(stdout(), "{rows}")?;
