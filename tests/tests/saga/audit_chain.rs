@@ -11,7 +11,7 @@ use reqwest::Client;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tests::Stack;
-use tests::service::ServiceProcess;
+use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::stack::CommandOutput;
 use uuid::Uuid;
 
@@ -28,7 +28,8 @@ async fn replicas_that_store_at_once_keep_one_chain() {
     // Each is sent to both, as a gateway does that got no answer.
     let requests = batches.iter().flat_map(|batch| {
         [&stack.order, &other]
-            .map(|replica| client.post(format!("{}/audit-records", replica.url())).json(batch).send())
+            .map(|replica| client.post(format!("{}/audit-records", replica.url())))
+            .map(|request| request.bearer_auth(SERVICE_TOKEN).json(batch).send())
     });
     for answer in join_all(requests).await {
         let answer = answer.expect("an answer");

@@ -12,7 +12,7 @@ use sqlx::FromRow;
 use tests::api::{UNKNOWN_ID, accepted, order};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
 use tests::programs::environment;
-use tests::service::ServiceProcess;
+use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::{Stack, eventually};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -255,7 +255,7 @@ async fn what_a_caller_does_not_wait_for_is_recorded_without_an_outcome() {
     // A service that takes requests and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let order = format!("http://{}", silent.local_addr().expect("it has an address"));
-    let variables = [("RABBITMQ_URL", "amqp://nowhere/"), ("ORDER_SERVICE_URL", &order)];
+    let variables = [("RABBITMQ_URL", "amqp://localhost:1/"), ("ORDER_SERVICE_URL", &order)];
     let logs = tempfile::tempdir().expect("there is room");
     let gateway = ServiceProcess::start(Service::Gateway, environment(&variables), logs.path()).await;
     let mut caller = TcpStream::connect(gateway.address()).await.expect("it listens");
@@ -302,7 +302,15 @@ async fn records_wait_for_the_order_service_and_are_stored_once() {
 async fn records_that_are_none_are_refused_and_the_gateway_has_no_such_route() {
     let stack = Stack::start().await;
     let post = async |url: String, body: Value| {
-        Client::new().post(url).json(&body).send().await.expect("an answer").status().as_u16()
+        Client::new()
+            .post(url)
+            .bearer_auth(SERVICE_TOKEN)
+            .json(&body)
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+            .as_u16()
     };
     let record = |change: &dyn Fn(&mut AuditRecord<Word>)| {
         let mut record = AuditRecord::now(Word::from("ADMIN_READ"));
