@@ -15,6 +15,7 @@ pub mod definitions;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;
+pub mod header;
 pub mod health;
 pub mod id;
 pub mod load;

@@ -107,44 +107,44 @@ impl From<Money> for MoneyTotal {
     }
 }
 
-/// Reads plain (`999.99`) and scientific (`1e3`) notation, every digit exactly.
+/// Reads plain (`999.99`) and scientific (`1e3`) notation as JSON has them (RFC 8259 §6), every digit exactly.
 fn parse_decimal(text: &str) -> Result<Decimal, InvalidMoney> {
-    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let is_number =
-        !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
-    let read = Decimal::from_str_exact(digits).and_then(|digits| shifted(digits, exponent));
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (digits, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let exponent_digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if ![whole, fraction, exponent_digits].into_iter().all(is_number) {
+        return Err(InvalidMoney::NotANumber);
+    }
+    // Zeros at both ends count for nothing: they are the exponent's.
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(Decimal::ZERO);
+    }
     // What a decimal of 28 digits can't hold is a number all the same, and no amount.
-    read.map_err(|error| match error {
-        _ if !is_number => InvalidMoney::NotANumber,
-        rust_decimal::Error::Underflow => InvalidMoney::TooManyDecimals,
-        _ if exponent.starts_with('-') => InvalidMoney::TooManyDecimals,
-        _ => InvalidMoney::TooLarge,
-    })
-}
-
-/// `digits` × 10^`exponent`, every digit exactly.
-fn shifted(digits: Decimal, exponent: &str) -> Result<Decimal, rust_decimal::Error> {
-    use rust_decimal::Error::{ExceedsMaximumPossibleValue, Underflow};
-    if digits.is_zero() {
-        return Ok(digits);
-    }
-    let too_far = if exponent.starts_with('-') { Underflow } else { ExceedsMaximumPossibleValue };
-    let digits = digits.normalize();
-    let exponent: i64 = exponent.parse().map_err(|_| too_far.clone())?;
-    let scale = i64::from(digits.scale()).checked_sub(exponent).ok_or_else(|| too_far.clone())?;
-    if let Ok(scale) = u32::try_from(scale) {
-        let mut shifted = digits;
-        shifted.set_scale(scale)?;
-        return Ok(shifted);
-    }
-    let mut whole = digits;
-    whole.set_scale(0)?;
-    let power = u32::try_from(-scale)
-        .ok()
-        .and_then(|zeros| 10_i128.checked_pow(zeros))
-        .ok_or_else(|| too_far.clone())?;
-    let power = Decimal::try_from_i128_with_scale(power, 0)?;
-    whole.checked_mul(power).ok_or(too_far)
+    let beyond = |small: bool| match (negative, small) {
+        (true, _) => InvalidMoney::NotPositive,
+        (false, true) => InvalidMoney::TooManyDecimals,
+        (false, false) => InvalidMoney::TooLarge,
+    };
+    let zeros = exponent.parse().ok().and_then(|exponent: i64| {
+        let fraction = i64::try_from(fraction.len()).ok()?;
+        exponent
+            .checked_sub(fraction)?
+            .checked_add_unsigned((digits.len() - significant.len()).try_into().ok()?)
+    });
+    let zeros = zeros.ok_or_else(|| beyond(exponent.starts_with('-')))?;
+    let beyond = beyond(zeros < 0);
+    let scale = u32::try_from(zeros.min(0).unsigned_abs()).map_err(|_| beyond)?;
+    let power =
+        u32::try_from(zeros.max(0)).ok().and_then(|zeros| 10_i128.checked_pow(zeros)).ok_or(beyond)?;
+    let mantissa =
+        significant.parse::<i128>().ok().and_then(|digits| digits.checked_mul(power)).ok_or(beyond)?;
+    let mantissa = if negative { -mantissa } else { mantissa };
+    Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_| beyond)
 }
 
 /// The digits of a JSON number as they were written.
@@ -206,6 +206,9 @@ mod tests {
             ("1.5E+2", "150"),
             ("12345e-2", "123.45"),
             ("1000e-3", "1"),
+            ("1.00000000000000000000000000000000000000", "1"),
+            ("100000000000000000000000000000e-27", "100"),
+            ("0.0000000000000000000000000000000000000100e40", "100"),
             ("999999999999.99", "999999999999.99"),
         ] {
             assert_eq!(serde_json::to_string(&read(json).unwrap()).unwrap(), back, "{json}");
@@ -228,6 +231,8 @@ mod tests {
             ("1e-400", "at most 2 decimals"),
             ("9.999999999999999999999999999999e2", "at most 2 decimals"),
             ("1e99999999999999999999", "at most 999999999999.99"),
+            ("1e-99999999999999999999", "at most 2 decimals"),
+            ("-1e400", "greater than 0"),
             ("123456789012345678901234567890", "at most 999999999999.99"),
             ("\"12\"", "must be a number"),
             ("null", "must be a number"),
@@ -237,6 +242,13 @@ mod tests {
         ] {
             let error = read(json).unwrap_err();
             assert!(error.contains(reason), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_json_would_not_take_for_a_number_is_none() {
+        for text in ["", ".5", "5.", "1_000", "+1", "--1", "1-2", "1e", "1e+", "1e1.5", " 1"] {
+            assert_eq!(text.parse::<Money>(), Err(InvalidMoney::NotANumber), "{text}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Points in time as the wire writes them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
@@ -9,6 +10,11 @@ use time::{OffsetDateTime, UtcOffset};
 /// JavaScript's `toISOString` gives); read with any offset and precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(OffsetDateTime);
+
+/// A text that is no time of the calendar that RFC 3339 has, which ends with the year 9999 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be an RFC 3339 time such as 2026-01-02T03:04:05.678Z")]
+pub struct InvalidTimestamp;
 
 impl Timestamp {
     /// The time on this machine's clock. For what people and other systems read; leases and deadlines use the
@@ -56,10 +62,13 @@ impl std::fmt::Display for Timestamp {
 }
 
 impl std::str::FromStr for Timestamp {
-    type Err = time::error::Parse;
+    type Err = InvalidTimestamp;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::from)
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+        // A day at one end of the calendar is beyond it in another zone.
+        let utc = time.checked_to_offset(UtcOffset::UTC).filter(|utc| (0..=9999).contains(&utc.year()));
+        utc.map(Self::from).ok_or(InvalidTimestamp)
     }
 }
 
@@ -95,5 +104,14 @@ mod tests {
     fn refuses_what_is_not_a_time() {
         assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
         assert!(serde_json::from_str::<Timestamp>("1700000000").is_err());
+    }
+
+    #[test]
+    fn refuses_what_is_beyond_the_calendar_in_utc() {
+        assert!("9999-12-31T23:59:59.999Z".parse::<Timestamp>().is_ok());
+        assert!("0000-01-01T00:00:00Z".parse::<Timestamp>().is_ok());
+        for text in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp), "{text}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chassis::http::{Caller, CorrelationId, Request, Unidentified};
 use chassis::tasks::Tasks;
 use contracts::api_key::{self, KeyDigest, Scope};
+use contracts::header::bearer_token;
 use contracts::{Owner, OwnerFilter, Problem};
 use http::{HeaderMap, header};
 use tokio::time::{MissedTickBehavior, interval};
@@ -84,7 +85,7 @@ impl Access {
             Self::Open(caller) => Ok(Caller { address: from, ..caller.clone() }),
             Self::Keys(keys) => {
                 let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
-                match bearer_token(headers) {
+                match presented_key(headers) {
                     Some(key) => keys.find(key, from).map_err(|refusal| refusal.of(Some(key), from)),
                     None => Err(Refusal::from(Refused::Missing).of(None, from)),
                 }
@@ -144,10 +145,9 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("can't be read: {error}"))
 }
 
-/// The credentials of a request (RFC 6750 §2.1).
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The key that a request presents.
+fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
 impl Refusal<'_> {

@@ -1,5 +1,6 @@
 //! The `Idempotency-Key` of a request, and what it stands for.
 
+use contracts::header::{MAX_IDEMPOTENCY_KEY, idempotency_key};
 use contracts::order::CreateOrder;
 use contracts::problem::InvalidMember;
 use http::{HeaderMap, HeaderName};
@@ -7,32 +8,17 @@ use sha2::{Digest, Sha256};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Longest key, in bytes.
-const MAX_LENGTH: usize = 255;
-
-/// The key of a request, bare or as the quoted string of the IETF's draft
-/// (draft-ietf-httpapi-idempotency-key-header).
+/// The key of a request, if it has one.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, InvalidMember> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
-    let key = value.to_str().ok().map(str::trim).and_then(unquote).filter(|key| {
-        (1..=MAX_LENGTH).contains(&key.len())
-            && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-    });
-    match key {
+    match value.to_str().ok().and_then(idempotency_key) {
         Some(key) => Ok(Some(key.to_owned())),
         None => Err(InvalidMember::new(
             "Idempotency-Key",
-            format!("must be 1 to {MAX_LENGTH} visible ASCII characters, bare or in double quotes"),
+            format!("must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters, bare or in double quotes"),
         )),
-    }
-}
-
-fn unquote(text: &str) -> Option<&str> {
-    match text.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"').filter(|key| !key.contains(['"', '\\'])),
-        None => Some(text).filter(|key| !key.contains('"')),
     }
 }
 

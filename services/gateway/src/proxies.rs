@@ -1,14 +1,12 @@
 //! Who a request comes from, where proxies stand before the gateway.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
+use contracts::header::forwarded_client;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// In no network.
-const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The proxies that are believed about whom they forward.
 #[derive(Clone, Debug, Default)]
@@ -32,33 +30,17 @@ impl TrustedProxies {
         &self.0
     }
 
-    /// The client: the last address that is none of the proxies'. What a client writes into the header itself comes before
-    /// that, and is not read.
+    /// The client that a request with these headers comes from.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let headers =
             headers.get_all(FORWARDED_FOR).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let headers: Vec<_> = headers.collect();
-        let hops: Vec<&str> = headers.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
-        let mut client = peer.to_canonical();
-        for hop in hops.iter().rev() {
-            if !self.trusts(client) {
-                break;
-            }
-            // What a proxy says that can't be read is no address of the proxy either.
-            client = address(hop).unwrap_or(UNKNOWN);
-        }
-        client
+        forwarded_client(headers.iter().map(AsRef::as_ref), peer, |address| self.trusts(address))
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
-}
-
-/// An address, with a port or without.
-fn address(text: &str) -> Option<IpAddr> {
-    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
-    text.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]

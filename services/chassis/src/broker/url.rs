@@ -87,7 +87,11 @@ fn parse(url: &str) -> Result<AMQPUri, String> {
     if !url.starts_with("amqp://") && !url.starts_with("amqps://") {
         return Err("it does not begin with amqp:// or amqps://".to_owned());
     }
-    let mut uri: AMQPUri = url.parse()?;
+    // Others quote what they refuse behind a colon.
+    let mut uri: AMQPUri = url.parse().map_err(|error: String| match error.split_once(':') {
+        Some((what, _)) => what.to_owned(),
+        None => error,
+    })?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     if uri.query.auth_mechanism == Some(SASLMechanism::External) && uri.scheme != AMQPScheme::AMQPS {
         return Err("auth_mechanism=external needs amqps://: the certificate is shown in TLS".to_owned());
@@ -128,6 +132,7 @@ mod tests {
             ("shop:hunter2@broker:5672/shop", "does not begin with amqp://"),
             ("amqp:hunter2", "does not begin with amqp://"),
             ("amqp://shop:hunter2@broker:port/shop", "(invalid port number)"),
+            ("amqp://shop@broker/shop?auth_mechanism=hunter2", "(Invalid SASL mechanism)"),
             ("amqp://shop:hunter2@one,two/shop", "(number 2: it does not begin with"),
             ("amqp://shop:hunter2@one/shop?auth_mechanism=external", "needs amqps://"),
             ("amqp://shop:hunter2@one/shop,", "(number 2: "),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use contracts::api_key::Scopes;
-use contracts::{Owner, Problem};
+use contracts::{Owner, Problem, header};
 use http::{HeaderMap, HeaderName};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -19,13 +19,10 @@ pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correla
 pub struct CorrelationId(pub Arc<str>);
 
 impl CorrelationId {
-    /// The client's, if it is 1 to 128 visible ASCII characters; a new UUID otherwise. What a client sends ends up in
-    /// logs and messages, so other characters are not accepted.
+    /// The client's, if it is a valid one; a new UUID otherwise.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
-        match sent
-            .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
-        {
+        match sent.and_then(header::correlation_id) {
             Some(id) => Self(id.into()),
             None => Self(Uuid::new_v4().to_string().into()),
         }
