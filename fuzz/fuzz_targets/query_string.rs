@@ -1,0 +1,42 @@
+//! Query strings of lists: within bounds whatever they say, and written anew they ask for the same.
+
+#![no_main]
+
+use std::borrow::Cow;
+
+use contracts::OrderId;
+use contracts::page::{CursorRequest, InvalidListRequest, ListRequest, PageMeta, PageRequest};
+use libfuzzer_sys::fuzz_target;
+use url::form_urlencoded;
+
+fuzz_target!(|query: &str| {
+    let page = PageRequest::from_query(first_of(query));
+    assert!(page.page() >= 1 && (1..=100).contains(&page.limit()));
+    assert!(i64::try_from(page.offset()).is_ok(), "PostgreSQL's OFFSET is a bigint");
+    let meta = PageMeta::new(page, u64::MAX);
+    assert!(meta.total_pages >= u64::MAX / 100);
+    let again = format!("page={}&limit={}", page.page(), page.limit());
+    assert_eq!(PageRequest::from_query(first_of(&again)), page);
+
+    let has = |name| first_of(query)(name).is_some();
+    match ListRequest::<OrderId>::from_query(first_of(query)) {
+        Ok(ListRequest::Page(asked)) => assert!(!has("cursor") && asked == page),
+        Ok(ListRequest::Behind(id, limit)) => {
+            assert!(has("cursor") && !has("page") && limit == page.limit());
+            let again = format!("cursor={id}&limit={limit}");
+            let again = ListRequest::from_query(first_of(&again));
+            assert_eq!(again, Ok(ListRequest::Behind(id, limit)));
+        }
+        Err(InvalidListRequest::PageAndCursor) => assert!(has("cursor") && has("page")),
+        Err(InvalidListRequest::Cursor) => assert!(has("cursor") && !has("page")),
+    }
+
+    let asked = CursorRequest::<OrderId>::from_query(first_of(query));
+    assert!((1..=100).contains(&asked.limit));
+    assert!(asked.after.is_none() || has("after"));
+});
+
+/// The first value of each name, as `chassis::http::Request` reads it.
+fn first_of<'a>(query: &'a str) -> impl Fn(&str) -> Option<Cow<'a, str>> {
+    |wanted| form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted).map(|(_, value)| value)
+}
