@@ -31,6 +31,12 @@ in
         ../docs
         ../packaging
         ../nix/tests/booted.sh
+        ../nixos-module/service.nix
+        ../dev
+        ../.ci
+        ../supply-chain
+        ../fuzz
+        ../nix/checks/rust.nix
       ]
     );
   };

@@ -24,7 +24,7 @@ main() {
     images) images "$(realpath "${3:?usage: run-saga.sh images PROGRAMS ARCHIVES}")" ;;
     *) fail "there is no $kind" ;;
   esac
-  PAYSAGA_BINARIES=$work/starters cargo test --workspace --test saga -- "${tests[@]}"
+  PAYSAGA_BINARIES=$work/starters cargo test --locked --workspace --test saga -- "${tests[@]}"
 }
 
 say() { printf '%s\n' "$*" >&2; }

@@ -45,7 +45,7 @@ in
 
   clippy = cargo "clippy" "Lints of the Rust sources" {
     nativeBuildInputs = [ pkgs.clippy ];
-    buildPhase = "cargo clippy --workspace --all-targets --offline -- -D warnings";
+    buildPhase = "cargo clippy --workspace --all-targets --locked --offline -- -D warnings";
   };
 
   # Every test, against a real PostgreSQL and a real RabbitMQ, which the tests start themselves.
@@ -54,8 +54,8 @@ in
     buildPhase = ''
       export HOME=$TMPDIR
       patchShebangs packaging
-      cargo build --workspace --bins --offline
-      cargo test --workspace --offline --no-fail-fast
+      cargo build --workspace --bins --locked --offline
+      cargo test --workspace --locked --offline --no-fail-fast
     '';
   };
 }

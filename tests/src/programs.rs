@@ -78,7 +78,7 @@ fn build(directory: &Path) {
             cargo.env_remove(&name);
         }
     }
-    cargo.args(["build", "--quiet", "--workspace", "--bins"]);
+    cargo.args(["build", "--locked", "--quiet", "--workspace", "--bins"]);
     if directory.ends_with("release") {
         cargo.arg("--release");
     }

@@ -19,6 +19,7 @@ const COMPOSE: &str = include_str!("../../../packaging/compose.yaml");
 const DEFINITIONS: &str = include_str!("../../../packaging/rabbitmq-definitions.json");
 const MAKE_ROLES: &str = include_str!("../../../packaging/database-roles.sh");
 const ROLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/roles.sql");
+const UNIT: &str = include_str!("../../../nixos-module/service.nix");
 const MAKE_SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/compose-secrets.sh");
 
 #[tokio::test]
@@ -80,6 +81,74 @@ async fn every_variable_of_the_compose_file_is_read_by_its_service() {
             assert!(known(variable) || known(value), "{service} does not read {variable}");
         }
     }
+}
+
+#[test]
+fn every_container_is_bounded_unprivileged_and_of_an_image_that_is_known() {
+    let services = COMPOSE.split("\nservices:\n").nth(1).and_then(|rest| rest.split("\nnetworks:\n").next());
+    let names: Vec<_> = services
+        .expect("the compose file has services")
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'))
+        .filter(|name| !name.starts_with([' ', '#']))
+        .collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        let container = settings_of(name);
+        for setting in ["mem_limit", "pids_limit"] {
+            let bound = setting_of(&container, setting).unwrap_or_else(|| panic!("{name} has no {setting}"));
+            assert!(bound.starts_with(|first: char| first.is_ascii_digit()), "{name}: {setting} is {bound}");
+        }
+        assert_eq!(setting_of(&container, "cap_drop"), Some("[ALL]"), "{name}");
+        assert_eq!(setting_of(&container, "security_opt"), Some(r#"["no-new-privileges:true"]"#), "{name}");
+        let image = setting_of(&container, "image").unwrap_or_else(|| panic!("{name} has no image"));
+        assert!(
+            image.starts_with("paysaga/") || is_pinned(image),
+            "{name} is of {image}, which is not pinned"
+        );
+        // RabbitMQ writes beside its data.
+        assert!(name == "rabbitmq" || setting_of(&container, "read_only") == Some("true"), "{name}");
+    }
+}
+
+#[test]
+fn a_service_has_the_bounds_of_the_nixos_module() {
+    let order = settings_of("order");
+    let of_unit = |name: &str| {
+        let value = UNIT.split(&format!(" {name} = ")).nth(1).and_then(|rest| rest.split(';').next());
+        value.map(|value| value.trim_matches('"').to_lowercase())
+    };
+    assert_eq!(setting_of(&order, "mem_limit").map(str::to_owned), of_unit("MemoryMax"));
+    assert_eq!(setting_of(&order, "pids_limit").map(str::to_owned), of_unit("TasksMax"));
+}
+
+/// What the compose file says of a service, with what it takes from an anchor behind it.
+fn settings_of(service: &str) -> Vec<&'static str> {
+    let block = |head: &str, indent: &str| -> Vec<&'static str> {
+        let text = COMPOSE.split(head).nth(1).unwrap_or_else(|| panic!("the compose file has no {head}"));
+        let indented = text.lines().take_while(|line| line.is_empty() || line.starts_with(indent));
+        indented.map(str::trim).collect()
+    };
+    let mut settings = block(&format!("\n  {service}:\n"), "    ");
+    if let Some(anchor) = settings.iter().find_map(|line| line.strip_prefix("<<: *")) {
+        settings.extend(block(&format!(": &{anchor}\n"), "  "));
+    }
+    settings
+}
+
+/// The value of a setting: the first, which holds against one from an anchor.
+fn setting_of(settings: &[&'static str], name: &str) -> Option<&'static str> {
+    settings.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// Whether an image is named with a version and a digest.
+fn is_pinned(image: &str) -> bool {
+    image.split_once("@sha256:").is_some_and(|(name, digest)| {
+        let version = name.rsplit_once(':').map(|(_, version)| version);
+        version.is_some_and(|version| version.contains('.'))
+            && digest.len() == 64
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 /// Starts a service as compose would, but with the servers and addresses of this test.

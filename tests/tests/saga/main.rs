@@ -42,6 +42,7 @@ mod requests;
 mod retention;
 mod shares;
 mod shutdown;
+mod supply_chain;
 mod timeline;
 mod tracing;
 mod transport;
