@@ -96,6 +96,10 @@ impl Rig<'_> {
         set("PORT", port.to_string());
         set("MANAGEMENT_ADDRESS", format!("127.0.0.1:{management_port}"));
         set("PROVIDER_SEED", self.seed.to_string());
+        if plan.remote_servers {
+            // Their hosts are network namespaces of this machine.
+            set("ALLOW_PLAINTEXT", "amqp,postgres".to_owned());
+        }
         set("RABBITMQ_URL", self.broker_url(true));
         if service != Service::Gateway {
             set("DATABASE_URL", self.database_url(service, true));
