@@ -42,11 +42,14 @@ in_database() { git -C "$database" "$@"; }
 
 have() { [[ -d $database ]] && in_database cat-file -e "$1^{commit}" 2>/dev/null; }
 
+# Not without end: where the network swallows packets, git would wait for minutes.
+fetch_from() { GIT_TERMINAL_PROMPT=0 timeout 120 git -C "$database" fetch --quiet "$@"; }
+
 # fetch COMMIT|HEAD: one commit, without its history. A server that gives none by its name gives it with its branch.
 fetch() {
   [[ -d $database ]] || git init --quiet --initial-branch=main "$database"
-  GIT_TERMINAL_PROMPT=0 in_database fetch --quiet --depth=1 "$repository" "$1" 2>/dev/null ||
-    { GIT_TERMINAL_PROMPT=0 in_database fetch --quiet "$repository" HEAD && { [[ $1 == HEAD ]] || have "$1"; }; }
+  fetch_from --depth=1 "$repository" "$1" 2>/dev/null ||
+    { fetch_from "$repository" HEAD && { [[ $1 == HEAD ]] || have "$1"; }; }
 }
 
 update() {
