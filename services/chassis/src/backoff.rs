@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 /// Exponential delays with jitter, without end: replicas that lost the same broker don't come back in step.
-pub(crate) struct Backoff {
+pub struct Backoff {
     builder: ExponentialBuilder,
     delays: ExponentialBackoff,
     max: Duration,
@@ -26,7 +26,8 @@ impl Backoff {
     }
 
     /// For an unavailable database or broker: 100 ms to 5 s.
-    pub(crate) fn for_infrastructure() -> Self {
+    #[must_use]
+    pub fn for_infrastructure() -> Self {
         Self::within(Duration::from_millis(100)..=Duration::from_secs(5))
     }
 
@@ -36,12 +37,12 @@ impl Backoff {
     }
 
     /// Waits for the next delay.
-    pub(crate) async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
 
     /// Starts from the shortest delay again, after a success.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.delays = self.builder.build();
     }
 

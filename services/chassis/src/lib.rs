@@ -20,7 +20,7 @@
 //! lapin, the transaction around the outbox and OpenTelemetry's plumbing appear in this crate only.
 
 pub mod aggregate;
-mod backoff;
+pub mod backoff;
 pub mod broker;
 pub mod cadence;
 pub mod config;

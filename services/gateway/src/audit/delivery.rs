@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chassis::backoff::Backoff;
 use chassis::http::CorrelationId;
 use contracts::OwnerFilter;
 use contracts::audit_record::{AuditRecord, NewAuditRecords};
 use http::{Method, StatusCode};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -26,24 +26,13 @@ const LAST_RECORDS: Duration = Duration::from_secs(3);
 /// From so many failures on, some seconds, it is no passing one as at a start or a deployment.
 const TELLING: u32 = 6;
 
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// The pauses between tries, without end.
-const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(100))
-    .with_max_delay(LONGEST_PAUSE)
-    .with_factor(2.0)
-    .with_jitter()
-    .without_max_times();
-
 pub(super) struct Delivery {
     order: Arc<Upstream>,
     audit: Arc<Audit>,
     queue: mpsc::Receiver<AuditRecord>,
     /// Taken from the queue, and not stored yet.
     batch: Vec<AuditRecord>,
-    pauses: ExponentialBackoff,
+    backoff: Backoff,
     /// How often the batch has been sent in vain.
     failures: u32,
 }
@@ -58,7 +47,8 @@ enum Sent {
 
 impl Delivery {
     pub(super) fn new(order: Arc<Upstream>, audit: Arc<Audit>, queue: mpsc::Receiver<AuditRecord>) -> Self {
-        Self { order, audit, queue, batch: Vec::new(), pauses: PAUSES.build(), failures: 0 }
+        let backoff = Backoff::for_infrastructure();
+        Self { order, audit, queue, batch: Vec::new(), backoff, failures: 0 }
     }
 
     pub(super) async fn run(mut self, stopping: CancellationToken) {
@@ -112,7 +102,7 @@ impl Delivery {
             match self.send().await {
                 Sent::Done => {
                     self.batch.clear();
-                    self.pauses = PAUSES.build();
+                    self.backoff.reset();
                     if self.failures >= TELLING {
                         info!("the order service takes records of the audit again");
                     }
@@ -123,7 +113,7 @@ impl Delivery {
                     if self.failures == TELLING {
                         warn!(reason, "the order service takes no records of the audit; they wait");
                     }
-                    sleep(self.pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                    self.backoff.wait().await;
                 }
             }
         }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Url};
+use chassis::transport::is_loopback;
+use url::Url;
 
 /// The gateway's base URL, without `/api`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +23,7 @@ impl GatewayUrl {
 
     /// The port, if it is one of this machine.
     pub(super) fn local_port(&self) -> Option<u16> {
-        let local = match self.0.host()? {
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.to_canonical().is_loopback(),
-        };
-        self.0.port_or_known_default().filter(|_| local)
+        self.0.port_or_known_default().filter(|_| self.0.host_str().is_some_and(is_loopback))
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
