@@ -80,15 +80,10 @@ in
       paysaga-gateway-key = {
         description = "paysaga: the API key of the gateway of this host";
         path = [ pkgs.coreutils ];
-        serviceConfig = import ./hardening.nix // {
-          ExecStart = "${pkgs.bash}/bin/bash ${script} operator";
-          User = "paysaga-gateway-key";
-          Type = "oneshot";
-          RemainAfterExit = true;
-          StateDirectory = baseNameOf made;
-          StateDirectoryMode = "0700";
-          WorkingDirectory = made;
-          PrivateNetwork = true;
+        serviceConfig = import ./made-once.nix {
+          user = "paysaga-gateway-key";
+          directory = made;
+          command = "${pkgs.bash}/bin/bash ${script} operator";
         };
       };
     };

@@ -63,8 +63,10 @@ in
           pkgs.coreutils
           pkgs.gnused
         ];
-        serviceConfig = import ./hardening.nix // {
-          ExecStart = lib.concatStringsSep " " (
+        serviceConfig = import ./made-once.nix {
+          user = "paysaga-rabbitmq-accounts";
+          inherit (accounts) directory;
+          command = lib.concatStringsSep " " (
             [
               "${pkgs.bash}/bin/bash"
               "${script}"
@@ -74,13 +76,6 @@ in
             ]
             ++ accounts.services
           );
-          User = "paysaga-rabbitmq-accounts";
-          Type = "oneshot";
-          RemainAfterExit = true;
-          StateDirectory = baseNameOf accounts.directory;
-          StateDirectoryMode = "0700";
-          WorkingDirectory = accounts.directory;
-          PrivateNetwork = true;
         };
       };
     };

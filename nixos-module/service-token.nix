@@ -14,15 +14,10 @@ in
   config.systemd.services.paysaga-service-token = lib.mkIf (token.isMadeHere paysaga) {
     description = "paysaga: the token by which order and payment know the gateway";
     path = [ pkgs.coreutils ];
-    serviceConfig = import ./hardening.nix // {
-      ExecStart = "${pkgs.bash}/bin/bash ${script}";
-      User = "paysaga-service-token";
-      Type = "oneshot";
-      RemainAfterExit = true;
-      StateDirectory = baseNameOf token.directory;
-      StateDirectoryMode = "0700";
-      WorkingDirectory = token.directory;
-      PrivateNetwork = true;
+    serviceConfig = import ./made-once.nix {
+      user = "paysaga-service-token";
+      inherit (token) directory;
+      command = "${pkgs.bash}/bin/bash ${script}";
     };
   };
 }

@@ -266,9 +266,7 @@ in
         '';
       }
       {
-        assertion = builtins.all (given: given) (
-          map (variable: cfg.credentials ? ${variable} == hasIdentity) certificates
-        );
+        assertion = builtins.all (variable: cfg.credentials ? ${variable} == hasIdentity) certificates;
         message = "${option}.credentials.{${lib.concatStringsSep "," certificates}} belong together; give all or none.";
       }
       {
