@@ -4,6 +4,8 @@
   lib,
   pkgs,
   package,
+  # The commit that it is made from, if that is known.
+  revision,
   port ? null,
 }:
 let
@@ -40,7 +42,9 @@ lib.addMetaAttrs { description = "OCI image of ${package.meta.description}"; } (
         "org.opencontainers.image.description" = package.meta.description;
         "org.opencontainers.image.version" = package.version;
         "org.opencontainers.image.licenses" = package.meta.license.spdxId;
-      };
+        "org.opencontainers.image.source" = package.meta.homepage;
+      }
+      // lib.optionalAttrs (revision != null) { "org.opencontainers.image.revision" = revision; };
     };
   }
 )

@@ -1,13 +1,23 @@
 # nix build .#NAME
-{ lib, pkgs, ... }:
+{
+  self,
+  lib,
+  pkgs,
+  ...
+}:
 let
   programs = import ./programs.nix;
-  workspace = import ./workspace.nix { inherit lib pkgs; };
+  dependencies = import ./dependencies.nix { inherit lib pkgs; };
 
   packages = lib.mapAttrs (
     name: program:
     import ./program.nix {
-      inherit pkgs workspace name;
+      inherit
+        lib
+        pkgs
+        dependencies
+        name
+        ;
       inherit (program) description;
     }
   ) programs;
@@ -16,6 +26,7 @@ let
     name = "${name}-image";
     value = import ./image.nix {
       inherit lib pkgs package;
+      revision = self.rev or self.dirtyRev or null;
       port = programs.${name}.port or null;
     };
   }) packages;
@@ -24,12 +35,11 @@ packages
 // images
 // {
   default = pkgs.symlinkJoin {
-    name = "paysaga-all-${workspace.version}";
+    name = "paysaga-all-${packages.paysaga.version}";
     paths = builtins.attrValues packages;
-    meta = {
+    meta = import ./meta.nix { inherit lib; } // {
       description = "All of paysaga's programs: gateway, order, payment and paysaga";
       mainProgram = "paysaga";
-      inherit (workspace.meta) license platforms;
     };
   };
 }

@@ -1,54 +1,69 @@
-# The source of each build. Anything else (documents, checks of packaging, this folder) can change without a rebuild.
+# The source of each build. Anything else can change without it.
 { lib }:
 let
   inherit (lib) fileset;
-  root = ../.;
-  programs = [
+  crates = import ./crates.nix { inherit lib; };
+  source =
+    parts:
+    fileset.toSource {
+      root = ../.;
+      fileset = fileset.unions parts;
+    };
+
+  # What decides which dependencies there are, and which features of them are on.
+  manifests = [
     ../Cargo.toml
     ../Cargo.lock
+  ]
+  ++ map (name: crates.directories.${name} + "/Cargo.toml") crates.names;
+
+  # Of a crate, what its users compile: not its tests.
+  shipped =
+    name:
+    let
+      directory = crates.directories.${name};
+    in
+    [
+      (directory + "/src")
+      (fileset.maybeMissing (directory + "/build.rs"))
+      # A service embeds its migrations.
+      (fileset.maybeMissing (../migrations + "/${name}"))
+    ];
+in
+{
+  manifests = source manifests;
+
+  # A program, and the crates that it is made of.
+  program = name: source (manifests ++ lib.concatMap shipped (crates.partsOf name));
+
+  # What lints and tests read: the documents are tested too.
+  all = source ([
+    ../Cargo.toml
+    ../Cargo.lock
+    ../clippy.toml
+    ../rustfmt.toml
+    ../README.md
+    ../LICENSE
     ../contracts
     ../migrations
     ../services
-    # A member of the workspace: cargo needs its manifest, although it is not built.
     ../tests
+    ../docs
+    ../packaging
+    ../nix/tests/booted.sh
+    ../nixos-module/service.nix
+    ../dev
+    ../.ci
+    ../supply-chain
+    ../fuzz
+    ../nix/checks/rust.nix
+  ]);
+
+  nix = source [
+    ../flake.nix
+    ../nix
+    ../nixos-module
+    ../migrations/roles.sql
+    ../packaging/rabbitmq-definitions.json
   ];
-in
-{
-  programs = fileset.toSource {
-    inherit root;
-    fileset = fileset.unions programs;
-  };
-
-  # What lints and tests read beyond that: the documents are tested too.
-  all = fileset.toSource {
-    inherit root;
-    fileset = fileset.unions (
-      programs
-      ++ [
-        ../clippy.toml
-        ../rustfmt.toml
-        ../README.md
-        ../docs
-        ../packaging
-        ../nix/tests/booted.sh
-        ../nixos-module/service.nix
-        ../dev
-        ../.ci
-        ../supply-chain
-        ../fuzz
-        ../nix/checks/rust.nix
-      ]
-    );
-  };
-
-  nix = fileset.toSource {
-    inherit root;
-    fileset = fileset.unions [
-      ../flake.nix
-      ../nix
-      ../nixos-module
-      ../migrations/roles.sql
-      ../packaging/rabbitmq-definitions.json
-    ];
-  };
 }

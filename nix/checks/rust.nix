@@ -6,24 +6,7 @@
   source,
 }:
 let
-  manifest = (lib.importTOML ../../Cargo.toml).workspace.package;
-  cargo =
-    name: description: arguments:
-    pkgs.rustPlatform.buildRustPackage (
-      {
-        pname = "paysaga-${name}";
-        inherit (manifest) version;
-        src = source.all;
-        cargoLock.lockFile = ../../Cargo.lock;
-        strictDeps = true;
-        auditable = false;
-        dontCargoBuild = true;
-        doCheck = false;
-        installPhase = "touch $out";
-        meta = { inherit description; };
-      }
-      // arguments
-    );
+  dependencies = import ../dependencies.nix { inherit lib pkgs; };
 in
 {
   fmt =
@@ -43,13 +26,16 @@ in
         touch $out
       '';
 
-  clippy = cargo "clippy" "Lints of the Rust sources" {
+  clippy = dependencies.runNative {
+    pname = "paysaga-clippy";
     nativeBuildInputs = [ pkgs.clippy ];
     buildPhase = "cargo clippy --workspace --all-targets --locked --offline -- -D warnings";
+    meta.description = "Lints of the Rust sources";
   };
 
   # Every test, against a real PostgreSQL and a real RabbitMQ, which the tests start themselves.
-  tests = cargo "tests" "Every test, against real servers" {
+  tests = dependencies.runNative {
+    pname = "paysaga-tests";
     nativeBuildInputs = [ pkgs.curl ] ++ import ../servers.nix { inherit pkgs packages; };
     buildPhase = ''
       export HOME=$TMPDIR
@@ -57,5 +43,6 @@ in
       cargo build --workspace --bins --locked --offline
       cargo test --workspace --locked --offline --no-fail-fast
     '';
+    meta.description = "Every test, against real servers";
   };
 }
