@@ -22,7 +22,13 @@ let
         pkgs.writeShellApplication {
           name = "paysaga-${name}";
           runtimeInputs = [ packages.default ] ++ import ./servers.nix { inherit pkgs packages; };
-          text = ''exec paysaga ${name} "$@"'';
+          text = ''
+            # In a clone of paysaga, or where a stack has run already, data is below the current directory.
+            if [ ! -e nixos-module/service.nix ] && [ ! -e .paysaga ]; then
+              export PAYSAGA_DIRECTORY="''${PAYSAGA_DIRECTORY:-''${XDG_STATE_HOME:-$HOME/.local/state}/paysaga}"
+            fi
+            exec paysaga ${name} "$@"
+          '';
         }
       )
     );

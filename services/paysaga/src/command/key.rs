@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Write, stderr, stdout};
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use strum::VariantArray;
 
 use super::listing::print_json;
-use super::running_stack::{DEFAULT_DIRECTORY, StackOptions};
+use super::running_stack::{StackOptions, default_directory};
 use crate::key_file::{KeyFile, Which};
 use crate::progress::Progress;
 use crate::table;
@@ -172,7 +172,7 @@ impl Key {
 
 impl FileOptions {
     fn open(&self) -> anyhow::Result<KeyFile> {
-        let of_stack = || keys_file(&Path::new(DEFAULT_DIRECTORY).join("gateway"));
+        let of_stack = || keys_file(&default_directory().join("gateway"));
         Ok(KeyFile::open(&self.file.clone().unwrap_or_else(of_stack))?)
     }
 }

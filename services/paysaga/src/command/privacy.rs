@@ -42,7 +42,8 @@ struct Customer {
     /// The customer: the `userId` of the orders
     #[arg(long, value_name = "UUID")]
     user: UserId,
-    /// Data directory of the `paysaga up` whose databases they are, if no URL is given [default: .paysaga]
+    /// Data directory of the `paysaga up` whose databases they are, if no URL is given [default:
+    /// `PAYSAGA_DIRECTORY`, else .paysaga]
     #[arg(long, value_name = "PATH", help_heading = "Which databases")]
     directory: Option<PathBuf>,
     // Last: the heading it brings holds for everything after it.

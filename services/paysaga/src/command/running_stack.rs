@@ -1,5 +1,6 @@
 //! The options that say which running stack a command works on.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -9,8 +10,11 @@ use local_stack::RunningStack;
 use crate::gateway::{ApiKey, ApiKeyError, Gateway, GatewayUrl};
 use crate::progress::Progress;
 
-/// Where `paysaga up` keeps data unless told otherwise.
-pub(super) const DEFAULT_DIRECTORY: &str = ".paysaga";
+/// Where `paysaga up` keeps data unless told otherwise: the directory that `PAYSAGA_DIRECTORY` names, else `.paysaga`.
+pub(super) fn default_directory() -> PathBuf {
+    let named = env::var_os("PAYSAGA_DIRECTORY").filter(|directory| !directory.is_empty());
+    named.map_or_else(|| PathBuf::from(".paysaga"), PathBuf::from)
+}
 
 const DEFAULT_GATEWAY: &str = "http://127.0.0.1:3000";
 
@@ -24,7 +28,8 @@ pub(super) struct StackOptions {
     /// File that holds an API key [default: that of the stack that runs in --directory]
     #[arg(long, value_name = "PATH", env = "PAYSAGA_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
-    /// Data directory of the `paysaga up` whose stack it is, if no address is given [default: .paysaga]
+    /// Data directory of the `paysaga up` whose stack it is, if no address is given [default: `PAYSAGA_DIRECTORY`, else
+    /// .paysaga]
     #[arg(long, value_name = "PATH", conflicts_with = "gateway")]
     directory: Option<PathBuf>,
 }
@@ -36,8 +41,8 @@ impl StackOptions {
         if self.gateway.is_some() {
             return Ok(None);
         }
-        let directory = self.directory.as_deref().unwrap_or(Path::new(DEFAULT_DIRECTORY));
-        let found = RunningStack::find(directory)?;
+        let directory = self.directory.clone().unwrap_or_else(default_directory);
+        let found = RunningStack::find(&directory)?;
         match &found {
             Some(stack) => {
                 let (url, directory) = (&stack.gateway_url, directory.display());
@@ -76,8 +81,8 @@ impl StackOptions {
 
 /// The stack that runs in the data directory. If there is none, the error says what to do `instead`.
 pub(super) fn stack_in(directory: Option<&Path>, instead: &str) -> anyhow::Result<RunningStack> {
-    let directory = directory.unwrap_or(Path::new(DEFAULT_DIRECTORY));
-    RunningStack::find(directory)?
+    let directory = directory.map_or_else(default_directory, Path::to_owned);
+    RunningStack::find(&directory)?
         .with_context(|| format!("no stack runs in {}; {instead}", directory.display()))
 }
 

@@ -14,7 +14,7 @@ use local_stack::stack::plan::Plan;
 use local_stack::{Directory, Installation, Stack, jaeger};
 
 use super::infrastructure_urls::InfrastructureOptions;
-use super::running_stack::DEFAULT_DIRECTORY;
+use super::running_stack::default_directory;
 use crate::progress::Progress;
 
 /// Starts PostgreSQL, RabbitMQ and, if there is one, Jaeger, all private to this directory, then the services order,
@@ -25,9 +25,9 @@ use crate::progress::Progress;
                         TZ, SSL_CERT_FILE, SSL_CERT_DIR and PATH."
 )]
 pub(super) struct Up {
-    /// Keep data, passwords and logs in this directory
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DIRECTORY)]
-    directory: PathBuf,
+    /// Keep data, passwords and logs in this directory [default: `PAYSAGA_DIRECTORY`, else .paysaga]
+    #[arg(long, value_name = "PATH")]
+    directory: Option<PathBuf>,
     /// Use a temporary directory and remove it, logs included, at the end
     #[arg(long, conflicts_with = "directory")]
     ephemeral: bool,
@@ -80,7 +80,8 @@ impl Up {
         if self.ephemeral {
             Directory::ephemeral(installation).await
         } else {
-            Directory::persistent(&self.directory, installation).await
+            let directory = self.directory.clone().unwrap_or_else(default_directory);
+            Directory::persistent(&directory, installation).await
         }
     }
 
