@@ -26,8 +26,12 @@
       apps = perSystem ./nix/apps.nix;
       devShells = perSystem ./nix/shell.nix;
       checks = perSystem ./nix/checks;
+      # Machines, which a builder without KVM can't start; not part of `nix flake check`.
+      legacyPackages = perSystem ./nix/machine-tests.nix;
       formatter = lib.genAttrs systems (system: nixpkgs.legacyPackages.${system}.nixfmt-tree);
 
+      overlays.default = import ./nix/overlay.nix { inherit self; };
       nixosModules = import ./nix/modules.nix { inherit self lib; };
+      nixosConfigurations.example = import ./nix/example.nix { inherit self nixpkgs; };
     };
 }

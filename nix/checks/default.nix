@@ -1,7 +1,6 @@
-# nix flake check. The machine test needs KVM.
+# nix flake check
 {
   self,
-  nixpkgs,
   lib,
   pkgs,
   ...
@@ -25,7 +24,7 @@ in
 {
   inherit (rust) fmt clippy tests;
   nix-fmt = import ./nix-fmt.nix { inherit pkgs source; };
-  module = import ./module.nix { inherit self nixpkgs pkgs; };
+  module = import ./module.nix { inherit self lib pkgs; };
 }
 // each "static" (
   name:
@@ -42,5 +41,3 @@ in
     package = packages.${name};
   }
 )
-# It queries a Jaeger, which is packaged for this system only.
-// lib.optionalAttrs (packages ? jaeger) { vm = import ./vm.nix { inherit self pkgs; }; }

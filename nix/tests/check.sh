@@ -16,7 +16,7 @@ fail() {
 every_file_parses() {
   local file
   while read -r file; do
-  NIX_CONFIG='build-users-group =' nix-instantiate --parse "$file" >/dev/null || fail "$file is not Nix"
+    NIX_CONFIG='build-users-group =' nix-instantiate --parse "$file" >/dev/null || fail "$file is not Nix"
     ! grep -nE '^[^#"]*\bwith [a-z.]+;' "$file" || fail "$file uses \`with\`, below which no undefined name is found"
   done < <(git ls-files --cached --others --exclude-standard '*.nix')
 }
@@ -47,6 +47,39 @@ every_case_holds() {
     }
     printf '%s: %s hold\n' "$(basename "$file" .nix)" "$(jq length <<<"$answers")"
   done
+}
+
+# A change is built by those that it concerns, and by no other: only what is built anew is started anew on a host.
+a_change_is_built_where_it_belongs() {
+  copy=$work/copy
+  mkdir "$copy"
+  git ls-files --cached --others --exclude-standard -z -- ':!docs/flamegraphs' | xargs --null cp --parents --target-directory="$copy"
+  evaluate "$copy/nix/tests/derivations.nix" >"$work/before.json" || fail 'the derivations do not evaluate (above)'
+  rebuilds services/gateway/src/lib.rs '// a comment' 'clippy default gateway gateway-image tests'
+  rebuilds services/order/src/lib.rs '// a comment' 'clippy default order order-image tests'
+  rebuilds migrations/payment/grants.sql '-- a comment' 'clippy default payment payment-image tests'
+  rebuilds services/local-stack/src/lib.rs '// a comment' 'clippy default paysaga paysaga-image tests'
+  local every='clippy default gateway gateway-image order order-image payment payment-image paysaga paysaga-image tests'
+  rebuilds services/chassis/src/lib.rs '// a comment' "$every"
+  rebuilds contracts/src/lib.rs '// a comment' "$every"
+  rebuilds tests/src/lib.rs '// a comment' 'clippy tests'
+  rebuilds README.md 'A sentence.' 'clippy tests'
+  rebuilds nix/image.nix '# a comment' ''
+  rebuilds nixos-module/hardening.nix '# a comment' ''
+  rebuilds Cargo.lock '# a comment' "clippy default dependencies dependencies-native ${every#clippy default }"
+  printf 'derivations: a change is built where it belongs (11 changes)\n'
+}
+
+# rebuilds FILE LINE OUTPUTS: a line more in the file changes these outputs.
+rebuilds() {
+  local file=$copy/$1 changed
+  cp --preserve "$file" "$work/original"
+  printf '%s\n' "$2" >>"$file"
+  evaluate "$copy/nix/tests/derivations.nix" >"$work/after.json" || fail 'the derivations do not evaluate (above)'
+  cp --preserve "$work/original" "$file"
+  changed=$(jq --raw-output --slurp '.[0] as $before | .[1] | [to_entries[] | select(.value != $before[.key]) | .key] | join(" ")' \
+    "$work/before.json" "$work/after.json")
+  [[ $changed == "$3" ]] || fail "a change of $1 builds anew: $changed. It should be: $3"
 }
 
 # systemd-analyze finds no mistake in the units, and an exposure below the limit.
@@ -87,7 +120,7 @@ nothing_in_the_store_is_secret() {
   fail "there is a secret in the store: $found"
 }
 
-# The machine test can't be run here, but its script is parsed, and every name in it is defined.
+# The machine tests can't be run here, but its script is parsed, and every name in it is defined.
 the_machine_test_parses() {
   if ! type -P python3 >/dev/null; then
     printf 'SKIPPED: the script of the machine test (apt-get install python3)\n'
@@ -114,6 +147,7 @@ END
 every_file_parses
 every_file_is_tidy
 every_case_holds
+a_change_is_built_where_it_belongs
 the_machine_test_parses
 systemd_accepts_the_units
 nothing_in_the_store_is_secret

@@ -1,2 +1,2 @@
 # The script of the machine test, for check.sh.
-(import ./flake.nix).checks.x86_64-linux.vm.testScript
+(import ./flake.nix).legacyPackages.x86_64-linux.machine-test.testScript

@@ -43,6 +43,20 @@ in
   ) flake.packages;
   "jaeger is a package for x86_64-linux alone" =
     x86 ? jaeger && !(flake.packages.aarch64-linux ? jaeger);
+  "every package of ours says what a package in nixpkgs says" = everySystem (
+    packages:
+    all (
+      name:
+      has [
+        "license"
+        "homepage"
+        "changelog"
+        "maintainers"
+        "platforms"
+        "mainProgram"
+      ] packages.${name}.meta
+    ) (programs ++ [ "default" ])
+  ) flake.packages;
   "every app evaluates and has a description" = everySystem (
     apps:
     apps ? default
@@ -81,13 +95,33 @@ in
     ] checks
     && all isDerivation (attrValues checks)
   ) flake.checks;
-  "the machine test is a check" = flake.checks.x86_64-linux ? vm;
-  "the machines of the machine test pass the assertions" =
+  "machines are tested where Jaeger is packaged, and are not a check" =
+    has [ "machine-test" "container-test" ] flake.legacyPackages.x86_64-linux
+    && flake.legacyPackages.aarch64-linux == { }
+    && !(flake.checks.x86_64-linux ? machine-test);
+  "the machines of the machine tests pass the assertions" =
     let
       nixos = import ../stand-in/nixos.nix { inherit lib; };
-      machine = nixos [ flake.checks.x86_64-linux.vm.nodes.server ];
+      tests = flake.legacyPackages.x86_64-linux;
+      passes =
+        module:
+        let
+          machine = nixos [ module ];
+        in
+        all (assertion: assertion.assertion) machine.assertions && evaluates machine.systemd;
     in
-    all (assertion: assertion.assertion) machine.assertions && evaluates machine.systemd;
+    passes tests.machine-test.nodes.server && passes tests.container-test.containers.server;
+  "the overlay has the packages, of the nixpkgs that it is given" =
+    let
+      pkgs = import ../stand-in/pkgs.nix {
+        inherit lib;
+        system = "aarch64-linux";
+      };
+    in
+    has programs (flake.overlays.default (pkgs // { inherit lib; }) { }).paysagaPackages;
+  "the example passes the assertions" = all (
+    assertion: assertion.assertion
+  ) flake.nixosConfigurations.example.config.assertions;
   "the dev shell and the formatter evaluate" =
     everySystem (shells: isDerivation shells.default && isDescribed shells.default) flake.devShells
     && everySystem isDerivation flake.formatter;
@@ -109,7 +143,10 @@ in
       "checks"
       "devShells"
       "formatter"
+      "legacyPackages"
+      "nixosConfigurations"
       "nixosModules"
+      "overlays"
       "packages"
     ];
   "images run without root, stop on SIGTERM and have labels" = all (
@@ -122,6 +159,9 @@ in
     && elem "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt" config.Env
     && config.Labels ? "org.opencontainers.image.version"
     && config.Labels."org.opencontainers.image.licenses" == "MIT"
+    && config.Labels ? "org.opencontainers.image.source"
+    # The stand-in's flake has no commit.
+    && !(config.Labels ? "org.opencontainers.image.revision")
   ) images;
   "images expose the ports of their service" =
     attrNames x86.order-image.config.ExposedPorts == [

@@ -37,6 +37,8 @@ rec {
   optional = condition: element: if condition then [ element ] else [ ];
   optionals = condition: list: if condition then list else [ ];
   inherit (builtins) concatMap;
+  imap0 =
+    f: list: builtins.genList (index: f index (builtins.elemAt list index)) (builtins.length list);
   unique = builtins.foldl' (known: new: if elem new known then known else known ++ [ new ]) [ ];
 
   # strings
@@ -72,6 +74,8 @@ rec {
         "\\["
         "\\]"
       ];
+  removePrefix =
+    prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
   removeSuffix =
     suffix: text:
     if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
@@ -100,6 +104,7 @@ rec {
 
   # Every file that a source lists must exist.
   fileset = {
+    maybeMissing = path: if builtins.pathExists path then [ path ] else [ ];
     unions = concatMap (
       part:
       if isList part then

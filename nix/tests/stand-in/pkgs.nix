@@ -34,18 +34,20 @@ let
     "cargoBuildFlags"
     "strictDeps"
     "auditable"
-    "dontCargoBuild"
     "doCheck"
     "doInstallCheck"
     "stripAllList"
-    "disallowedReferences"
     "nativeBuildInputs"
     "buildPhase"
     "installPhase"
     "installCheckPhase"
+    "preBuild"
+    "dontFixup"
+    "allowedReferences"
     "meta"
   ];
   programs = lib.genAttrs [
+    "bubblewrap"
     "cargo"
     "cargo-deny"
     "clippy"
@@ -140,6 +142,7 @@ programs
     strict [
       "name"
       "nodes"
+      "containers"
       "testScript"
     ] arguments;
 }

@@ -1,0 +1,19 @@
+# nixosConfigurations.example: everything on one host, as a container, which is what can be tried without a machine to spare.
+#   nixos-container create shop --flake .#example && nixos-container start shop
+{ self, nixpkgs }:
+nixpkgs.lib.nixosSystem {
+  modules = [
+    self.nixosModules.default
+    {
+      nixpkgs.hostPlatform = "x86_64-linux";
+      system.stateVersion = "26.05";
+      boot.isContainer = true;
+      services.paysaga = {
+        gateway.enable = true;
+        order.enable = true;
+        payment.enable = true;
+        metrics.enable = true;
+      };
+    }
+  ];
+}
