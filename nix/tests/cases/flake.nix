@@ -85,7 +85,7 @@ in
   "the machines of the machine test pass the assertions" =
     let
       nixos = import ../stand-in/nixos.nix { inherit lib; };
-      machine = nixos [ flake.checks.x86_64-linux.vm.nodes.server ];
+      machine = (nixos [ flake.checks.x86_64-linux.vm.nodes.server ]).config;
     in
     all (assertion: assertion.assertion) machine.assertions && evaluates machine.systemd;
   "the dev shell and the formatter evaluate" =
