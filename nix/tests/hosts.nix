@@ -117,4 +117,5 @@ rec {
     };
 
   inherit nixos host;
+  inherit ((evaluated [ flake.nixosModules.default ]).options.services) paysaga;
 }

@@ -35,6 +35,7 @@ rec {
 
   # strings
   concatStringsSep = builtins.concatStringsSep;
+  optionalString = condition: text: if condition then text else "";
   concatMapStringsSep =
     separator: f: list:
     concatStringsSep separator (map f list);
