@@ -49,7 +49,7 @@ let
     settings = environment.given cfg.settings;
     credentials = environment.given cfg.credentials;
   };
-  listed = variables: lib.concatStringsSep ", " (builtins.attrNames variables);
+  listed = lib.concatStringsSep ", ";
   isOfOpenTelemetry = lib.hasPrefix "OTEL_";
   # Headers of an exporter usually carry a password.
   isSecret =
@@ -174,12 +174,11 @@ in
       default = { };
       example.RABBITMQ_URL = "/run/secrets/paysaga-${name}-rabbitmq-url";
       description = ''
-        Files that hold the value of a variable, by the variable's name. The service gets a copy that only it can read
-        (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service starts${
-          lib.optionalString (
-            followed != [ ]
-          ) ", ${lib.concatStringsSep ", " followed} whenever the file changes"
-        }. Any of the settings may be given so too.
+        Files that hold the value of a variable, by the variable's name; any of the settings may be given so too. The service gets
+        a copy that only it can read (systemd's LoadCredential), made when it starts: restart it when a file has changed${
+          lib.optionalString (followed != [ ]) ", except for ${listed followed}, which are followed"
+        }. The file itself may be readable by root alone. What this host makes need not be named: the URLs of local servers, the
+        token where all three services are here, and an operator's API key.
       '';
     };
   };
@@ -309,14 +308,14 @@ in
         || isOfOpenTelemetry variable;
       message = ''
         ${option}.settings.${variable}: the ${name} service has no such variable. It reads
-        ${listed known.settings} and OTEL_*; addresses and ports are ${option}.{listenAddress,port,managementAddress,managementPort}.
+        ${listed (builtins.attrNames known.settings)} and OTEL_*; addresses and ports are ${option}.{listenAddress,port,managementAddress,managementPort}.
       '';
     }) given.settings
     ++ lib.mapAttrsToList (variable: _: {
       assertion = known.credentials ? ${variable} || known.settings ? ${variable};
       message = ''
         ${option}.credentials.${variable}: the ${name} service has no such variable. It reads
-        ${listed (known.credentials // known.settings)}.
+        ${listed (builtins.attrNames (known.credentials // known.settings))}.
       '';
     }) given.credentials
     ++ lib.mapAttrsToList (variable: _: {

@@ -1,4 +1,5 @@
-# Every configuration in docs/DEPLOY.md evaluates and fails no assertion.
+# The documents agree with the modules: every configuration in docs/DEPLOY.md evaluates and fails no assertion, and every
+# variable and every option is described as it is.
 let
   hosts = import ../hosts.nix;
   inherit (hosts) lib;
@@ -114,6 +115,8 @@ in
       service:
       builtins.intersectAttrs (optionsOf "settings" service) (optionsOf "credentials" service) == { }
     ) services;
+  "docs/OPTIONS.md is what `./dev options` writes" =
+    builtins.readFile ../../../docs/OPTIONS.md == import ../options.nix;
   "docs/DEPLOY.md has configurations" = builtins.length blocks >= 3;
   "every documented configuration passes the assertions" = builtins.all (
     configuration: hosts.failuresOf configuration == [ ]
