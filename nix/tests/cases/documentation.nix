@@ -29,6 +29,8 @@ let
     ) flakes
     ++ map (text: [
       flake.nixosModules.default
+      ../stand-in/agenix.nix
+      ../stand-in/sops-nix.nix
       hosts.everything
       (evaluate text)
     ]) (builtins.filter (text: !(lib.hasInfix "outputs =" text)) blocks);
@@ -120,6 +122,31 @@ in
   "docs/DEPLOY.md has configurations" = builtins.length blocks >= 3;
   "every documented configuration passes the assertions" = builtins.all (
     configuration: hosts.failuresOf configuration == [ ]
+  ) modules;
+  "what agenix and sops-nix decrypt is what the services get" =
+    let
+      units = map (configuration: (hosts.nixos configuration).systemd.services) modules;
+      loaded = lib.concatMap (
+        units: lib.concatMap (unit: unit.serviceConfig.LoadCredential or [ ]) (builtins.attrValues units)
+      ) units;
+    in
+    builtins.all (credential: builtins.elem credential loaded) [
+      "API_KEYS:/run/agenix/paysaga-keys"
+      "API_KEYS:/run/secrets/paysaga-keys"
+      "DATABASE_URL:/run/secrets/paysaga-order-database"
+      "DATABASE_URL:/run/secrets/paysaga-payment-database"
+    ];
+  "a unit that a secret restarts exists" = builtins.all (
+    configuration:
+    let
+      config = hosts.nixos configuration;
+    in
+    builtins.all (
+      secret:
+      builtins.all (
+        unit: config.systemd.services ? ${lib.removeSuffix ".service" unit}
+      ) secret.restartUnits
+    ) (builtins.attrValues (config.sops.secrets or { }))
   ) modules;
   "every documented configuration evaluates" = builtins.all (
     configuration: builtins.deepSeq (hosts.nixos configuration).systemd true

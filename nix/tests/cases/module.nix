@@ -289,6 +289,57 @@ in
     && !(unit.environment ? DATABASE_URL)
     && elem "network-online.target" unit.wants;
 
+  "one switch for each server decides everything that is about it" =
+    let
+      away = hosts.host {
+        imports = [ hosts.everything ];
+        services.paysaga =
+          lib.genAttrs [ "gateway" "order" "payment" ] (name: {
+            credentials = {
+              RABBITMQ_URL = "/run/secrets/rabbitmq-url";
+            }
+            // lib.optionalAttrs (name != "gateway") { DATABASE_URL = "/run/secrets/database-url"; };
+          })
+          // {
+            rabbitmq.createLocally = false;
+            postgresql.createLocally = false;
+          };
+      };
+      gone = name: !(elem name (attrNames (services away)));
+      ofServers = [
+        "rabbitmq.service"
+        "postgresql.target"
+        "paysaga-databases.service"
+        "paysaga-rabbitmq-accounts.service"
+      ];
+    in
+    all gone [
+      "rabbitmq"
+      "paysaga-rabbitmq-accounts"
+      "paysaga-databases"
+    ]
+    && !(away.services.rabbitmq ? enable)
+    && !(away.services.postgresql ? enable)
+    && all (unit: all (name: !(elem name (dependenciesOf unit))) ofServers) (
+      builtins.attrValues (services away)
+    )
+    &&
+      all
+        (
+          name:
+          let
+            unit = (services away).${name};
+          in
+          !(unit.environment ? BROKER_TOPOLOGY)
+          && !(unit.environment ? DATABASE_URL)
+          && unit.serviceConfig.IPAddressAllow == [ "any" ]
+        )
+        [
+          "paysaga-gateway"
+          "paysaga-order"
+          "paysaga-payment"
+        ];
+
   # --- the gateway finds the others ---
   "the gateway finds the services of its host" =
     let
