@@ -12,12 +12,7 @@ let
   packages = lib.mapAttrs (
     name: program:
     import ./program.nix {
-      inherit
-        lib
-        pkgs
-        dependencies
-        name
-        ;
+      inherit lib dependencies name;
       inherit (program) description;
     }
   ) programs;

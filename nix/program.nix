@@ -1,7 +1,6 @@
 # One program, static: a package without dependencies, which only a change of its own crates changes.
 {
   lib,
-  pkgs,
   dependencies,
   name,
   description,

@@ -49,7 +49,9 @@ in
             {
               SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
             }
-            // lib.filterAttrs (variable: _: variable == "ALLOW_PLAINTEXT") cfg.settings
+            // {
+              inherit (cfg.settings) ALLOW_PLAINTEXT;
+            }
             // url
             // migrationUrl
           )
@@ -71,21 +73,21 @@ in
 
     assertions = [
       {
-        assertion = !(local && cfg.credentials ? DATABASE_URL);
+        assertion = !(local && cfg.credentials.DATABASE_URL != null);
         message = ''
           ${option}.credentials.DATABASE_URL names a PostgreSQL, and services.paysaga.postgresql.createLocally runs one here.
           To use the named one, set services.paysaga.postgresql.createLocally = false.
         '';
       }
       {
-        assertion = !(local && cfg.credentials ? MIGRATION_DATABASE_URL);
+        assertion = !(local && cfg.credentials.MIGRATION_DATABASE_URL != null);
         message = ''
           ${option}.credentials.MIGRATION_DATABASE_URL is for a PostgreSQL elsewhere, and services.paysaga.postgresql.createLocally
           runs one here, where the role ${owner} migrates the schema.
         '';
       }
       {
-        assertion = local || cfg.credentials ? DATABASE_URL;
+        assertion = local || cfg.credentials.DATABASE_URL != null;
         message = ''
           The ${name} service has no database. Name a file that holds its URL (${option}.credentials.DATABASE_URL =
           "/run/secrets/…"), or run PostgreSQL here (services.paysaga.postgresql.createLocally = true).

@@ -11,13 +11,13 @@
 }:
 let
   cfg = config.services.paysaga.gateway;
-  authenticates = cfg.settings.AUTHENTICATION or "on" != "off";
-  isGiven = cfg.credentials ? API_KEYS;
+  authenticates = cfg.settings.AUTHENTICATION != "off";
+  isGiven = cfg.credentials.API_KEYS != null;
 
   script = pkgs.writeText "paysaga-gateway-key.sh" (builtins.readFile ./gateway-key.sh);
   # Readable by root only.
   made = "/var/lib/paysaga-gateway-key";
-  source = cfg.credentials.API_KEYS or "${made}/api-keys";
+  source = if isGiven then cfg.credentials.API_KEYS else "${made}/api-keys";
   # Readable by the gateway only. The directory is its user's; both units name it, since with a dynamic user it is visible to
   # those alone that do.
   copies = "paysaga-gateway-keys";

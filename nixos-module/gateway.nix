@@ -12,8 +12,11 @@ let
       let
         service = paysaga.${name};
       in
-      "${if service.credentials ? TLS_CERTIFICATE then "https" else "http"}://${addresses.reachable service.listenAddress}:${toString service.port}";
+      "${
+        if service.credentials.TLS_CERTIFICATE != null then "https" else "http"
+      }://${addresses.reachable service.listenAddress}:${toString service.port}";
   }) (lib.filterAttrs (name: _: paysaga.${name}.enable or false) upstreams);
+  isCredential = variable: cfg.credentials.${variable} or null != null;
   upstreams = {
     order = "ORDER_SERVICE_URL";
     payment = "PAYMENT_SERVICE_URL";
@@ -26,18 +29,7 @@ in
       name = "gateway";
       about = "the only door: turns commands into events, and answers queries by asking the other services";
       port = 3000;
-      variables = [
-        "ORDER_SERVICE_URL"
-        "PAYMENT_SERVICE_URL"
-        "REQUEST_TIMEOUT"
-        "AUTHENTICATION"
-        "RATE_LIMIT"
-        "CONCURRENCY_LIMIT"
-        "MAX_CONNECTIONS_PER_ADDRESS"
-        "TRUSTED_PROXIES"
-        "CORS_ORIGINS"
-      ];
-      secrets = [ "API_KEYS" ];
+      variables = [ ./variables/gateway.nix ];
       followed = [ "API_KEYS" ];
       https = [
         "HTTPS_CERTIFICATE"
@@ -48,11 +40,11 @@ in
 
   config = lib.mkIf cfg.enable {
     services.paysaga.gateway.settings = lib.mapAttrs (_: lib.mkDefault) (
-      removeAttrs urls (builtins.attrNames cfg.credentials)
+      lib.filterAttrs (variable: _: !isCredential variable) urls
     );
 
     assertions = lib.mapAttrsToList (name: variable: {
-      assertion = cfg.settings ? ${variable} || cfg.credentials ? ${variable};
+      assertion = cfg.settings.${variable} != null || isCredential variable;
       message = ''
         The gateway has no address of the ${name} service. Enable it here (services.paysaga.${name}.enable = true),
         or set its URL: services.paysaga.gateway.settings.${variable} = "http://…".

@@ -24,8 +24,9 @@ in
     default = true;
     description = ''
       Run PostgreSQL on this host, with a database for order and for payment, a role that each works as, and one that owns
-      the schema. There are no passwords: they connect through the Unix-domain socket, with peer authentication. Otherwise
-      each service needs `credentials.DATABASE_URL`.
+      the schema. There are no passwords: they connect through the Unix-domain socket, with peer authentication. The services
+      start after it and after their migrations. Otherwise each service needs `credentials.DATABASE_URL`, and
+      `credentials.MIGRATION_DATABASE_URL` if another role owns the schema.
     '';
   };
 

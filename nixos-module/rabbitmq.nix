@@ -32,7 +32,9 @@ in
     default = true;
     description = ''
       Run RabbitMQ on this host, with a user for each service that has the permissions it needs and no others. Passwords
-      are generated on the host, once, in ${accounts.directory}. Otherwise each service needs `credentials.RABBITMQ_URL`.
+      are generated on the host, once, in ${accounts.directory}. The services start after it, reach it on loopback, and verify
+      its exchanges and queues instead of declaring them (BROKER_TOPOLOGY). Otherwise each service needs
+      `credentials.RABBITMQ_URL`, and nothing else of this host is about RabbitMQ.
     '';
   };
 

@@ -3,11 +3,9 @@
   name,
   about,
   port,
-  # What `${name} --help` lists besides the variables of every service; each may be given as a setting.
+  # Files with what `${name} --help` lists besides the variables of every service.
   variables,
-  # What may only be given as a credential.
-  secrets,
-  # Of those, the ones that the service gets in another way, because they change while it runs.
+  # Of its credentials, those that the service gets in another way, because they change while it runs.
   followed ? [ ],
   # And those that it does not get: they are for its migration.
   withheld ? [ ],
@@ -30,43 +28,33 @@ let
     "TLS_KEY"
     "TLS_CA"
   ];
-  hasIdentity = cfg.credentials ? TLS_CERTIFICATE;
-  speaksTls = if https == [ ] then hasIdentity else cfg.credentials ? ${builtins.head https};
+  hasIdentity = cfg.credentials.TLS_CERTIFICATE != null;
+  # What it listens with.
+  listening = if https == [ ] then certificates else https;
+  speaksTls = given.credentials ? ${builtins.head listening};
   # The gateway is known by its certificate, or by a token.
   needsToken =
     !hasIdentity
-    && !(cfg.credentials ? SERVICE_TOKEN)
-    && (name == "gateway" || cfg.settings.AUTHENTICATION or "on" != "off");
+    && cfg.credentials.SERVICE_TOKEN == null
+    && (name == "gateway" || cfg.settings.AUTHENTICATION != "off");
   localToken = needsToken && token.isMadeHere paysaga;
-  allowsPlaintext =
-    protocol:
-    builtins.match "(.*, *)?${protocol}( *,.*)?" (toString (cfg.settings.ALLOW_PLAINTEXT or "")) != null;
+  allowsPlaintext = protocol: builtins.elem protocol (given.settings.ALLOW_PLAINTEXT or [ ]);
   isPlain = url: lib.hasPrefix "http://" (toString url) && !isOfThisHost url;
 
-  allSecrets = [
-    "RABBITMQ_URL"
-    "SERVICE_TOKEN"
-  ]
-  ++ certificates
-  ++ https
-  ++ secrets;
-  allVariables = variables ++ [
-    "MAX_CONNECTIONS"
-    "BROKER_TOPOLOGY"
-    "VERIFY_PUBLISHERS"
-    "PUBLISH_TIMEOUT"
-    "ALLOW_PLAINTEXT"
-    "DRAIN_GRACE"
-    "SHUTDOWN_TIMEOUT"
-    "LOG_FORMAT"
-    "RUST_LOG"
-  ];
+  known = import ./variables {
+    inherit lib;
+    files = variables;
+  };
+  given = {
+    settings = environment.given cfg.settings;
+    credentials = environment.given cfg.credentials;
+  };
+  listed = lib.concatStringsSep ", ";
   isOfOpenTelemetry = lib.hasPrefix "OTEL_";
   # Headers of an exporter usually carry a password.
   isSecret =
     variable:
-    builtins.elem variable allSecrets
-    || isOfOpenTelemetry variable && lib.hasSuffix "_HEADERS" variable;
+    known.credentials ? ${variable} || isOfOpenTelemetry variable && lib.hasSuffix "_HEADERS" variable;
   holdsPassword = value: builtins.match "[a-z+]+://[^/@]*:[^/@]+@.*" (toString value) != null;
 
   localBroker = paysaga.rabbitmq.createLocally;
@@ -75,7 +63,7 @@ let
       RABBITMQ_URL = (import ./rabbitmq-accounts.nix).urlFile name;
     }
     // lib.optionalAttrs localToken { SERVICE_TOKEN = token.file; }
-    // removeAttrs cfg.credentials (followed ++ withheld);
+    // removeAttrs given.credentials (followed ++ withheld);
   listensLocally = addresses.isLoopback cfg.listenAddress;
   dependencies = [
     "network.target"
@@ -88,12 +76,12 @@ let
     localBroker
     && listensLocally
     && addresses.isLoopback cfg.managementAddress
-    && !(cfg.credentials ? DATABASE_URL)
+    && !(given.credentials ? DATABASE_URL)
     && builtins.all isOfThisHost (
       builtins.attrValues (
         lib.filterAttrs (
           variable: _: lib.hasSuffix "_URL" variable || lib.hasSuffix "_ENDPOINT" variable
-        ) cfg.settings
+        ) given.settings
       )
       ++ lib.optional paysaga.tracing.enable paysaga.tracing.endpoint
     );
@@ -103,6 +91,8 @@ let
     if cfg.networks != null then cfg.networks else [ (if isLocal then "localhost" else "any") ];
 in
 {
+  _file = ./service.nix;
+
   imports = [
     ./rabbitmq.nix
     ./service-token.nix
@@ -168,37 +158,35 @@ in
     };
 
     settings = lib.mkOption {
-      type = lib.types.attrsOf (
-        lib.types.oneOf [
-          lib.types.str
-          lib.types.int
-          lib.types.float
-        ]
-      );
+      type = known.settingsType;
       default = { };
       example.RUST_LOG = "debug";
       description = ''
         Variables of `${name} --help`, and OpenTelemetry's `OTEL_*`. They are written to the world-readable Nix store:
-        passwords belong in `${option}.credentials`.
+        passwords belong in `${option}.credentials`. What is null is left to the program.${
+          lib.optionalString (name == "gateway") " It finds the services of its own host by itself."
+        }
       '';
     };
 
     credentials = lib.mkOption {
-      type = lib.types.attrsOf lib.types.str;
+      type = known.credentialsType;
       default = { };
       example.RABBITMQ_URL = "/run/secrets/paysaga-${name}-rabbitmq-url";
       description = ''
-        Files that hold the value of a variable, by the variable's name. The service gets a copy that only it can read
-        (systemd's LoadCredential); the file itself may be readable by root alone. They are read when the service starts${
-          lib.optionalString (
-            followed != [ ]
-          ) ", ${lib.concatStringsSep ", " followed} whenever the file changes"
-        }.
+        Files that hold the value of a variable, by the variable's name; any of the settings may be given so too. The service gets
+        a copy that only it can read (systemd's LoadCredential), made when it starts: restart it when a file has changed${
+          lib.optionalString (followed != [ ]) ", except for ${listed followed}, which are followed"
+        }. The file itself may be readable by root alone. What this host makes need not be named: the URLs of local servers, the
+        token where all three services are here, and an operator's API key.
       '';
     };
   };
 
   config = lib.mkIf cfg.enable {
+    # Exchanges and queues are part of the local broker's definitions.
+    services.paysaga.${name}.settings.BROKER_TOPOLOGY = lib.mkIf localBroker (lib.mkDefault "verify");
+
     systemd.services."paysaga-${name}" = {
       description = "paysaga ${name}: ${about}";
       wantedBy = [ "multi-user.target" ];
@@ -215,8 +203,6 @@ in
             MANAGEMENT_ADDRESS = addresses.socket cfg.managementAddress cfg.managementPort;
             SSL_CERT_FILE = "/etc/ssl/certs/ca-certificates.crt";
           }
-          # Exchanges and queues are part of the local broker's definitions.
-          // lib.optionalAttrs localBroker { BROKER_TOPOLOGY = "verify"; }
           // cfg.settings
         )
         // environment.fromCredentials credentials;
@@ -261,12 +247,12 @@ in
         assertion = listensLocally || speaksTls || allowsPlaintext "http";
         message = ''
           ${option} listens on ${cfg.listenAddress} without TLS: what the network carries could be read and changed there.
-          Give it a certificate (${option}.credentials.{${lib.concatStringsSep "," (if https == [ ] then certificates else https)}}),
+          Give it a certificate (${option}.credentials.{${lib.concatStringsSep "," listening}}),
           or accept that: ${option}.settings.ALLOW_PLAINTEXT = "http".
         '';
       }
       {
-        assertion = builtins.all (variable: cfg.credentials ? ${variable} == hasIdentity) certificates;
+        assertion = builtins.all (variable: given.credentials ? ${variable} == hasIdentity) certificates;
         message = "${option}.credentials.{${lib.concatStringsSep "," certificates}} belong together; give all or none.";
       }
       {
@@ -280,14 +266,14 @@ in
         '';
       }
       {
-        assertion = !(localBroker && cfg.credentials ? RABBITMQ_URL);
+        assertion = !(localBroker && cfg.credentials.RABBITMQ_URL != null);
         message = ''
           ${option}.credentials.RABBITMQ_URL names a RabbitMQ, and services.paysaga.rabbitmq.createLocally runs one here.
           To use the named one, set services.paysaga.rabbitmq.createLocally = false.
         '';
       }
       {
-        assertion = localBroker || cfg.credentials ? RABBITMQ_URL;
+        assertion = localBroker || cfg.credentials.RABBITMQ_URL != null;
         message = ''
           The ${name} service has no RabbitMQ. Name a file that holds its URL (${option}.credentials.RABBITMQ_URL =
           "/run/secrets/…"), or run one here (services.paysaga.rabbitmq.createLocally = true).
@@ -300,48 +286,41 @@ in
         ${option}.settings.${variable} would put a secret into the world-readable Nix store.
         Put it into a file and name that: ${option}.credentials.${lib.removeSuffix "_FILE" variable} = "/run/secrets/…".
       '';
-    }) cfg.settings
+    }) given.settings
     ++ lib.mapAttrsToList (variable: value: {
       assertion = !holdsPassword value;
       message = ''
         ${option}.settings.${variable} is a URL with a password in it, and would be in the world-readable Nix store.
         Put it into a file and name that: ${option}.credentials.${variable} = "/run/secrets/…".
       '';
-    }) cfg.settings
+    }) given.settings
     ++ lib.mapAttrsToList (variable: url: {
       assertion = !(lib.hasSuffix "_SERVICE_URL" variable && isPlain url) || allowsPlaintext "http";
       message = ''
         ${option}.settings.${variable} is ${toString url}: what the network carries could be read and changed there.
         Use https://, or accept that: ${option}.settings.ALLOW_PLAINTEXT = "http".
       '';
-    }) cfg.settings
+    }) given.settings
     ++ lib.mapAttrsToList (variable: _: {
       assertion =
-        builtins.elem variable allVariables
+        known.settings ? ${variable}
         || isSecret (lib.removeSuffix "_FILE" variable)
         || isOfOpenTelemetry variable;
       message = ''
         ${option}.settings.${variable}: the ${name} service has no such variable. It reads
-        ${lib.concatStringsSep ", " allVariables} and OTEL_*; addresses and ports are ${option}.{listenAddress,port,managementAddress,managementPort}.
+        ${listed (builtins.attrNames known.settings)} and OTEL_*; addresses and ports are ${option}.{listenAddress,port,managementAddress,managementPort}.
       '';
-    }) cfg.settings
+    }) given.settings
     ++ lib.mapAttrsToList (variable: _: {
-      assertion = builtins.elem variable (allSecrets ++ allVariables);
+      assertion = known.credentials ? ${variable} || known.settings ? ${variable};
       message = ''
         ${option}.credentials.${variable}: the ${name} service has no such variable. It reads
-        ${lib.concatStringsSep ", " (allSecrets ++ allVariables)}.
+        ${listed (builtins.attrNames (known.credentials // known.settings))}.
       '';
-    }) cfg.credentials
-    ++ lib.mapAttrsToList (variable: path: {
-      assertion = lib.hasPrefix "/" path && !(lib.hasPrefix "${builtins.storeDir}/" path);
-      message = ''
-        ${option}.credentials.${variable} is ${path}. It must be the absolute path of a file outside of the Nix store,
-        which is world-readable; agenix and sops-nix put such files below /run.
-      '';
-    }) cfg.credentials
+    }) given.credentials
     ++ lib.mapAttrsToList (variable: _: {
-      assertion = !(cfg.settings ? ${variable});
+      assertion = !(given.settings ? ${variable});
       message = "${option} gives ${variable} twice, as a setting and as a credential; give one of them.";
-    }) cfg.credentials;
+    }) given.credentials;
   };
 }

@@ -59,7 +59,7 @@ in
 
     sampling = lib.mkOption {
       type = lib.types.numbers.between 0 1;
-      default = 1.0;
+      default = 1;
       example = 0.1;
       description = "The share of sagas that are traced. For a request that is traced already, its caller decides.";
     };

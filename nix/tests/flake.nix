@@ -16,7 +16,7 @@ let
         nixosSystem =
           { modules }:
           let
-            config = import ./stand-in/nixos.nix { inherit lib; } modules;
+            inherit (import ./stand-in/nixos.nix { inherit lib; } modules) config;
             units = import ./render.nix { inherit lib; } config;
           in
           {

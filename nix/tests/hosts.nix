@@ -1,7 +1,8 @@
 # Hosts for the tests: the flake's own modules, evaluated by the stand-in for NixOS.
 let
   lib = import ./stand-in/lib.nix;
-  nixos = import ./stand-in/nixos.nix { inherit lib; };
+  evaluated = import ./stand-in/nixos.nix { inherit lib; };
+  nixos = modules: (evaluated modules).config;
   flake = import ./flake.nix;
 
   host =
@@ -116,4 +117,5 @@ rec {
     };
 
   inherit nixos host;
+  inherit ((evaluated [ flake.nixosModules.default ]).options.services) paysaga;
 }

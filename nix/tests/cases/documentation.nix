@@ -1,4 +1,5 @@
-# Every configuration in docs/DEPLOY.md evaluates and fails no assertion.
+# The documents agree with the modules: every configuration in docs/DEPLOY.md evaluates and fails no assertion, and every
+# variable and every option is described as it is.
 let
   hosts = import ../hosts.nix;
   inherit (hosts) lib;
@@ -28,81 +29,124 @@ let
     ) flakes
     ++ map (text: [
       flake.nixosModules.default
+      ../stand-in/agenix.nix
+      ../stand-in/sops-nix.nix
       hosts.everything
       (evaluate text)
     ]) (builtins.filter (text: !(lib.hasInfix "outputs =" text)) blocks);
 
-  # | `SAGA_TIMEOUT` | order | `15m` | … — a table that tests/tests/saga compares with the services' --help.
-  readme = builtins.readFile ../../../README.md;
-  variables = map (groups: {
-    name = builtins.head groups;
-    readers =
-      let
-        readers = builtins.elemAt groups 1;
-      in
-      builtins.filter (service: readers == "all" || lib.hasInfix service readers) [
-        "gateway"
-        "order"
-        "payment"
-      ];
-  }) (builtins.filter builtins.isList (builtins.split "\n\\| `([A-Z_]+)` \\| ([a-z, ]+) \\|" readme));
-  # Those that have an option of their own, and those that must not be settings.
-  special = [
+  services = [
+    "gateway"
+    "order"
+    "payment"
+  ];
+  # | `SAGA_TIMEOUT` | order | `15m` | How long … |: a table that tests/tests/saga compares with the services' --help.
+  variables = lib.concatMap (
+    line:
+    let
+      cells = builtins.match "\\| `([A-Z_]+)` \\| ([a-z, ]+) \\| (`([^`]*)`)? ?\\| (.*) \\|" line;
+      cell = builtins.elemAt cells;
+    in
+    lib.optional (cells != null) {
+      name = cell 0;
+      readers = if cell 1 == "all" then services else builtins.filter (reads (cell 1)) services;
+      default = cell 3;
+      description = cell 4;
+    }
+  ) (builtins.filter builtins.isString (builtins.split "\n" (builtins.readFile ../../../README.md)));
+  reads = readers: service: lib.hasInfix service readers;
+  # Those that have an option of their own.
+  addresses = [
     "PORT"
     "LISTEN_ADDRESS"
     "MANAGEMENT_ADDRESS"
-    "RABBITMQ_URL"
-    "DATABASE_URL"
-    "MIGRATION_DATABASE_URL"
-    "API_KEYS_FILE"
   ];
-  failsWith =
-    word: service: settings:
-    builtins.any (lib.hasInfix word) (
-      hosts.failures {
-        imports = [ hosts.everything ];
-        services.paysaga.${service} = settings;
-      }
+  # What the README says of a service's variables, and what its options say.
+  documented =
+    service:
+    builtins.listToAttrs (
+      map
+        (variable: {
+          name = lib.removeSuffix "_FILE" variable.name;
+          value = { inherit (variable) default description; };
+        })
+        (
+          builtins.filter (
+            variable: builtins.elem service variable.readers && !(builtins.elem variable.name addresses)
+          ) variables
+        )
     );
-  isSetting =
-    variable: service: !(failsWith "no such variable" service { settings.${variable} = "1"; });
-  isCredential =
-    variable: service:
-    !(failsWith "no such variable" service {
-      credentials.${lib.removeSuffix "_FILE" variable} = "/run/secret";
-    });
+  optionsOf =
+    kind: service:
+    let
+      option = hosts.paysaga.${service}.${kind};
+    in
+    option.type.getSubOptions option.loc;
+  defaultOf =
+    option:
+    if option ? defaultText then
+      builtins.head (builtins.match "the program's own, `(.*)`" option.defaultText.text)
+    else
+      null;
+  declared =
+    service:
+    builtins.mapAttrs (_: option: {
+      default = defaultOf option;
+      inherit (option) description;
+    }) (optionsOf "settings" service // optionsOf "credentials" service);
+  # As it is written in Nix.
+  value =
+    text: if builtins.match "[0-9]+(\\.[0-9]+)?" text == null then text else builtins.fromJSON text;
 in
 {
   "the README's table of variables was read" = builtins.length variables > 20;
-  "every documented variable is a setting of the services that read it, and of no other" =
-    builtins.all
-      (
-        { name, ... }:
-        builtins.elem name special
-        ||
-          builtins.all
-            (
-              service:
-              isSetting name service
-              == builtins.any (
-                variable: variable.name == name && builtins.elem service variable.readers
-              ) variables
-            )
-            [
-              "gateway"
-              "order"
-              "payment"
-            ]
-      )
-      variables;
-  "secrets are credentials" =
-    isCredential "RABBITMQ_URL" "gateway"
-    && isCredential "DATABASE_URL" "order"
-    && isCredential "DATABASE_URL" "payment"
-    && isCredential "API_KEYS_FILE" "gateway";
+  "every variable in the README is an option of the services that read it, with the same default and the same words" =
+    builtins.all (service: declared service == documented service) services;
+  "the program's own default is of the option's type" = builtins.all (
+    service:
+    builtins.all (option: defaultOf option == null || option.type.check (value (defaultOf option))) (
+      builtins.attrValues (optionsOf "settings" service)
+    )
+  ) services;
+  "secrets are credentials and not settings" =
+    builtins.all (service: optionsOf "credentials" service ? RABBITMQ_URL) services
+    && optionsOf "credentials" "gateway" ? API_KEYS
+    && optionsOf "credentials" "order" ? DATABASE_URL
+    && optionsOf "credentials" "payment" ? DATABASE_URL
+    && builtins.all (
+      service:
+      builtins.intersectAttrs (optionsOf "settings" service) (optionsOf "credentials" service) == { }
+    ) services;
+  "docs/OPTIONS.md is what `./dev options` writes" =
+    builtins.readFile ../../../docs/OPTIONS.md == import ../options.nix;
   "docs/DEPLOY.md has configurations" = builtins.length blocks >= 3;
   "every documented configuration passes the assertions" = builtins.all (
     configuration: hosts.failuresOf configuration == [ ]
+  ) modules;
+  "what agenix and sops-nix decrypt is what the services get" =
+    let
+      units = map (configuration: (hosts.nixos configuration).systemd.services) modules;
+      loaded = lib.concatMap (
+        units: lib.concatMap (unit: unit.serviceConfig.LoadCredential or [ ]) (builtins.attrValues units)
+      ) units;
+    in
+    builtins.all (credential: builtins.elem credential loaded) [
+      "API_KEYS:/run/agenix/paysaga-keys"
+      "API_KEYS:/run/secrets/paysaga-keys"
+      "DATABASE_URL:/run/secrets/paysaga-order-database"
+      "DATABASE_URL:/run/secrets/paysaga-payment-database"
+    ];
+  "a unit that a secret restarts exists" = builtins.all (
+    configuration:
+    let
+      config = hosts.nixos configuration;
+    in
+    builtins.all (
+      secret:
+      builtins.all (
+        unit: config.systemd.services ? ${lib.removeSuffix ".service" unit}
+      ) secret.restartUnits
+    ) (builtins.attrValues (config.sops.secrets or { }))
   ) modules;
   "every documented configuration evaluates" = builtins.all (
     configuration: builtins.deepSeq (hosts.nixos configuration).systemd true

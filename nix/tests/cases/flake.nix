@@ -106,7 +106,7 @@ in
       passes =
         module:
         let
-          machine = nixos [ module ];
+          machine = (nixos [ module ]).config;
         in
         all (assertion: assertion.assertion) machine.assertions && evaluates machine.systemd;
     in

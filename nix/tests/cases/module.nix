@@ -289,6 +289,57 @@ in
     && !(unit.environment ? DATABASE_URL)
     && elem "network-online.target" unit.wants;
 
+  "one switch for each server decides everything that is about it" =
+    let
+      away = hosts.host {
+        imports = [ hosts.everything ];
+        services.paysaga =
+          lib.genAttrs [ "gateway" "order" "payment" ] (name: {
+            credentials = {
+              RABBITMQ_URL = "/run/secrets/rabbitmq-url";
+            }
+            // lib.optionalAttrs (name != "gateway") { DATABASE_URL = "/run/secrets/database-url"; };
+          })
+          // {
+            rabbitmq.createLocally = false;
+            postgresql.createLocally = false;
+          };
+      };
+      gone = name: !(elem name (attrNames (services away)));
+      ofServers = [
+        "rabbitmq.service"
+        "postgresql.target"
+        "paysaga-databases.service"
+        "paysaga-rabbitmq-accounts.service"
+      ];
+    in
+    all gone [
+      "rabbitmq"
+      "paysaga-rabbitmq-accounts"
+      "paysaga-databases"
+    ]
+    && !(away.services.rabbitmq ? enable)
+    && !(away.services.postgresql ? enable)
+    && all (unit: all (name: !(elem name (dependenciesOf unit))) ofServers) (
+      builtins.attrValues (services away)
+    )
+    &&
+      all
+        (
+          name:
+          let
+            unit = (services away).${name};
+          in
+          !(unit.environment ? BROKER_TOPOLOGY)
+          && !(unit.environment ? DATABASE_URL)
+          && unit.serviceConfig.IPAddressAllow == [ "any" ]
+        )
+        [
+          "paysaga-gateway"
+          "paysaga-order"
+          "paysaga-payment"
+        ];
+
   # --- the gateway finds the others ---
   "the gateway finds the services of its host" =
     let
@@ -391,25 +442,28 @@ in
   "a secret as a setting is refused" = isRefused (order {
     settings.DATABASE_URL = "postgres://order@db/order";
   }) [ "credentials.DATABASE_URL" ];
-  "a credential in the Nix store is refused" =
-    isRefused (order {
-      credentials.API_KEYS = "x";
-    }) [ ] == false
-    && isRefused {
-      services.paysaga = {
-        rabbitmq.createLocally = false;
-        order = {
-          enable = true;
-          credentials.SERVICE_TOKEN = "/run/secrets/token";
-          credentials.RABBITMQ_URL = "${builtins.storeDir}/00000000000000000000000000000000-url";
+  "a credential in the Nix store, and a path that is not absolute, are refused" =
+    let
+      broker =
+        path:
+        onlyOrder {
+          rabbitmq.createLocally = false;
+          order = {
+            enable = true;
+            credentials.SERVICE_TOKEN = "/run/secrets/token";
+            credentials.RABBITMQ_URL = path;
+          };
         };
-      };
-    } [ "outside of the Nix store" ];
+    in
+    failures (broker "/run/secrets/url") == [ ]
+    && hosts.isRefusedOutright (broker "${builtins.storeDir}/00000000000000000000000000000000-url")
+    && hosts.isRefusedOutright (broker "secrets/url");
   "a path literal as a credential, which would be copied to the store, is refused" =
-    hosts.isRefusedOutright
-      (order {
-        credentials.DATABASE_CONNECTIONS = ./module.nix;
-      });
+    let
+      setting = path: order { credentials.DATABASE_CONNECTIONS = path; };
+    in
+    failures (setting "/etc/paysaga/connections") == [ ]
+    && hosts.isRefusedOutright (setting ./module.nix);
   "a setting with a password in a URL is refused" = isRefused (gateway {
     settings.ORDER_SERVICE_URL = "https://me:secret@10.0.0.2:3001";
   }) [ "world-readable" ];
@@ -426,8 +480,12 @@ in
       [
         "createLocally = false"
       ];
-  "a service without a broker is refused" = isRefused (onlyOrder { rabbitmq.createLocally = false; }) [ "credentials.RABBITMQ_URL" ];
-  "a service without a database is refused" = isRefused (onlyOrder { postgresql.createLocally = false; }) [ "credentials.DATABASE_URL" ];
+  "a service without a broker is refused" = isRefused (onlyOrder {
+    rabbitmq.createLocally = false;
+  }) [ "credentials.RABBITMQ_URL" ];
+  "a service without a database is refused" = isRefused (onlyOrder {
+    postgresql.createLocally = false;
+  }) [ "credentials.DATABASE_URL" ];
   "an unknown setting is refused" = isRefused (order { settings.SAGA_TIMEUOT = "1m"; }) [
     "SAGA_TIMEOUT"
   ];
@@ -438,8 +496,12 @@ in
     settings.SAGA_TIMEOUT = "1m";
     credentials.SAGA_TIMEOUT = "/run/timeout";
   }) [ "give one of them" ];
-  "tracing without an endpoint is refused" = isRefused (onlyOrder { tracing.enable = true; }) [ "jaeger.enable" ];
-  "Jaeger without tracing is refused" = isRefused (onlyOrder { tracing.jaeger.enable = true; }) [ "tracing.enable" ];
+  "tracing without an endpoint is refused" = isRefused (onlyOrder { tracing.enable = true; }) [
+    "jaeger.enable"
+  ];
+  "Jaeger without tracing is refused" = isRefused (onlyOrder { tracing.jaeger.enable = true; }) [
+    "tracing.enable"
+  ];
   "an open firewall for a service without keys gives a warning" =
     length
       (host (order {
@@ -469,13 +531,14 @@ in
           "settings.ORDER_SERVICE_URL is http://10.0.0.2:3001"
           "https://"
         ]
-    && failures {
-      imports = [ hosts.everything ];
-      services.paysaga.gateway = {
-        listenAddress = "0.0.0.0";
-        settings.ALLOW_PLAINTEXT = "amqp, http";
-      };
-    } == [ ];
+    &&
+      failures {
+        imports = [ hosts.everything ];
+        services.paysaga.gateway = {
+          listenAddress = "0.0.0.0";
+          settings.ALLOW_PLAINTEXT = "amqp, http";
+        };
+      } == [ ];
   "a service without its gateway on the same host is refused unless they know each other" =
     isRefused { services.paysaga.order.enable = true; } [ "credentials.SERVICE_TOKEN" ]
     && failures (onlyOrder { }) == [ ]
@@ -486,19 +549,25 @@ in
           settings.AUTHENTICATION = "off";
         };
       } == [ ];
-  "half an identity is refused" = isRefused (order { credentials.TLS_CERTIFICATE = "/run/order.pem"; }) [
-    "belong together"
-  ];
+  "half an identity is refused" =
+    isRefused (order { credentials.TLS_CERTIFICATE = "/run/order.pem"; })
+      [
+        "belong together"
+      ];
   "services of one host know the gateway by a token that is made there" =
-    all (
-      name:
-      isOrderedAfter bare "paysaga-${name}" "paysaga-service-token.service"
-      && elem "SERVICE_TOKEN:/var/lib/paysaga-service-token/token" (services bare)."paysaga-${name}".serviceConfig.LoadCredential
-    ) [
-      "gateway"
-      "order"
-      "payment"
-    ]
+    all
+      (
+        name:
+        isOrderedAfter bare "paysaga-${name}" "paysaga-service-token.service"
+        &&
+          elem "SERVICE_TOKEN:/var/lib/paysaga-service-token/token"
+            (services bare)."paysaga-${name}".serviceConfig.LoadCredential
+      )
+      [
+        "gateway"
+        "order"
+        "payment"
+      ]
     && !(services severalConfigs.order ? paysaga-service-token);
   "an unknown option is refused" = hosts.isRefusedOutright {
     services.paysaga.gatway.enable = true;

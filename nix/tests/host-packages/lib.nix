@@ -8,7 +8,7 @@ lib
   nixosSystem =
     { modules }:
     let
-      config = import ../stand-in/nixos.nix { inherit lib; } modules;
+      inherit (import ../stand-in/nixos.nix { inherit lib; } modules) config;
       units = import ../render.nix { inherit lib; } config;
     in
     {

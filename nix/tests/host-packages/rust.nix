@@ -37,16 +37,12 @@ in
   build =
     target:
     {
-      pname,
-      version,
-      src,
       cargoLock,
       cargoBuildFlags ? [ ],
       strictDeps,
       auditable ? true,
       doCheck,
       nativeBuildInputs ? [ ],
-      meta ? { },
       ...
     }@arguments:
     assert strictDeps && !doCheck && builtins.isBool auditable;

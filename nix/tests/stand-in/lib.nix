@@ -5,14 +5,8 @@ let
     attrNames
     elem
     filter
-    hasAttr
-    isAttrs
-    isBool
-    isFloat
-    isInt
     isList
     isPath
-    isString
     map
     stringLength
     substring
@@ -43,6 +37,7 @@ rec {
 
   # strings
   concatStringsSep = builtins.concatStringsSep;
+  optionalString = condition: text: if condition then text else "";
   concatMapStringsSep =
     separator: f: list:
     concatStringsSep separator (map f list);
@@ -135,7 +130,14 @@ rec {
   };
   mkDefault = mkOverride 1000;
   mkForce = mkOverride 50;
-  literalMD = text: text;
+  literalMD = text: {
+    _type = "literalMD";
+    inherit text;
+  };
+  literalExpression = text: {
+    _type = "literalExpression";
+    inherit text;
+  };
   mkOption =
     arguments:
     let
@@ -159,53 +161,31 @@ rec {
     mkOption {
       type = types.bool;
       default = false;
+      example = true;
       description = "Whether to enable ${what}.";
     };
 
-  types =
-    let
-      type = description: check: { inherit description check; };
-      number = type "number" (value: isInt value || isFloat value);
-    in
-    {
-      str = type "string" isString;
-      bool = type "boolean" isBool;
-      int = type "integer" isInt;
-      float = type "float" isFloat;
-      port = type "port" (value: isInt value && value >= 0 && value <= 65535);
-      package = type "package" (value: isAttrs value && hasAttr "outPath" value);
-      ints.positive = type "positive integer" (value: isInt value && value > 0);
-      numbers.between =
-        low: high:
-        type "number from ${toString low} to ${toString high}" (
-          value: number.check value && value >= low && value <= high
-        );
-      nullOr = other: type "null or ${other.description}" (value: value == null || other.check value);
-      oneOf =
-        others:
-        type (concatMapStringsSep " or " (other: other.description) others) (
-          value: builtins.any (other: other.check value) others
-        );
-      attrsOf =
-        other:
-        type "attribute set of ${other.description}" (
-          value: isAttrs value && builtins.all (name: other.check value.${name}) (attrNames value)
-        );
-      listOf =
-        other: type "list of ${other.description}" (value: isList value && builtins.all other.check value);
+  types = import ./types.nix {
+    lib = {
+      inherit
+        assertMsg
+        concatMapStringsSep
+        genAttrs
+        hasPrefix
+        optional
+        optionalAttrs
+        unique
+        ;
     };
-
+  };
   evalModules = import ./modules.nix {
     lib = {
       inherit
-        concatMap
-        unique
-        concatStringsSep
-        genAttrs
-        filterAttrs
-        mapAttrsToList
-        nameValuePair
         assertMsg
+        concatMap
+        genAttrs
+        optional
+        unique
         ;
     };
   };

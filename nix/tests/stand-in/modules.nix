@@ -1,6 +1,5 @@
-# A small module system: enough to evaluate nixos-module/ without NixOS, with its rules about priorities, conditions,
-# types and unknown names. Options are declared below `services.paysaga` only; the sections of NixOS that the modules
-# define are merged as they are.
+# A small module system: enough to evaluate nixos-module/ without NixOS, with its rules about priorities, conditions, types
+# and unknown names. The sections of NixOS that the modules define have no declarations here, and are merged as they are.
 { lib }:
 {
   modules,
@@ -10,28 +9,28 @@
 }:
 let
   inherit (builtins)
-    all
     attrNames
-    concatLists
     elem
-    filter
     foldl'
     genericClosure
     head
     isAttrs
     isFunction
-    isList
     isPath
     isString
     length
     map
+    mapAttrs
     tail
     ;
-
-  own = [
-    "services"
-    "paysaga"
-  ];
+  inherit (import ./definitions.nix { inherit lib; })
+    definitionsAt
+    isPlain
+    ofOption
+    show
+    tag
+    untyped
+    ;
 
   # --- from files to a flat list of modules, each once ---
 
@@ -43,15 +42,29 @@ let
     if isFunction module then module (arguments // { inherit config; }) else module;
 
   closure = genericClosure {
-    startSet = keyed "" modules;
-    operator = { key, module }: keyed key (module.imports or [ ]);
+    startSet = keyed "" "<unknown-file>" modules;
+    operator =
+      {
+        key,
+        file,
+        module,
+      }:
+      keyed key file (module.imports or [ ]);
   };
+  # A module that is no file belongs to the one that imports it, unless it says where it is from.
   keyed =
-    parent: list:
-    imap (index: value: {
-      key = if isPath value then toString value else "${parent}/${toString index}";
-      module = load value;
-    }) list;
+    parent: parentFile: list:
+    imap (
+      index: value:
+      let
+        module = load value;
+      in
+      {
+        key = if isPath value then toString value else "${parent}/${toString index}";
+        file = toString (module._file or (if isPath value then value else parentFile));
+        inherit module;
+      }
+    ) list;
 
   imap = f: list: builtins.genList (index: f index (builtins.elemAt list index)) (length list);
   take =
@@ -59,9 +72,9 @@ let
     if count == 0 || list == [ ] then [ ] else [ (head list) ] ++ take (count - 1) (tail list);
 
   parts = map (
-    { module, ... }:
+    { file, module, ... }:
     {
-      options = module.options or { };
+      options = annotated file [ ] (module.options or { });
       config =
         module.config or (removeAttrs module [
           "imports"
@@ -70,83 +83,30 @@ let
         ]);
     }
   ) closure;
-
-  # --- definitions ---
-
-  tag = value: if isAttrs value then value._type or "" else "";
-  isPlain = value: isAttrs value && !(value ? outPath) && tag value == "";
-
-  # What `value` defines at `path`. Conditions and priorities are carried along and evaluated when the value is needed.
-  definitionsAt =
-    path: value:
-    if tag value == "if" then
-      map (definition: definition // { when = value.condition && definition.when; }) (
-        definitionsAt path value.content
-      )
-    else if tag value == "merge" then
-      lib.concatMap (definitionsAt path) value.contents
-    else if tag value == "override" then
-      map (definition: definition // { inherit (value) priority; }) (definitionsAt path value.content)
-    else if path == [ ] then
-      [
-        {
-          when = true;
-          priority = 100;
-          inherit value;
-        }
-      ]
-    else if isPlain value && value ? ${head path} then
-      definitionsAt (tail path) value.${head path}
-    else
-      [ ];
-
   definedAt = path: lib.concatMap (part: definitionsAt path part.config) parts;
-
-  show = lib.concatStringsSep ".";
-
-  merge =
-    path: definitions:
-    let
-      live = filter (definition: definition.when) definitions;
-      strongest = foldl' (best: { priority, ... }: if priority < best then priority else best) 10000 live;
-      values = map (definition: definition.value) (
-        filter (definition: definition.priority == strongest) live
-      );
-      names = lib.unique (lib.concatMap (definition: attrNames definition.value) live);
-      inner =
-        name:
-        lib.concatMap (
-          definition:
-          if definition.value ? ${name} then
-            map (
-              deeper:
-              deeper
-              // {
-                priority = if deeper.priority == 100 then definition.priority else deeper.priority;
-              }
-            ) (definitionsAt [ ] definition.value.${name})
-          else
-            [ ]
-        ) live;
-      isDefined = name: builtins.any (definition: definition.when) (inner name);
-    in
-    if all (definition: isPlain definition.value) live then
-      lib.genAttrs (filter isDefined names) (name: merge (path ++ [ name ]) (inner name))
-    else if all isList values then
-      concatLists values
-    else if length (lib.unique values) == 1 then
-      head values
-    else
-      throw "${show path} has conflicting definitions";
 
   # --- options ---
 
   isOption = value: tag value == "option";
-  declared = foldl' mergeDeclarations { } (map (part: part.options.services.paysaga or { }) parts);
+  annotated =
+    file: loc: value:
+    if isOption value then
+      value
+      // {
+        inherit loc;
+        declarations = [ file ];
+        type = value.type // {
+          getSubOptions = prefix: annotated file prefix (value.type.getSubOptions prefix);
+        };
+      }
+    else
+      mapAttrs (name: annotated file (loc ++ [ name ])) value;
+
+  options = foldl' mergeDeclarations { } (map (part: part.options) parts);
   mergeDeclarations =
     one: other:
     one
-    // builtins.mapAttrs (
+    // mapAttrs (
       name: value:
       if !(one ? ${name}) then
         value
@@ -157,31 +117,14 @@ let
     ) other;
 
   values =
-    path: options:
-    let
-      known = attrNames options;
-      used = lib.unique (lib.concatMap (definition: attrNames definition.value) (definedAt path));
-      unknown = filter (name: !(elem name known)) used;
-    in
-    assert lib.assertMsg (unknown == [ ]) "there is no option ${show (path ++ [ (head unknown) ])}";
-    builtins.mapAttrs (
-      name: option:
+    path:
+    mapAttrs (
+      name: value:
       let
         here = path ++ [ name ];
       in
-      if isOption option then valueOf here option else values here option
-    ) options;
-
-  valueOf =
-    path: option:
-    let
-      definitions = definedAt path;
-      isDefined = builtins.any (definition: definition.when) definitions;
-      value =
-        if isDefined then merge path definitions else option.default or (throw "${show path} is not set");
-    in
-    assert lib.assertMsg (option.type.check value) "${show path} is not a ${option.type.description}";
-    value;
+      if isOption value then ofOption here value (definedAt here) else values here value
+    );
 
   # --- everything together ---
 
@@ -189,19 +132,19 @@ let
   join =
     one: other:
     one
-    // builtins.mapAttrs (
+    // mapAttrs (
       name: value:
       if one ? ${name} && isAttrs value && tag value == "" then join one.${name} value else value
     ) other;
   config = foldl' join { } (
-    map (path: put path (merge path (definedAt path))) sections ++ [ (put own (values own declared)) ]
+    map (path: put path (untyped path (definedAt path))) sections ++ [ (values [ ] options) ]
   );
 
-  # Nothing may be defined outside of the sections: a misspelt name would otherwise be ignored.
+  # Nothing may be defined that is neither an option nor in a section: a misspelt name would otherwise be ignored.
   strays =
-    path:
+    path: declared:
     let
-      allowed = map (section: take (length path + 1) section) (sections ++ [ own ]);
+      onTheWay = map (take (length path + 1)) sections;
       used = lib.unique (
         lib.concatMap (definition: if isPlain definition.value then attrNames definition.value else [ ]) (
           definedAt path
@@ -213,13 +156,16 @@ let
       let
         here = path ++ [ name ];
       in
-      if elem here (sections ++ [ own ]) then
+      if elem here sections || isOption (declared.${name} or null) then
         [ ]
-      else if elem here allowed then
-        strays here
+      else if declared ? ${name} || elem here onTheWay then
+        strays here (declared.${name} or { })
       else
         [ (show here) ]
     ) used;
+  unknown = strays [ ] options;
 in
-assert lib.assertMsg (strays [ ] == [ ]) "NixOS has no such option: ${toString (strays [ ])}";
-config
+assert lib.assertMsg (unknown == [ ]) "there is no option ${toString unknown}";
+{
+  inherit config options;
+}

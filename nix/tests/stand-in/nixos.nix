@@ -1,4 +1,4 @@
-# A NixOS of paysaga's modules and of the options of NixOS that they use.
+# A NixOS of paysaga's modules and of the options of NixOS that they use: { config, options }.
 { lib }:
 modules:
 lib.evalModules {

@@ -1,0 +1,56 @@
+# What the gateway alone reads.
+{ types }:
+{
+  credentials = {
+    SERVICE_TOKEN = "What it presents to order and payment, as their `SERVICE_TOKEN`.";
+    HTTPS_CERTIFICATE = "The certificate that clients see, and any between it and an authority's (PEM). With this and the next the gateway speaks HTTPS; without, a proxy in front of it does. Both are read again when they change.";
+    HTTPS_KEY = "The private key of that certificate (PEM).";
+    API_KEYS = "File of API keys, as `paysaga key` writes it; a change is in force within a second. Required, unless `AUTHENTICATION` is `off`.";
+  };
+
+  settings = {
+    ORDER_SERVICE_URL = {
+      type = types.url;
+      default = "http://127.0.0.1:3001";
+      description = "Where the order service is.";
+    };
+    PAYMENT_SERVICE_URL = {
+      type = types.url;
+      default = "http://127.0.0.1:3002";
+      description = "Where the payment service is.";
+    };
+    REQUEST_TIMEOUT = {
+      type = types.duration;
+      default = "5000";
+      description = "How long a query may take, retries included, in milliseconds.";
+    };
+    AUTHENTICATION = {
+      type = types.switch;
+      default = "on";
+      description = "`off`: ask for no API keys. Every caller that reaches the gateway, such as through a proxy on its host, is then an operator.";
+    };
+    RATE_LIMIT = {
+      type = types.ints.positive;
+      default = "500";
+      description = "Requests a second that a caller may send, and as many at once after a pause, unless its key has a `rate=`. Keys with `admin:write` have no limits.";
+    };
+    CONCURRENCY_LIMIT = {
+      type = types.ints.between 1 1000000;
+      default = "64";
+      description = "Most requests of a caller that are under way at once.";
+    };
+    MAX_CONNECTIONS_PER_ADDRESS = {
+      type = types.ints.between 1 1000000;
+      default = "1024";
+      description = "Most connections from one address (with IPv6, from one network of 64 bits) open at once; further ones are closed.";
+    };
+    TRUSTED_PROXIES = {
+      type = types.separated types.network;
+      description = "Proxies that are believed about the address of a client (`X-Forwarded-For`), and whose connections are not counted: networks or addresses, separated by commas.";
+    };
+    CORS_ORIGINS = {
+      type = types.separated types.origin;
+      description = "Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.";
+    };
+  };
+}
