@@ -103,6 +103,7 @@ in
       // {
         inherit (static) cargoBuildFlags;
         preBuild = reuse static;
+        passthru.dependencies = static;
       }
       // arguments
     );
@@ -116,6 +117,7 @@ in
         src = source.all;
         auditable = false;
         preBuild = reuse native;
+        passthru.dependencies = native;
         installPhase = "touch $out";
       }
       // arguments

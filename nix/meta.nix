@@ -2,7 +2,7 @@
 { lib }:
 {
   homepage = "https://github.com/example/paysaga";
-  changelog = "https://github.com/example/paysaga/blob/main/CHANGELOG.md";
+  changelog = "https://github.com/example/paysaga/blob/main/docs/CHANGELOG.md";
   license = lib.licenses.mit;
   maintainers = [ ];
   platforms = lib.platforms.linux;

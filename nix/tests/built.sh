@@ -1,19 +1,100 @@
 #!/usr/bin/env bash
-# Runs in the Debian that build.sh has entered, with paysaga's source in /source: builds the flake's outputs, or those that are named.
+# Runs in the Debian that build.sh has entered, with paysaga's source in /source: builds the flake's outputs in Nix's sandbox, runs
+# what `nix run` runs, and prints what there is. Or runs a command of nix that is given: built.sh nix build path:/source#order
 set -euo pipefail
-mkdir -p /etc/nix
-cat >/etc/nix/nix.conf <<'CONF'
+nixpkgs=(--override-input nixpkgs 'path:/source?dir=nix/tests/host-packages' --no-write-lock-file --offline)
+here=path:/source
+system=x86_64-linux
+log=/var/log/paysaga-nix
+roots=/nix/var/nix/gcroots/paysaga
+
+main() {
+  configure
+  if (($#)); then
+    exec "$@" "${nixpkgs[@]}"
+  fi
+  check 'every output evaluates' nix flake check --no-build "$here"
+  mapfile -t checks < <(nix eval --raw "$here#checks.$system" --apply 'set: builtins.concatStringsSep "\n" (builtins.attrNames set) + "\n"' "${nixpkgs[@]}")
+  packages=(default gateway order payment paysaga order-image)
+  # Kept for the next time: they are most of the work.
+  build order.dependencies "checks.$system.clippy.dependencies"
+  build "${packages[@]}"
+  build "${checks[@]/#/checks.$system.}"
+  run_the_app
+  report
+  nix-collect-garbage --quiet
+}
+
+configure() {
+  mkdir -p /etc/nix "$roots" "$log"
+  cat >/etc/nix/nix.conf <<'END_OF_CONFIGURATION'
 experimental-features = nix-command flakes
 build-users-group =
 sandbox = true
 sandbox-fallback = false
-# The host's programs, of which host-packages/ makes packages.
+# The programs of this Debian, of which host-packages/ makes packages.
 sandbox-paths = /bin /lib /lib64 /usr /etc/alternatives /rust /crates /tools
 substituters =
-max-jobs = 2
+max-jobs = 1
 cores = 2
-warn-dirty = false
-CONF
-cd /source
-nixpkgs=(--override-input nixpkgs 'path:/source?dir=nix/tests/host-packages' --no-write-lock-file --offline)
-"$@" "${nixpkgs[@]}"
+END_OF_CONFIGURATION
+}
+
+say() { printf 'nix: %s\n' "$*"; }
+
+# check WORDS COMMAND…: prints what the command prints only if it fails.
+check() {
+  local words=$1
+  shift
+  "$@" "${nixpkgs[@]}" >"$log/command" 2>&1 || {
+    tail -n 200 "$log/command" >&2
+    printf 'nix: NOT SO: %s (above)\n' "$words" >&2
+    exit 1
+  }
+  say "$words"
+}
+
+build() {
+  local output
+  for output; do
+    SECONDS=0
+    check "built $output" nix build --print-build-logs --out-link "$roots/${output##*.}" "$here#$output"
+    ((SECONDS < 2)) || say "  in $SECONDS s"
+  done
+}
+
+# From a directory that is not a clone, as `nix run github:…` is.
+run_the_app() {
+  local data=/tmp/state/paysaga up
+  mkdir /tmp/elsewhere
+  cd /tmp/elsewhere
+  export XDG_STATE_HOME=/tmp/state
+  # No archive of Jaeger's can be had here.
+  [[ -x /tools/jaeger ]] || export JAEGER_BIN=
+  nix run "$here" "${nixpkgs[@]}" >"$log/up" 2>&1 &
+  up=$!
+  for _ in $(seq 300); do
+    ! grep --quiet 'http://127.0.0.1:3000' "$log/up" || break
+    kill -0 $up 2>/dev/null || break
+    sleep 0.2
+  done
+  check 'nix run: everything starts, and the demo sees every kind of order end as it should' nix run "$here#demo"
+  check 'nix run .#check: the books are in order' nix run "$here#check"
+  [[ -d $data && ! -e .paysaga ]] || { say "NOT SO: data is in $data"; exit 1; }
+  # As Ctrl-C does.
+  pkill --signal INT --exact paysaga
+  wait $up || { tail -n 50 "$log/up" >&2; exit 1; }
+  say 'nix run: ends on Ctrl-C; its data was in XDG_STATE_HOME'
+  cd /source
+}
+
+report() {
+  local output tests
+  say 'outputs, with their sizes and those of their closures'
+  nix path-info --closure-size --size --human-readable "${packages[@]/#/$roots/}"
+  tests=$(nix log "$here#checks.$system.tests" "${nixpkgs[@]}" 2>/dev/null)
+  say "tests in the sandbox: $(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 } END { print passed " passed, " failed " failed, " ignored " ignored" }' <<<"$tests")"
+  grep SKIPPED <<<"$tests" || true
+}
+
+main "$@"

@@ -32,7 +32,7 @@ tidy() {
   if PATH=$PATH:$HOME/.cache/paysaga/bin type -P "$1" >/dev/null; then
     PATH=$PATH:$HOME/.cache/paysaga/bin "$@" "${files[@]}" || fail "$1 (above)"
   else
-    printf 'SKIPPED: %s (cargo install --root ~/.cache/paysaga nixfmt_rs deadnix)\n' "$1"
+    printf 'SKIPPED: %s (./dev nix builds them once)\n' "$1"
   fi
 }
 

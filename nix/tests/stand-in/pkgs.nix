@@ -42,6 +42,7 @@ let
     "installPhase"
     "installCheckPhase"
     "preBuild"
+    "passthru"
     "dontFixup"
     "allowedReferences"
     "meta"
