@@ -14,7 +14,7 @@ main() {
     exec "$@" "${nixpkgs[@]}"
   fi
   check 'every output evaluates' nix flake check --no-build "$here"
-  mapfile -t checks < <(nix eval --raw "$here#checks.$system" --apply 'set: builtins.concatStringsSep "\n" (builtins.attrNames set) + "\n"' "${nixpkgs[@]}")
+  mapfile -t checks < <(nix eval --raw "$here#checks.$system" --apply 'set: builtins.concatStringsSep "\n" (builtins.attrNames set) + "\n"' "${nixpkgs[@]}" 2>"$log/command")
   packages=(default gateway order payment paysaga order-image)
   # Kept for the next time: they are most of the work.
   build order.dependencies "checks.$system.clippy.dependencies"

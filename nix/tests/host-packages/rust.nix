@@ -65,6 +65,7 @@ in
         ];
         CARGO_NET_OFFLINE = "true";
         CC_x86_64_unknown_linux_musl = "musl-gcc";
+        CARGO_PROFILE_DEV_DEBUG = "none";
         CARGO_PROFILE_RELEASE_OPT_LEVEL = "0";
         CARGO_PROFILE_RELEASE_LTO = "off";
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS = "256";
