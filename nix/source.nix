@@ -48,6 +48,7 @@ in
       ../nix
       ../nixos-module
       ../migrations/roles.sql
+      ../migrations/operator.sql
       ../packaging/rabbitmq-definitions.json
     ];
   };

@@ -108,6 +108,7 @@ in
     ./service-token.nix
     ./tracing.nix
     ./metrics.nix
+    ./operator.nix
   ];
 
   options.services.paysaga.${name} = {

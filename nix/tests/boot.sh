@@ -4,7 +4,8 @@
 #   nix/tests/boot.sh FOLDER_OF_PROGRAMS
 # The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to this one, and no
 # port of it is used. PAYSAGA_MACHINE names another root, such as that of a newer Debian.
-# Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2.
+# Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2,
+# sudo.
 set -euo pipefail
 programs=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -22,6 +23,7 @@ main() {
   trap 'take_down; chmod -R u+w "$work"; rm -rf "$work"' EXIT
   set_up_root
   install_store
+  install_commands
   install_postgresql
   install_rabbitmq
   install_paysaga
@@ -67,8 +69,23 @@ install_store() {
     esac
     # For processes that booted.sh starts besides the units.
     [[ $program == jaeger ]] || ln -sf "$line" "$root/opt/$program"
-  done < <(jq --raw-output --arg host $host '.[$host].units[]' "$work/units.json" | sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
-  cp nix/tests/booted.sh "$programs/paysaga" "$root/opt/"
+  done < <(jq --raw-output --arg host $host '.[$host] | .units[], "ExecStart=\(.programs[])"' "$work/units.json" |
+    sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
+  cp nix/tests/booted.sh "$root/opt/"
+}
+
+# What NixOS would make of environment.systemPackages, users.groups and security.sudo.
+install_commands() {
+  local name script
+  # The stand-in can't make a file executable.
+  grep --recursive --files-with-matches '^#!/bin/bash$' "$root/nix/store" | xargs chmod 755
+  while read -r name script; do
+    ln -s "$script" "$root/usr/bin/$name"
+  done < <(jq --raw-output --arg host $host '.[$host].commands[] | "\(.name) \(.script)"' "$work/units.json")
+  jq --raw-output --arg host $host '.[$host].groups | keys[]' "$work/units.json" |
+    xargs --max-args=1 groupadd --root "$root" --system
+  jq --raw-output --arg host $host '.[$host].sudo.extraRules[] |
+    "%\(.groups[]) ALL=(\(.runAs)) \(.commands[] | "\(.options[]): \(.command)")"' "$work/units.json" >"$root/etc/sudoers.d/paysaga"
 }
 
 # --- what NixOS would make of services.postgresql and services.rabbitmq ---

@@ -62,6 +62,7 @@ rec {
         jaeger.enable = true;
       };
       metrics.enable = true;
+      operator.enable = true;
     };
   };
 

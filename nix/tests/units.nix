@@ -6,6 +6,10 @@ let
   installed = config: {
     units = render config;
     inherit (config.services) rabbitmq postgresql;
+    inherit (config.security) sudo;
+    inherit (config.users) groups;
+    programs = [ "${config.services.paysaga.operator.package}/bin/paysaga" ];
+    commands = map (package: { inherit (package) name script; }) config.environment.systemPackages;
   };
 in
 lib.mapAttrs (_: installed) (

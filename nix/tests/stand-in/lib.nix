@@ -44,6 +44,31 @@ rec {
   concatMapStringsSep =
     separator: f: list:
     concatStringsSep separator (map f list);
+  concatMapStrings = concatMapStringsSep "";
+  boolToString = value: if value then "true" else "false";
+  toUpper = builtins.replaceStrings (stringToCharacters "abcdefghijklmnopqrstuvwxyz") (
+    stringToCharacters "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+  );
+  stringToCharacters = text: builtins.genList (index: substring index 1 text) (stringLength text);
+  # Always quoted; nixpkgs leaves the quotes out where it may.
+  escapeShellArg = value: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString value)}'";
+  toShellVars =
+    variables:
+    concatStringsSep "\n" (
+      mapAttrsToList (
+        name: value:
+        if isAttrs value then
+          "declare -A ${name}=(${
+            concatStringsSep " " (
+              mapAttrsToList (key: one: "[${escapeShellArg key}]=${escapeShellArg one}") value
+            )
+          })"
+        else if isList value then
+          "declare -a ${name}=(${concatMapStringsSep " " escapeShellArg value})"
+        else
+          "${name}=${escapeShellArg value}"
+      ) variables
+    );
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   hasSuffix =
     suffix: text:
@@ -53,25 +78,10 @@ rec {
     start >= 0 && substring start (-1) text == suffix;
   hasInfix = infix: text: builtins.length (builtins.split (literal infix) text) > 1;
   literal =
-    builtins.replaceStrings
-      [
-        "."
-        "+"
-        "*"
-        "("
-        ")"
-        "["
-        "]"
-      ]
-      [
-        "\\."
-        "\\+"
-        "\\*"
-        "\\("
-        "\\)"
-        "\\["
-        "\\]"
-      ];
+    let
+      special = stringToCharacters "\\[{()^$?*+|.";
+    in
+    builtins.replaceStrings special (map (character: "\\${character}") special);
   removeSuffix =
     suffix: text:
     if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;

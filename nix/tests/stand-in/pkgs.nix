@@ -99,6 +99,14 @@ programs
     assert builtins.isString script;
     derivation (arguments // { inherit name script; });
   writeText = name: text: { outPath = builtins.toFile name text; };
+  # The boot test makes them executable.
+  writeShellScript = name: text: { outPath = builtins.toFile name "#!/bin/bash\n${text}"; };
+  writeShellScriptBin =
+    name: text:
+    named name
+    // {
+      script = builtins.toFile name "#!/bin/bash\n${text}";
+    };
   writeShellApplication =
     arguments:
     strict [
