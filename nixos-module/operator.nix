@@ -89,7 +89,7 @@ let
   grants = pkgs.writeText "paysaga-operator.sql" (builtins.readFile ../migrations/operator.sql);
   grant =
     name:
-    "${config.services.postgresql.package}/bin/psql --no-psqlrc --quiet --set=operator=${accounts.userOf "operator"} --set=owner=paysaga-${name}-owner --file=${grants} paysaga-${name}";
+    "${config.services.postgresql.finalPackage}/bin/psql --no-psqlrc --quiet --set=operator=${accounts.userOf "operator"} --set=owner=paysaga-${name}-owner --file=${grants} paysaga-${name}";
 in
 {
   options.services.paysaga.operator = {
@@ -196,7 +196,7 @@ in
         '';
       }
     ]
-    ++ lib.mapAttrsToList (variable: path: {
+    ++ map (variable: {
       assertion = builtins.elem variable [
         "PAYSAGA_API_KEY"
         "RABBITMQ_URL"
@@ -207,7 +207,7 @@ in
         ${option}.credentials.${variable}: there is no such variable. They are PAYSAGA_API_KEY, RABBITMQ_URL, ORDER_DATABASE_URL
         and PAYMENT_DATABASE_URL.
       '';
-    }) cfg.credentials
+    }) (builtins.attrNames cfg.credentials)
     ++ lib.mapAttrsToList (variable: path: {
       assertion = lib.hasPrefix "/" path && !(lib.hasPrefix "${builtins.storeDir}/" path);
       message = ''

@@ -48,6 +48,7 @@ in
       authentication =
         lib.concatMapStrings (service: "local ${service} ${ownerOf service} peer\n") services
         + lib.concatMapStrings (role: "local ${listed services} ${role} peer\n") operator
+        + lib.optionalString paysaga.backup.enable "local replication postgres peer\n"
         + ''
           local sameuser  ${listed services} peer
           local all       ${listed roles} reject

@@ -71,10 +71,10 @@ install_store() {
     [[ $program == jaeger ]] || ln -sf "$line" "$root/opt/$program"
   done < <(jq --raw-output --arg host $host '.[$host] | .units[], "ExecStart=\(.programs[])"' "$work/units.json" |
     sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
-  cp nix/tests/booted.sh "$root/opt/"
+  cp nix/tests/booted*.sh "$root/opt/"
 }
 
-# What NixOS would make of environment.systemPackages, users.groups and security.sudo.
+# What NixOS would make of environment.systemPackages, users.groups, security.sudo and systemd.tmpfiles.
 install_commands() {
   local name script
   # The stand-in can't make a file executable.
@@ -84,6 +84,7 @@ install_commands() {
   done < <(jq --raw-output --arg host $host '.[$host].commands[] | "\(.name) \(.script)"' "$work/units.json")
   jq --raw-output --arg host $host '.[$host].groups | keys[]' "$work/units.json" |
     xargs --max-args=1 groupadd --root "$root" --system
+  jq --raw-output --arg host $host '.[$host].tmpfiles.rules[]' "$work/units.json" >"$root/etc/tmpfiles.d/paysaga.conf"
   jq --raw-output --arg host $host '.[$host].sudo.extraRules[] |
     "%\(.groups[]) ALL=(\(.runAs)) \(.commands[] | "\(.options[]): \(.command)")"' "$work/units.json" >"$root/etc/sudoers.d/paysaga"
 }
@@ -97,14 +98,15 @@ install_postgresql() {
   {
     printf '#!/bin/bash\nset -e\n'
     jq --raw-output --arg host $host '.[$host].postgresql |
-      (.ensureUsers[] | "psql -tAc '\''CREATE USER \"\(.name)\"'\''"),
-      (.ensureDatabases[] | "psql -tAc '\''CREATE DATABASE \"\(.)\"'\''")' "$work/units.json"
+      (.ensureUsers[] | "psql -tAc \"SELECT 1 FROM pg_roles WHERE rolname = '\''\(.name)'\''\" | grep -q . || createuser \"\(.name)\""),
+      (.ensureDatabases[] | "psql -tAc \"SELECT 1 FROM pg_database WHERE datname = '\''\(.)'\''\" | grep -q . || createdb \"\(.)\"")' "$work/units.json"
   } >"$root/opt/postgresql-setup"
   jq --raw-output --arg host $host '.[$host].postgresql.authentication' "$work/units.json" >"$root/opt/pg_hba.conf"
   jq --raw-output --arg host $host '.[$host].postgresql.settings | to_entries[] | "\(.key) = '\''\(.value)'\''"' \
     "$work/units.json" >"$root/opt/settings.conf"
   {
-    printf '#!/bin/bash\nset -e\npg_createcluster %s main\n' "$generation"
+    printf '#!/bin/bash\nset -e\npg_createcluster --datadir=%s %s main\n' \
+      "$(jq --raw-output --arg host $host '.[$host].postgresql.dataDir' "$work/units.json")" "$generation"
     # NixOS puts these lines above its own.
     # shellcheck disable=SC2016 # expanded where it runs
     printf 'f=/etc/postgresql/%s/main/pg_hba.conf\ncat /opt/pg_hba.conf $f >$f.new\ncat $f.new >$f\n' "$generation"
@@ -132,8 +134,10 @@ END
 Requires=postgresql@$generation-main.service postgresql-setup.service
 After=postgresql@$generation-main.service postgresql-setup.service
 END
+  ln -s "../lib/postgresql/$generation/bin/pg_verifybackup" "$root/usr/bin/"
   mkdir -p "$units/postgresql@$generation-main.service.d"
-  printf '[Unit]\nRequires=postgresql-create.service\nAfter=postgresql-create.service\n' \
+  # NixOS's unit, too, is part of the target.
+  printf '[Unit]\nRequires=postgresql-create.service\nAfter=postgresql-create.service\nPartOf=postgresql.target\n' \
     >"$units/postgresql@$generation-main.service.d/create.conf"
 }
 
@@ -156,7 +160,7 @@ install_paysaga() {
   local folder=$work/paysaga unit
   mkdir "$folder"
   install_units "$work/units.json" $host "$folder"
-  for unit in "$folder"/paysaga-*.{service,path}; do
+  for unit in "$folder"/paysaga-*.{service,path,timer}; do
     unit=$(basename "$unit")
     [[ $unit != paysaga-jaeger.service || -e $root/opt/with-jaeger ]] || continue
     cp "$folder/$unit" "$units/"

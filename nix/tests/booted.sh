@@ -383,6 +383,9 @@ the_services_stop_cleanly() {
   prove 'the services stop cleanly'
 }
 
+# shellcheck source=nix/tests/booted-backup.sh
+source /opt/booted-backup.sh
+
 the_units_start
 percent_signs_in_settings_are_kept
 the_saga_runs
@@ -402,4 +405,7 @@ services_have_bounds
 an_operator_is_not_root
 others_are_refused_credentials
 operators_show_no_secret
+a_lost_cluster_is_restored_to_its_last_moment
+both_databases_are_restored_to_one_moment
+one_database_alone_is_told_by_check
 the_services_stop_cleanly

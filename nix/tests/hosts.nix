@@ -63,6 +63,10 @@ rec {
       };
       metrics.enable = true;
       operator.enable = true;
+      backup = {
+        enable = true;
+        keep = 2;
+      };
     };
   };
 

@@ -8,6 +8,7 @@ let
     inherit (config.services) rabbitmq postgresql;
     inherit (config.security) sudo;
     inherit (config.users) groups;
+    inherit (config.systemd) tmpfiles;
     programs = [ "${config.services.paysaga.operator.package}/bin/paysaga" ];
     commands = map (package: { inherit (package) name script; }) config.environment.systemPackages;
   };

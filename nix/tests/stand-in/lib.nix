@@ -44,6 +44,7 @@ rec {
   concatMapStringsSep =
     separator: f: list:
     concatStringsSep separator (map f list);
+  optionalString = condition: text: if condition then text else "";
   concatMapStrings = concatMapStringsSep "";
   boolToString = value: if value then "true" else "false";
   toUpper = builtins.replaceStrings (stringToCharacters "abcdefghijklmnopqrstuvwxyz") (

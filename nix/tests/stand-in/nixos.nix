@@ -7,7 +7,8 @@ lib.evalModules {
       services.rabbitmq.port = lib.mkDefault 5672;
       services.postgresql.settings.port = lib.mkDefault 5432;
       # The boot test runs these, at the paths of Debian.
-      services.postgresql.package = lib.mkDefault { outPath = "/usr"; };
+      services.postgresql.finalPackage = lib.mkDefault { outPath = "/usr"; };
+      services.postgresql.dataDir = lib.mkDefault "/var/lib/postgresql/17";
       systemd.package = lib.mkDefault { outPath = "/usr"; };
       environment.systemPackages = [ ];
       security.wrapperDir = lib.mkDefault "/usr/bin";
@@ -48,6 +49,14 @@ lib.evalModules {
     [
       "systemd"
       "package"
+    ]
+    [
+      "systemd"
+      "timers"
+    ]
+    [
+      "systemd"
+      "tmpfiles"
     ]
     [
       "security"

@@ -63,7 +63,6 @@ let
     "rustfmt"
     "shellcheck"
     "systemd"
-    "util-linux"
   ] named;
 in
 programs
@@ -85,6 +84,9 @@ programs
     outPath = "/usr";
   };
   postgresql = named "postgresql" // {
+    outPath = "/usr";
+  };
+  util-linux = named "util-linux" // {
     outPath = "/usr";
   };
 
