@@ -1,9 +1,10 @@
-# Every configuration in docs/DEPLOY.md evaluates and fails no assertion.
+# Every configuration in docs/DEPLOY.md and docs/OPERATIONS.md evaluates and fails no assertion.
 let
   hosts = import ../hosts.nix;
   inherit (hosts) lib;
   flake = import ../flake.nix;
-  document = builtins.readFile ../../../docs/DEPLOY.md;
+  document =
+    builtins.readFile ../../../docs/DEPLOY.md + builtins.readFile ../../../docs/OPERATIONS.md;
 
   # From the line after ```nix to the next ```.
   until = mark: text: builtins.head (builtins.split mark text);
@@ -100,7 +101,7 @@ in
     && isCredential "DATABASE_URL" "order"
     && isCredential "DATABASE_URL" "payment"
     && isCredential "API_KEYS_FILE" "gateway";
-  "docs/DEPLOY.md has configurations" = builtins.length blocks >= 3;
+  "the documents have configurations" = builtins.length blocks >= 6;
   "every documented configuration passes the assertions" = builtins.all (
     configuration: hosts.failuresOf configuration == [ ]
   ) modules;
