@@ -5,7 +5,7 @@
 # The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to this one, and no
 # port of it is used. PAYSAGA_MACHINE names another root, such as that of a newer Debian.
 # Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2,
-# sudo.
+# sudo, nginx-light.
 set -euo pipefail
 programs=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -26,6 +26,7 @@ main() {
   install_commands
   install_postgresql
   install_rabbitmq
+  install_nginx
   install_paysaga
   boot
   inside /opt/booted.sh "$([[ -e $root/opt/with-jaeger ]] && echo with-jaeger || echo without-jaeger)"
@@ -152,6 +153,26 @@ install_rabbitmq() {
   mkdir "$units/rabbitmq.service.d"
   jq --raw-output --arg host $host '.[$host].units["rabbitmq.service"]' "$work/units.json" >"$units/rabbitmq.service.d/paysaga.conf"
   enable rabbitmq.service
+}
+
+# The proxy of another host, in front of a gateway that booted.sh starts.
+install_nginx() {
+  jq --raw-output '.behind.nginx.virtualHosts | to_entries[] | "daemon off;
+    pid /run/nginx-paysaga.pid;
+    error_log stderr;
+    events {}
+    http {
+      access_log off;
+      server {
+        server_name \(.key);
+        listen 443 ssl;
+        ssl_certificate /run/edge/pki/https.pem;
+        ssl_certificate_key /run/edge/pki/https-key.pem;
+        \(.value.locations | to_entries[] | "location \(.key) { proxy_pass \(.value.proxyPass); \(.value.extraConfig) }")
+      }
+    }"' "$work/units.json" >"$root/etc/nginx/paysaga.conf"
+  jq --raw-output '.behind.units["paysaga-gateway.service"]' "$work/units.json" |
+    sed -nE 's/^Environment="(TRUSTED_PROXIES=.*)"$/\1/p' >"$root/opt/behind-a-proxy"
 }
 
 # --- ours ---

@@ -11,7 +11,7 @@ token=/var/lib/paysaga-service-token/token
 scratch=$(mktemp -d)
 declare -A extra=() # processes that were started besides the units, by port
 
-for program in curl jq psql rabbitmqctl setpriv ss sudo; do
+for program in curl jq nginx psql rabbitmqctl setpriv ss sudo; do
   type -P $program >/dev/null || { echo "boot: $program is missing" >&2; exit 1; }
 done
 
@@ -293,6 +293,36 @@ services_have_bounds() {
   prove 'a service has bounds, and leaves no core'
 }
 
+# A proxy in front of another gateway, as virtualHost has them, and a client with an address of its own.
+a_proxy_tells_where_a_client_is() {
+  local folder=/run/edge name=shop.example.com client=198.51.100.9 forged=192.0.2.7 here there proxy
+  mkdir --mode=755 $folder
+  /opt/paysaga pki $folder/pki --host https=$name >/dev/null
+  (umask 022 && touch $folder/keys)
+  here=$(/opt/paysaga key new here --from $client/32 --file $folder/keys 2>/dev/null)
+  there=$(/opt/paysaga key new there --from $forged/32 --file $folder/keys 2>/dev/null)
+  ip address add $client/32 dev lo
+  beside 4040 gateway "RABBITMQ_URL=$(url_of gateway)" BROKER_TOPOLOGY=verify AUTHENTICATION=on API_KEYS_FILE=$folder/keys "$(cat /opt/behind-a-proxy)"
+  until_true 20 'the gateway behind the proxy is ready' ready 4040
+  nginx -c /etc/nginx/paysaga.conf 2>"$scratch/nginx.log" &
+  proxy=$!
+  # status KEY ARGUMENT…: of a request with that key.
+  status() {
+    curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}' --header @- "${@:2}" <<<"authorization: Bearer $1"
+  }
+  through() { status "$1" --interface $client --cacert $folder/pki/ca.pem --resolve $name:443:127.0.0.1 "${@:3}" "https://$name$2"; }
+  until_true 10 'the proxy answers' through "$here" /api/orders
+  [[ $(through "$here" /api/orders) == 200 ]] || fail "a client is known by its address: $(cat "$scratch/4040.log")"
+  [[ $(status "$there" --header "x-forwarded-for: $forged" http://127.0.0.1:4040/api/orders) == 200 ]] || fail 'the proxy is believed'
+  [[ $(through "$there" /api/orders) == 403 && $(through "$there" /api/orders --header "x-forwarded-for: $forged") == 403 ]] ||
+    fail "a client can't say that it is elsewhere"
+  [[ $(through "$here" /health/ready) == 404 && $(through "$here" /metrics) == 404 ]] || fail 'health and metrics are not offered'
+  kill $proxy
+  wait $proxy || true
+  end 4040
+  prove 'behind a proxy, a client has the address that it comes from'
+}
+
 # --- the operator's command ---
 
 # login USER COMMAND…: with what a login has.
@@ -402,6 +432,7 @@ passwords_can_be_replaced
 the_saga_is_one_trace
 metrics_are_exported
 services_have_bounds
+a_proxy_tells_where_a_client_is
 an_operator_is_not_root
 others_are_refused_credentials
 operators_show_no_secret

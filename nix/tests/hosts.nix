@@ -70,6 +70,15 @@ rec {
     };
   };
 
+  # A proxy in front of the gateway.
+  behind = {
+    imports = [ everything ];
+    services.paysaga.gateway = {
+      virtualHost = "shop.example.com";
+      port = 4040;
+    };
+  };
+
   # One service a host; RabbitMQ and PostgreSQL are remote.
   several =
     let

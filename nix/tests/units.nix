@@ -5,7 +5,7 @@ let
   render = import ./render.nix { inherit lib; };
   installed = config: {
     units = render config;
-    inherit (config.services) rabbitmq postgresql;
+    inherit (config.services) rabbitmq postgresql nginx;
     inherit (config.security) sudo;
     inherit (config.users) groups;
     inherit (config.systemd) tmpfiles;
@@ -17,6 +17,7 @@ lib.mapAttrs (_: installed) (
   {
     bare = hosts.host hosts.everything;
     full = hosts.host hosts.full;
+    behind = hosts.host hosts.behind;
   }
   // lib.mapAttrs' (
     name: modules: lib.nameValuePair "only-${name}" (hosts.nixos modules)

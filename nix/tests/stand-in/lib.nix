@@ -186,6 +186,7 @@ rec {
         type "number from ${toString low} to ${toString high}" (
           value: number.check value && value >= low && value <= high
         );
+      enum = values: type "one of ${concatMapStringsSep ", " toString values}" (value: elem value values);
       nullOr = other: type "null or ${other.description}" (value: value == null || other.check value);
       oneOf =
         others:

@@ -39,6 +39,14 @@ lib.evalModules {
       "prometheus"
     ]
     [
+      "services"
+      "nginx"
+    ]
+    [
+      "services"
+      "caddy"
+    ]
+    [
       "systemd"
       "services"
     ]
@@ -57,6 +65,10 @@ lib.evalModules {
     [
       "systemd"
       "tmpfiles"
+    ]
+    [
+      "security"
+      "acme"
     ]
     [
       "security"
