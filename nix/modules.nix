@@ -15,6 +15,7 @@ let
           package = lib.mkDefault packages.${name};
         })
         // {
+          operator.package = lib.mkDefault packages.paysaga;
           tracing.jaeger.package = lib.mkDefault (
             packages.jaeger
               or (throw "paysaga has no Jaeger for ${system}; set services.paysaga.tracing.jaeger.package, or leave services.paysaga.tracing.jaeger off")

@@ -64,6 +64,7 @@ in
     ../nix
     ../nixos-module
     ../migrations/roles.sql
+    ../migrations/operator.sql
     ../packaging/rabbitmq-definitions.json
   ];
 }

@@ -22,7 +22,10 @@ let
   migrationUrl = lib.optionalAttrs local { MIGRATION_DATABASE_URL = urlAs owner; };
 in
 {
-  imports = [ ./postgresql.nix ];
+  imports = [
+    ./postgresql.nix
+    ./backup.nix
+  ];
 
   config = lib.mkIf cfg.enable {
     systemd.services = {

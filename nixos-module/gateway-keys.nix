@@ -11,13 +11,12 @@
 }:
 let
   cfg = config.services.paysaga.gateway;
-  authenticates = cfg.settings.AUTHENTICATION != "off";
+  key = import ./gateway-key-file.nix;
+  authenticates = key.authenticates cfg;
   isGiven = cfg.credentials.API_KEYS != null;
 
   script = pkgs.writeText "paysaga-gateway-key.sh" (builtins.readFile ./gateway-key.sh);
-  # Readable by root only.
-  made = "/var/lib/paysaga-gateway-key";
-  source = if isGiven then cfg.credentials.API_KEYS else "${made}/api-keys";
+  source = if isGiven then cfg.credentials.API_KEYS else "${key.directory}/api-keys";
   # Readable by the gateway only. The directory is its user's; both units name it, since with a dynamic user it is visible to
   # those alone that do.
   copies = "paysaga-gateway-keys";
@@ -82,7 +81,7 @@ in
         path = [ pkgs.coreutils ];
         serviceConfig = import ./made-once.nix {
           user = "paysaga-gateway-key";
-          directory = made;
+          inherit (key) directory;
           command = "${pkgs.bash}/bin/bash ${script} operator";
         };
       };

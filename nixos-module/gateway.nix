@@ -25,6 +25,7 @@ in
 {
   imports = [
     ./gateway-keys.nix
+    ./virtual-host.nix
     (import ./service.nix {
       name = "gateway";
       about = "the only door: turns commands into events, and answers queries by asking the other services";

@@ -6,13 +6,16 @@
   ...
 }:
 let
-  cfg = config.services.paysaga.postgresql;
+  inherit (config.services) paysaga;
+  cfg = paysaga.postgresql;
   services = map (name: "paysaga-${name}") (
     builtins.filter (name: name != "gateway") (import ./enabled.nix { inherit config; })
   );
   # A service works as a role of its own name; another owns the schema, and migrates it.
   ownerOf = service: "${service}-owner";
-  roles = services ++ map ownerOf services;
+  # Reads both.
+  operator = lib.optional paysaga.operator.enable "paysaga-operator";
+  roles = services ++ map ownerOf services ++ operator;
   listed = lib.concatStringsSep ",";
 
   script = pkgs.writeText "paysaga-databases.sh" (builtins.readFile ./databases.sh);
@@ -44,8 +47,9 @@ in
       # The first line that matches decides. A role can connect to its own database and no other, and only its roles and the
       # administrator can connect to that.
       authentication =
-        lib.concatMapStringsSep "\n" (service: "local ${service} ${ownerOf service} peer") services
-        + "\n"
+        lib.concatMapStrings (service: "local ${service} ${ownerOf service} peer\n") services
+        + lib.concatMapStrings (role: "local ${listed services} ${role} peer\n") operator
+        + lib.optionalString paysaga.backup.enable "local replication postgres peer\n"
         + ''
           local sameuser  ${listed services} peer
           local all       ${listed roles} reject

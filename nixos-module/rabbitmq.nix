@@ -6,7 +6,8 @@
   ...
 }:
 let
-  cfg = config.services.paysaga.rabbitmq;
+  inherit (config.services) paysaga;
+  cfg = paysaga.rabbitmq;
   enabled = import ./enabled.nix { inherit config; };
   accounts = import ./rabbitmq-accounts.nix;
 
@@ -15,14 +16,25 @@ let
   # What RabbitMQ imports when it starts (https://www.rabbitmq.com/docs/definitions): topology and permissions, and the users. On
   # the host, @SERVICE@ is replaced by the hash of the service's password.
   definitions = builtins.fromJSON (builtins.readFile ../packaging/rabbitmq-definitions.json);
-  users = map (service: {
-    name = accounts.userOf service;
-    password_hash = "@${service}@";
+  operator = lib.optional paysaga.operator.enable "operator";
+  users = map (name: {
+    name = accounts.userOf name;
+    password_hash = "@${name}@";
     hashing_algorithm = "rabbit_password_hashing_sha256";
     tags = [ ];
-  }) accounts.services;
+  }) (accounts.services ++ operator);
+  # How many messages a queue has may be asked by any user of the virtual host.
+  permissions =
+    definitions.permissions
+    ++ map (name: {
+      user = accounts.userOf name;
+      inherit (accounts) vhost;
+      configure = "^$";
+      write = "^$";
+      read = "^$";
+    }) operator;
   template = pkgs.writeText "paysaga-rabbitmq-definitions.json" (
-    builtins.toJSON (definitions // { inherit users; })
+    builtins.toJSON (definitions // { inherit users permissions; })
   );
   address = "127.0.0.1:${toString config.services.rabbitmq.port}";
 in
@@ -77,6 +89,7 @@ in
               accounts.vhost
             ]
             ++ accounts.services
+            ++ operator
           );
         };
       };

@@ -4,7 +4,8 @@
 #   nix/tests/boot.sh FOLDER_OF_PROGRAMS
 # The machine is this one's own root below an overlay, in namespaces of its own: nothing is written to this one, and no
 # port of it is used. PAYSAGA_MACHINE names another root, such as that of a newer Debian.
-# Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2.
+# Needs root; Debian's nix-bin, jq, systemd, dbus, libnss-systemd, postgresql, rabbitmq-server, curl, iproute2,
+# sudo, nginx-light.
 set -euo pipefail
 programs=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -22,8 +23,10 @@ main() {
   trap 'take_down; chmod -R u+w "$work"; rm -rf "$work"' EXIT
   set_up_root
   install_store
+  install_commands
   install_postgresql
   install_rabbitmq
+  install_nginx
   install_paysaga
   boot
   inside /opt/booted.sh "$([[ -e $root/opt/with-jaeger ]] && echo with-jaeger || echo without-jaeger)"
@@ -67,8 +70,24 @@ install_store() {
     esac
     # For processes that booted.sh starts besides the units.
     [[ $program == jaeger ]] || ln -sf "$line" "$root/opt/$program"
-  done < <(jq --raw-output --arg host $host '.[$host].units[]' "$work/units.json" | sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
-  cp nix/tests/booted.sh "$programs/paysaga" "$root/opt/"
+  done < <(jq --raw-output --arg host $host '.[$host] | .units[], "ExecStart=\(.programs[])"' "$work/units.json" |
+    sed -nE 's#^ExecStart=(/nix/store/[^ ]+).*#\1#p' | sort -u)
+  cp nix/tests/booted*.sh "$root/opt/"
+}
+
+# What NixOS would make of environment.systemPackages, users.groups, security.sudo and systemd.tmpfiles.
+install_commands() {
+  local name script
+  # The stand-in can't make a file executable.
+  grep --recursive --files-with-matches '^#!/bin/bash$' "$root/nix/store" | xargs chmod 755
+  while read -r name script; do
+    ln -s "$script" "$root/usr/bin/$name"
+  done < <(jq --raw-output --arg host $host '.[$host].commands[] | "\(.name) \(.script)"' "$work/units.json")
+  jq --raw-output --arg host $host '.[$host].groups | keys[]' "$work/units.json" |
+    xargs --max-args=1 groupadd --root "$root" --system
+  jq --raw-output --arg host $host '.[$host].tmpfiles.rules[]' "$work/units.json" >"$root/etc/tmpfiles.d/paysaga.conf"
+  jq --raw-output --arg host $host '.[$host].sudo.extraRules[] |
+    "%\(.groups[]) ALL=(\(.runAs)) \(.commands[] | "\(.options[]): \(.command)")"' "$work/units.json" >"$root/etc/sudoers.d/paysaga"
 }
 
 # --- what NixOS would make of services.postgresql and services.rabbitmq ---
@@ -80,14 +99,15 @@ install_postgresql() {
   {
     printf '#!/bin/bash\nset -e\n'
     jq --raw-output --arg host $host '.[$host].postgresql |
-      (.ensureUsers[] | "psql -tAc '\''CREATE USER \"\(.name)\"'\''"),
-      (.ensureDatabases[] | "psql -tAc '\''CREATE DATABASE \"\(.)\"'\''")' "$work/units.json"
+      (.ensureUsers[] | "psql -tAc \"SELECT 1 FROM pg_roles WHERE rolname = '\''\(.name)'\''\" | grep -q . || createuser \"\(.name)\""),
+      (.ensureDatabases[] | "psql -tAc \"SELECT 1 FROM pg_database WHERE datname = '\''\(.)'\''\" | grep -q . || createdb \"\(.)\"")' "$work/units.json"
   } >"$root/opt/postgresql-setup"
   jq --raw-output --arg host $host '.[$host].postgresql.authentication' "$work/units.json" >"$root/opt/pg_hba.conf"
   jq --raw-output --arg host $host '.[$host].postgresql.settings | to_entries[] | "\(.key) = '\''\(.value)'\''"' \
     "$work/units.json" >"$root/opt/settings.conf"
   {
-    printf '#!/bin/bash\nset -e\npg_createcluster %s main\n' "$generation"
+    printf '#!/bin/bash\nset -e\npg_createcluster --datadir=%s %s main\n' \
+      "$(jq --raw-output --arg host $host '.[$host].postgresql.dataDir' "$work/units.json")" "$generation"
     # NixOS puts these lines above its own.
     # shellcheck disable=SC2016 # expanded where it runs
     printf 'f=/etc/postgresql/%s/main/pg_hba.conf\ncat /opt/pg_hba.conf $f >$f.new\ncat $f.new >$f\n' "$generation"
@@ -115,8 +135,10 @@ END
 Requires=postgresql@$generation-main.service postgresql-setup.service
 After=postgresql@$generation-main.service postgresql-setup.service
 END
+  ln -s "../lib/postgresql/$generation/bin/pg_verifybackup" "$root/usr/bin/"
   mkdir -p "$units/postgresql@$generation-main.service.d"
-  printf '[Unit]\nRequires=postgresql-create.service\nAfter=postgresql-create.service\n' \
+  # NixOS's unit, too, is part of the target.
+  printf '[Unit]\nRequires=postgresql-create.service\nAfter=postgresql-create.service\nPartOf=postgresql.target\n' \
     >"$units/postgresql@$generation-main.service.d/create.conf"
 }
 
@@ -133,13 +155,33 @@ install_rabbitmq() {
   enable rabbitmq.service
 }
 
+# The proxy of another host, in front of a gateway that booted.sh starts.
+install_nginx() {
+  jq --raw-output '.behind.nginx.virtualHosts | to_entries[] | "daemon off;
+    pid /run/nginx-paysaga.pid;
+    error_log stderr;
+    events {}
+    http {
+      access_log off;
+      server {
+        server_name \(.key);
+        listen 443 ssl;
+        ssl_certificate /run/edge/pki/https.pem;
+        ssl_certificate_key /run/edge/pki/https-key.pem;
+        \(.value.locations | to_entries[] | "location \(.key) { proxy_pass \(.value.proxyPass); \(.value.extraConfig) }")
+      }
+    }"' "$work/units.json" >"$root/etc/nginx/paysaga.conf"
+  jq --raw-output '.behind.units["paysaga-gateway.service"]' "$work/units.json" |
+    sed -nE 's/^Environment="(TRUSTED_PROXIES=.*)"$/\1/p' >"$root/opt/behind-a-proxy"
+}
+
 # --- ours ---
 
 install_paysaga() {
   local folder=$work/paysaga unit
   mkdir "$folder"
   install_units "$work/units.json" $host "$folder"
-  for unit in "$folder"/paysaga-*.{service,path}; do
+  for unit in "$folder"/paysaga-*.{service,path,timer}; do
     unit=$(basename "$unit")
     [[ $unit != paysaga-jaeger.service || -e $root/opt/with-jaeger ]] || continue
     cp "$folder/$unit" "$units/"

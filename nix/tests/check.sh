@@ -100,7 +100,7 @@ systemd_accepts_the_units() {
     printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >>"$folder/rabbitmq.service"
     # shellcheck disable=SC2046 # the names of units have no spaces
     verdict=$(SYSTEMD_UNIT_PATH=$folder: SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=warning \
-      systemd-analyze verify --man=no --recursive-errors=no $(find "$folder" -name "*.service" -or -name "*.path") 2>&1) || true
+      systemd-analyze verify --man=no --recursive-errors=no $(find "$folder" -name "*.service" -or -name "*.path" -or -name "*.timer") 2>&1) || true
     [[ -z $verdict ]] || fail "systemd-analyze verify, host $host: $verdict"
     for unit in "$folder"/paysaga-*.service; do
       verdict=$(systemd-analyze security --no-pager --offline=true --threshold=$exposure "$unit" | tail --lines=1) ||

@@ -63,6 +63,20 @@ rec {
         jaeger.enable = true;
       };
       metrics.enable = true;
+      operator.enable = true;
+      backup = {
+        enable = true;
+        keep = 2;
+      };
+    };
+  };
+
+  # A proxy in front of the gateway.
+  behind = {
+    imports = [ everything ];
+    services.paysaga.gateway = {
+      virtualHost = "shop.example.com";
+      port = 4040;
     };
   };
 

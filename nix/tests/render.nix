@@ -50,18 +50,27 @@ let
       }${lines serviceConfig}
       ${lib.concatMapStringsSep "" (target: "[Install]\nWantedBy=${target}\n") wantedBy}'';
 
+  # A unit that starts another.
+  trigger = section: description: wantedBy: settings: ''
+    [Unit]
+    ${lines { Description = description; }}
+    [${section}]
+    ${lines settings}
+    ${lib.concatMapStringsSep "" (target: "[Install]\nWantedBy=${target}\n") wantedBy}'';
   path =
     {
       description,
       wantedBy,
       pathConfig,
     }:
-    ''
-      [Unit]
-      ${lines { Description = description; }}
-      [Path]
-      ${lines pathConfig}
-      ${lib.concatMapStringsSep "" (target: "[Install]\nWantedBy=${target}\n") wantedBy}'';
+    trigger "Path" description wantedBy pathConfig;
+  timer =
+    {
+      description,
+      wantedBy,
+      timerConfig,
+    }:
+    trigger "Timer" description wantedBy timerConfig;
 in
 config:
 lib.mapAttrs' (
@@ -70,3 +79,6 @@ lib.mapAttrs' (
 // lib.mapAttrs' (
   name: definition: lib.nameValuePair "${name}.path" (path definition)
 ) config.systemd.paths
+// lib.mapAttrs' (
+  name: definition: lib.nameValuePair "${name}.timer" (timer definition)
+) config.systemd.timers

@@ -5,13 +5,19 @@ let
   render = import ./render.nix { inherit lib; };
   installed = config: {
     units = render config;
-    inherit (config.services) rabbitmq postgresql;
+    inherit (config.services) rabbitmq postgresql nginx;
+    inherit (config.security) sudo;
+    inherit (config.users) groups;
+    inherit (config.systemd) tmpfiles;
+    programs = [ "${config.services.paysaga.operator.package}/bin/paysaga" ];
+    commands = map (package: { inherit (package) name script; }) config.environment.systemPackages;
   };
 in
 lib.mapAttrs (_: installed) (
   {
     bare = hosts.host hosts.everything;
     full = hosts.host hosts.full;
+    behind = hosts.host hosts.behind;
   }
   // lib.mapAttrs' (
     name: modules: lib.nameValuePair "only-${name}" (hosts.nixos modules)

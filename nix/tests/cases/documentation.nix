@@ -1,10 +1,11 @@
-# The documents agree with the modules: every configuration in docs/DEPLOY.md evaluates and fails no assertion, and every
-# variable and every option is described as it is.
+# The documents agree with the modules: every configuration in docs/DEPLOY.md and docs/OPERATIONS.md evaluates and fails no
+# assertion, and every variable and every option is described as it is.
 let
   hosts = import ../hosts.nix;
   inherit (hosts) lib;
   flake = import ../flake.nix;
-  document = builtins.readFile ../../../docs/DEPLOY.md;
+  document =
+    builtins.readFile ../../../docs/DEPLOY.md + builtins.readFile ../../../docs/OPERATIONS.md;
 
   # From the line after ```nix to the next ```.
   until = mark: text: builtins.head (builtins.split mark text);
@@ -119,7 +120,7 @@ in
     ) services;
   "docs/OPTIONS.md is what `./dev options` writes" =
     builtins.readFile ../../../docs/OPTIONS.md == import ../options.nix;
-  "docs/DEPLOY.md has configurations" = builtins.length blocks >= 3;
+  "the documents have configurations" = builtins.length blocks >= 6;
   "every documented configuration passes the assertions" = builtins.all (
     configuration: hosts.failuresOf configuration == [ ]
   ) modules;

@@ -2,6 +2,7 @@
 # missing here and nixpkgs has it, add it; if nixpkgs does not have it either, the test has found a mistake.
 let
   inherit (builtins)
+    isAttrs
     attrNames
     elem
     filter
@@ -41,6 +42,31 @@ rec {
   concatMapStringsSep =
     separator: f: list:
     concatStringsSep separator (map f list);
+  concatMapStrings = concatMapStringsSep "";
+  boolToString = value: if value then "true" else "false";
+  toUpper = builtins.replaceStrings (stringToCharacters "abcdefghijklmnopqrstuvwxyz") (
+    stringToCharacters "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+  );
+  stringToCharacters = text: builtins.genList (index: substring index 1 text) (stringLength text);
+  # Always quoted; nixpkgs leaves the quotes out where it may.
+  escapeShellArg = value: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString value)}'";
+  toShellVars =
+    variables:
+    concatStringsSep "\n" (
+      mapAttrsToList (
+        name: value:
+        if isAttrs value then
+          "declare -A ${name}=(${
+            concatStringsSep " " (
+              mapAttrsToList (key: one: "[${escapeShellArg key}]=${escapeShellArg one}") value
+            )
+          })"
+        else if isList value then
+          "declare -a ${name}=(${concatMapStringsSep " " escapeShellArg value})"
+        else
+          "${name}=${escapeShellArg value}"
+      ) variables
+    );
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   hasSuffix =
     suffix: text:
@@ -50,25 +76,10 @@ rec {
     start >= 0 && substring start (-1) text == suffix;
   hasInfix = infix: text: builtins.length (builtins.split (literal infix) text) > 1;
   literal =
-    builtins.replaceStrings
-      [
-        "."
-        "+"
-        "*"
-        "("
-        ")"
-        "["
-        "]"
-      ]
-      [
-        "\\."
-        "\\+"
-        "\\*"
-        "\\("
-        "\\)"
-        "\\["
-        "\\]"
-      ];
+    let
+      special = stringToCharacters "\\[{()^$?*+|.";
+    in
+    builtins.replaceStrings special (map (character: "\\${character}") special);
   removePrefix =
     prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
   removeSuffix =

@@ -6,6 +6,14 @@ lib.evalModules {
     {
       services.rabbitmq.port = lib.mkDefault 5672;
       services.postgresql.settings.port = lib.mkDefault 5432;
+      # The boot test runs these, at the paths of Debian.
+      services.postgresql.finalPackage = lib.mkDefault { outPath = "/usr"; };
+      services.postgresql.dataDir = lib.mkDefault "/var/lib/postgresql/17";
+      systemd.package = lib.mkDefault { outPath = "/usr"; };
+      environment.systemPackages = [ ];
+      security.wrapperDir = lib.mkDefault "/usr/bin";
+      security.sudo.enable = lib.mkDefault true;
+      security.sudo-rs.enable = lib.mkDefault false;
       networking.firewall.enable = lib.mkDefault true;
     }
   ]
@@ -31,6 +39,14 @@ lib.evalModules {
       "prometheus"
     ]
     [
+      "services"
+      "nginx"
+    ]
+    [
+      "services"
+      "caddy"
+    ]
+    [
       "systemd"
       "services"
     ]
@@ -39,12 +55,48 @@ lib.evalModules {
       "paths"
     ]
     [
+      "systemd"
+      "package"
+    ]
+    [
+      "systemd"
+      "timers"
+    ]
+    [
+      "systemd"
+      "tmpfiles"
+    ]
+    [
+      "security"
+      "acme"
+    ]
+    [
+      "security"
+      "sudo"
+    ]
+    [
+      "security"
+      "sudo-rs"
+    ]
+    [
+      "security"
+      "wrapperDir"
+    ]
+    [
+      "users"
+      "groups"
+    ]
+    [
+      "users"
+      "users"
+    ]
+    [ "environment" ]
+    [
       "networking"
       "firewall"
     ]
     # What else a configuration may define; paysaga's modules don't.
     [ "boot" ]
-    [ "environment" ]
     [ "fileSystems" ]
     [ "nixpkgs" ]
     [ "system" ]

@@ -66,7 +66,6 @@ let
     "rustfmt"
     "shellcheck"
     "systemd"
-    "util-linux"
   ] named;
 in
 programs
@@ -90,6 +89,9 @@ programs
   postgresql = named "postgresql" // {
     outPath = "/usr";
   };
+  util-linux = named "util-linux" // {
+    outPath = "/usr";
+  };
 
   fetchurl =
     { url, hash }:
@@ -102,6 +104,14 @@ programs
     assert builtins.isString script;
     derivation (arguments // { inherit name script; });
   writeText = name: text: { outPath = builtins.toFile name text; };
+  # The boot test makes them executable.
+  writeShellScript = name: text: { outPath = builtins.toFile name "#!/bin/bash\n${text}"; };
+  writeShellScriptBin =
+    name: text:
+    named name
+    // {
+      script = builtins.toFile name "#!/bin/bash\n${text}";
+    };
   writeShellApplication =
     arguments:
     strict [
