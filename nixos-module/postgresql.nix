@@ -62,6 +62,8 @@ in
 
     systemd.services.paysaga-databases = {
       description = "paysaga: the owners of the services' databases";
+      # Nothing migrates before it has succeeded.
+      unitConfig.StartLimitIntervalSec = 0;
       after = [ "postgresql.target" ];
       wants = [ "postgresql.target" ];
       path = [ pkgs.postgresql ];
@@ -76,6 +78,8 @@ in
         User = "postgres";
         Type = "oneshot";
         RemainAfterExit = true;
+        Restart = "on-failure";
+        RestartSec = 5;
         PrivateNetwork = true;
       };
     };
