@@ -80,6 +80,24 @@ rec {
     };
   };
 
+  # The full host of an earlier version, upgraded as docs/DEPLOY.md has it ("Upgrading, and going back").
+  upgraded = {
+    imports = [ full ];
+    services.paysaga = {
+      gateway.credentials.API_KEYS = "/etc/paysaga/api-keys";
+      order.settings.DEFAULT_OWNER = "shop";
+      payment.settings.DEFAULT_OWNER = "shop";
+    };
+  };
+  # The same while there may be messages of the earlier version.
+  upgrading = {
+    imports = [ upgraded ];
+    services.paysaga = {
+      order.settings.VERIFY_PUBLISHERS = "off";
+      payment.settings.VERIFY_PUBLISHERS = "off";
+    };
+  };
+
   # One service a host; RabbitMQ and PostgreSQL are remote.
   several =
     let

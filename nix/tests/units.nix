@@ -18,6 +18,8 @@ lib.mapAttrs (_: installed) (
     bare = hosts.host hosts.everything;
     full = hosts.host hosts.full;
     behind = hosts.host hosts.behind;
+    upgrading = hosts.host hosts.upgrading;
+    upgraded = hosts.host hosts.upgraded;
   }
   // lib.mapAttrs' (
     name: modules: lib.nameValuePair "only-${name}" (hosts.nixos modules)
