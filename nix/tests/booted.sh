@@ -155,8 +155,8 @@ passwords_are_protected() {
 rabbitmq_refuses() {
   local password
   password=$(cat $accounts/order.password)
-  rabbitmqctl --quiet authenticate_user paysaga-order "$password" >/dev/null || fail 'the right password is accepted'
-  refused rabbitmqctl --quiet authenticate_user paysaga-order "x$password" || fail 'a wrong password is refused'
+  rabbitmqctl --quiet authenticate_user paysaga-order -- "$password" >/dev/null || fail 'the right password is accepted'
+  refused rabbitmqctl --quiet authenticate_user paysaga-order -- "x$password" || fail 'a wrong password is refused'
   [[ $(rabbitmqctl --quiet list_users) != *guest* ]] || fail 'there is no user guest'
   beside 4005 order "RABBITMQ_URL=$(url_of order | sed -E 's/:[^:@]+@/:wrong@/')" BROKER_TOPOLOGY=verify
   until_true 20 'a wrong password is refused by AMQP, too' grep -qE 'ACCESS_REFUSED|ACCESS-REFUSED|[Ll]ogin was refused' "$scratch/4005.log"
@@ -255,7 +255,7 @@ passwords_can_be_replaced() {
   systemctl restart rabbitmq
   systemctl restart paysaga-gateway paysaga-order paysaga-payment
   all_ready
-  refused rabbitmqctl --quiet authenticate_user paysaga-order "$before" || fail 'the old password is refused'
+  refused rabbitmqctl --quiet authenticate_user paysaga-order -- "$before" || fail 'the old password is refused'
   a_saga 30.01
   prove 'passwords can be replaced'
 }
