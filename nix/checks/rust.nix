@@ -39,6 +39,8 @@ in
     nativeBuildInputs = [ pkgs.curl ] ++ import ../servers.nix { inherit pkgs packages; };
     buildPhase = ''
       export HOME=$TMPDIR
+      # The tests' HTTP client does not start without authorities, whatever it is used for.
+      export SSL_CERT_FILE=${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt
       patchShebangs packaging
       cargo build --workspace --bins --locked --offline
       cargo test --workspace --locked --offline --no-fail-fast

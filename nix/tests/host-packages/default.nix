@@ -288,6 +288,11 @@ let
         cp "$textPath" $out
       '';
 
+  cacert = runCommand "cacert" { } ''
+    mkdir --parents $out/etc/ssl/certs
+    cat /usr/share/ca-certificates/mozilla/*.crt >$out/etc/ssl/certs/ca-bundle.crt
+  '';
+
   rust = import ./rust.nix {
     inherit
       lib
@@ -307,6 +312,7 @@ programs
     postgresql
     rabbitmq-server
     beam27Packages
+    cacert
     runCommand
     writeText
     ;
@@ -406,6 +412,7 @@ programs
   dockerTools = import ./images.nix {
     inherit
       lib
+      cacert
       runCommand
       writeText
       programs

@@ -1,15 +1,16 @@
 # dockerTools: an archive as `docker load` takes it, with the closure of what the image starts and contains in one layer.
 {
   lib,
+  cacert,
   runCommand,
   writeText,
   programs,
 }:
 {
+  # A link into the store, as nixpkgs has it.
   caCertificates = runCommand "ca-certificates" { } ''
-    mkdir --parents store/etc/ssl/certs $out/etc/ssl/certs $out/bundle
-    cat /usr/share/ca-certificates/mozilla/*.crt >$out/bundle/ca-bundle.crt
-    ln --symbolic $out/bundle/ca-bundle.crt $out/etc/ssl/certs/ca-bundle.crt
+    mkdir --parents $out/etc/ssl/certs
+    ln --symbolic ${cacert}/etc/ssl/certs/ca-bundle.crt $out/etc/ssl/certs/ca-bundle.crt
   '';
 
   buildLayeredImage =

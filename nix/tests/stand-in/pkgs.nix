@@ -49,6 +49,7 @@ let
   ];
   programs = lib.genAttrs [
     "bubblewrap"
+    "cacert"
     "cargo"
     "cargo-deny"
     "clippy"
