@@ -25,7 +25,7 @@ let
           text = ''
             # In a clone of paysaga, or where a stack has run already, data is below the current directory.
             if [ ! -e nixos-module/service.nix ] && [ ! -e .paysaga ]; then
-              export PAYSAGA_DIRECTORY="''${PAYSAGA_DIRECTORY:-''${XDG_STATE_HOME:-$HOME/.local/state}/paysaga}"
+              export PAYSAGA_HOME="''${PAYSAGA_HOME:-''${XDG_STATE_HOME:-$HOME/.local/state}/paysaga}"
             fi
             exec paysaga ${name} "$@"
           '';

@@ -13,6 +13,13 @@ nixpkgs.lib.nixosSystem {
         order.enable = true;
         payment.enable = true;
         metrics.enable = true;
+        operator.enable = true;
+        backup.enable = true;
+        gateway.virtualHost = "shop.example.com";
+      };
+      security.acme = {
+        acceptTerms = true;
+        defaults.email = "operations@example.com";
       };
     }
   ];

@@ -1,6 +1,7 @@
 # One machine runs everything from the module, the other is a client with an API key, and then without.
 #   nix build .#machine-test      virtual machines (the builder has KVM)
-#   nix build .#container-test    containers, quicker (the builder has the features auto-allocate-uids, cgroups and uid-range)
+#   nix build .#container-test    containers, quicker (the builder has auto-allocate-uids, cgroups and uid-range; at the pinned
+#                                 nixpkgs it may be asked for KVM as well)
 {
   self,
   lib,

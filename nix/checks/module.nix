@@ -16,11 +16,14 @@ assert lib.assertMsg (failed == [ ]) (
 );
 assert lib.assertMsg (
   builtins.attrNames units == [
+    "paysaga-backup-wal.service"
+    "paysaga-backup.service"
     "paysaga-databases.service"
     "paysaga-gateway-key.service"
     "paysaga-gateway-keys-again.service"
     "paysaga-gateway-keys.service"
     "paysaga-gateway.service"
+    "paysaga-operator-databases.service"
     "paysaga-order-migrate.service"
     "paysaga-order.service"
     "paysaga-payment-migrate.service"

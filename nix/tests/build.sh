@@ -11,6 +11,9 @@ tools=$(realpath "$2")
 shift 2
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+# One at a time: they would share its store, and its folders.
+exec 9>"$system.lock"
+flock 9
 rust=$(rustc --print sysroot)
 cargo fetch --locked --quiet
 # The newest, should there be more than one: one for each address of the registry.

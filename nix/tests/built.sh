@@ -20,6 +20,7 @@ main() {
   build order.dependencies
   build "checks.$system.clippy.dependencies"
   build "${packages[@]}"
+  dependencies_were_reused
   mapfile -t quick < <(printf '%s\n' "${checks[@]}" | grep --invert-match --line-regexp tests)
   build "${quick[@]/#/checks.$system.}"
   build "checks.$system.tests"
@@ -65,6 +66,20 @@ build() {
   for output; do
     check "kept: $output" nix build --out-link "$roots/$output" "$here#$output" >/dev/null
   done
+}
+
+# Else each program has compiled them for itself, and nothing shows it but the time.
+dependencies_were_reused() {
+  local program compiled
+  for program in gateway order payment paysaga; do
+    compiled=$(nix log "$here#$program" "${nixpkgs[@]}" 2>/dev/null | grep Compiling) || true
+    [[ $compiled == *"Compiling $program "* ]] || { say "NOT SO: $program was compiled"; exit 1; }
+    if grep --invert-match '(/build/source/' <<<"$compiled"; then
+      say "NOT SO: $program compiled nothing but crates of the workspace (above)"
+      exit 1
+    fi
+  done
+  say 'a program compiles the crates of the workspace alone'
 }
 
 # From a directory that is not a clone, as `nix run github:…` is.

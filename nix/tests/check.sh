@@ -3,13 +3,17 @@
 # Needs nix-instantiate, jq and systemd-analyze (Debian: nix-bin, jq, systemd). Removes what it creates.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-# As in the sandbox of Nix, where that can be had: without a network, and with neither this machine's /run nor its store.
-if [[ -z ${PAYSAGA_CHECK_ENCLOSED:-} ]] && ((EUID == 0)) && unshare --mount --net true 2>/dev/null; then
+# As in the sandbox of Nix: without a network, and with neither this machine's /run nor a store that these programs are not from.
+if [[ -n ${PAYSAGA_CHECK_ENCLOSED:-} ]]; then
+  :
+elif ((EUID != 0)) || ! unshare --mount --net true 2>/dev/null; then
+  printf 'SKIPPED: a sandbox for these checks, which run in this machine as it is. That needs root.\n'
+else
   # shellcheck disable=SC2016 # the other shell is to expand these
   PAYSAGA_CHECK_ENCLOSED=yes exec unshare --mount --net bash -euc '
     mount -t tmpfs -o mode=755 tmpfs /run
     mkdir /run/systemd
-    if [[ -d /nix ]]; then mount -t tmpfs tmpfs /nix; fi
+    if [[ -d /nix && $(realpath "$(type -P nix-instantiate)") != /nix/* ]]; then mount -t tmpfs tmpfs /nix; fi
     exec "$0"' nix/tests/check.sh
 fi
 # shellcheck source=nix/tests/evaluate.sh

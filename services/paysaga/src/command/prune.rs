@@ -33,7 +33,7 @@ pub(super) struct Prune {
     #[command(flatten)]
     keep: Keep,
     /// Data directory of the `paysaga up` whose databases they are, if no URL is given [default:
-    /// `PAYSAGA_DIRECTORY`, else .paysaga]
+    /// `PAYSAGA_HOME`, else .paysaga]
     #[arg(long, value_name = "PATH", help_heading = "Which databases")]
     directory: Option<PathBuf>,
     // Last: the heading it brings holds for everything after it.

@@ -10,9 +10,9 @@ use local_stack::RunningStack;
 use crate::gateway::{ApiKey, ApiKeyError, Gateway, GatewayUrl};
 use crate::progress::Progress;
 
-/// Where `paysaga up` keeps data unless told otherwise: the directory that `PAYSAGA_DIRECTORY` names, else `.paysaga`.
+/// Where `paysaga up` keeps data unless told otherwise: the directory that `PAYSAGA_HOME` names, else `.paysaga`.
 pub(super) fn default_directory() -> PathBuf {
-    let named = env::var_os("PAYSAGA_DIRECTORY").filter(|directory| !directory.is_empty());
+    let named = env::var_os("PAYSAGA_HOME").filter(|directory| !directory.is_empty());
     named.map_or_else(|| PathBuf::from(".paysaga"), PathBuf::from)
 }
 
@@ -28,7 +28,7 @@ pub(super) struct StackOptions {
     /// File that holds an API key [default: that of the stack that runs in --directory]
     #[arg(long, value_name = "PATH", env = "PAYSAGA_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
-    /// Data directory of the `paysaga up` whose stack it is, if no address is given [default: `PAYSAGA_DIRECTORY`, else
+    /// Data directory of the `paysaga up` whose stack it is, if no address is given [default: `PAYSAGA_HOME`, else
     /// .paysaga]
     #[arg(long, value_name = "PATH", conflicts_with = "gateway")]
     directory: Option<PathBuf>,

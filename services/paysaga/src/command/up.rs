@@ -25,7 +25,7 @@ use crate::progress::Progress;
                         TZ, SSL_CERT_FILE, SSL_CERT_DIR and PATH."
 )]
 pub(super) struct Up {
-    /// Keep data, passwords and logs in this directory [default: `PAYSAGA_DIRECTORY`, else .paysaga]
+    /// Keep data, passwords and logs in this directory [default: `PAYSAGA_HOME`, else .paysaga]
     #[arg(long, value_name = "PATH")]
     directory: Option<PathBuf>,
     /// Use a temporary directory and remove it, logs included, at the end
