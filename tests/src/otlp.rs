@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ pub struct Span {
     pub name: String,
     /// Its kind.
     pub kind: SpanKind,
+    /// What went wrong, if it is an error.
+    pub error: Option<String>,
     /// The ids of the spans that it links to.
     pub links: Vec<String>,
     /// Its attributes, each of its own type.
@@ -96,6 +99,10 @@ fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
                 id: hex::encode(&span.span_id),
                 parent: hex::encode(&span.parent_span_id),
                 kind: span.kind(),
+                error: span
+                    .status
+                    .filter(|status| status.code() == StatusCode::Error)
+                    .map(|status| status.message),
                 name: span.name,
                 links: span.links.iter().map(|link| hex::encode(&link.span_id)).collect(),
                 attributes: attributes(span.attributes),

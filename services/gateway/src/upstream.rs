@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use chassis::http::{CorrelationId, OWNER};
-use chassis::telemetry::{TRACE_ONLY, TraceContext};
+use chassis::telemetry::{TRACE_ONLY, TraceContext, mark_failed, mark_server_error};
 use chassis::transport::Current;
 use contracts::load::Load;
 use contracts::{OwnerFilter, Problem};
@@ -204,6 +204,9 @@ impl Upstream {
         match exchange.instrument(span.clone()).await {
             Ok(response) => {
                 span.record("http.response.status_code", i64::from(response.status.as_u16()));
+                if response.status.is_server_error() {
+                    mark_server_error(&span, response.status);
+                }
                 self.note_refusal(response.status);
                 match response.status {
                     StatusCode::UNAUTHORIZED => Err(UpstreamError::Failed(service)),
@@ -215,13 +218,14 @@ impl Upstream {
                 }
             }
             Err(error) => {
-                let failure = if error.is_timeout() && !error.is_connect() {
-                    UpstreamError::Timeout(service)
+                let (failure, error_type) = if error.is_timeout() && !error.is_connect() {
+                    (UpstreamError::Timeout(service), "timeout")
                 } else {
-                    UpstreamError::Unavailable(service)
+                    (UpstreamError::Unavailable(service), "unavailable")
                 };
-                span.record("otel.status_code", "ERROR");
-                span.in_scope(|| debug!(service, error = %error.without_url(), "a service did not respond"));
+                let error = error.without_url().to_string();
+                mark_failed(&span, error_type, &error);
+                span.in_scope(|| debug!(service, error, "a service did not respond"));
                 Err(failure)
             }
         }
@@ -234,7 +238,7 @@ fn client_span(request: &UpstreamRequest<'_>, url: &Url) -> Span {
         "ask",
         otel.name = format!("{} {}", request.method, request.template),
         otel.kind = "client",
-        otel.status_code = field::Empty,
+        error.r#type = field::Empty,
         http.request.method = request.method.as_str(),
         http.response.status_code = field::Empty,
         url.template = request.template,

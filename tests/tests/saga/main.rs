@@ -44,6 +44,7 @@ mod shares;
 mod shutdown;
 mod supply_chain;
 mod timeline;
+mod trace_errors;
 mod tracing;
 mod transport;
 mod waiting;

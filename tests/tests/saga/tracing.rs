@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tests::Stack;
 use tests::api::{IdempotencyKey, accepted, header, order};
 use tests::otlp::{Collector, Span};
+use tests::stack::StackBuilder;
 
 /// An expected span: service, name, kind, and its parent's name.
 type Expected = (&'static str, &'static str, SpanKind, &'static str);
@@ -231,9 +232,13 @@ async fn no_span_is_an_orphan_when_many_orders_share_a_batch() {
     }
 }
 
-async fn traced_stack() -> (Collector, Stack) {
+pub(super) async fn traced_stack() -> (Collector, Stack) {
+    traced(Stack::with()).await
+}
+
+pub(super) async fn traced(stack: StackBuilder) -> (Collector, Stack) {
     let collector = Collector::start().await;
-    let stack = Stack::with()
+    let stack = stack
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
         .env("OTEL_BSP_SCHEDULE_DELAY", "100")
         .env("DRAIN_GRACE", "0ms")
@@ -243,7 +248,7 @@ async fn traced_stack() -> (Collector, Stack) {
 }
 
 /// Stops the services. Each exports its remaining spans first, so a span that is missing afterwards does not exist.
-async fn stop(mut stack: Stack) {
+pub(super) async fn stop(mut stack: Stack) {
     let (gateway, order, payment) =
         tokio::join!(stack.gateway.stop(), stack.order.stop(), stack.payment.stop());
     assert!(gateway.success() && order.success() && payment.success());
@@ -296,6 +301,6 @@ fn has(spans: &[Span], name: &str, attribute: &str, value: Value) {
     assert_eq!(span.attributes.get(attribute), Some(&value), "{name} {attribute}");
 }
 
-fn trace_of(response: &Response) -> String {
+pub(super) fn trace_of(response: &Response) -> String {
     header(response, "traceparent")[3..35].to_owned()
 }

@@ -54,6 +54,17 @@ pub enum Rejection {
     Store(StoreError),
 }
 
+impl Rejection {
+    /// `error.type` of the span.
+    pub(crate) const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Violation(_) => "contract",
+            Self::Store(StoreError::Panicked(_)) => "panic",
+            Self::Store(_) => "constraint",
+        }
+    }
+}
+
 /// The service stops before the triggers could be applied; they are still where they were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the service is stopping")]

@@ -24,7 +24,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::publisher::{Batch, PublishError, PublishResult};
 use super::{Broker, Message, Unavailable};
 use crate::crash_here;
-use crate::telemetry::{METER, TRACE_ONLY, TraceContext};
+use crate::telemetry::{METER, TRACE_ONLY, TraceContext, mark_failed};
 
 /// Lanes of each queue.
 pub(super) const LANES: usize = 2;
@@ -206,9 +206,8 @@ async fn publish_window(
 fn observe(spans: &[Span], results: &[PublishResult], elapsed: Duration) {
     for (span, result) in spans.iter().zip(results) {
         let error_type = result.as_ref().err().map_or("", PublishError::kind);
-        if !error_type.is_empty() {
-            span.record("error.type", error_type);
-            span.record("otel.status_code", "ERROR");
+        if let Err(error) = result {
+            mark_failed(span, error_type, &error.to_string());
         }
         DURATION.record(
             elapsed.as_secs_f64(),
@@ -229,7 +228,6 @@ fn publish_span(message: &Message) -> Span {
         "publish",
         otel.name = format!("publish {destination}"),
         otel.kind = "producer",
-        otel.status_code = field::Empty,
         order.id = %message.order_id,
         correlation.id = message.correlation_id,
         error.r#type = field::Empty,

@@ -20,7 +20,7 @@ use crate::crash_here;
 use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
 use crate::failed_messages;
 use crate::tasks::TaskContext;
-use crate::telemetry::METER;
+use crate::telemetry::{METER, mark_failed};
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -60,7 +60,10 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
                     batch.push((delivery, span));
                     triggers.push(triggered);
                 }
-                Err(unreadable) => self.reject(channel, &delivery, &span, &unreadable.to_string()).await?,
+                Err(unreadable) => {
+                    let reason = (unreadable.error_type(), &*unreadable.to_string());
+                    self.reject(channel, &delivery, &span, reason).await?;
+                }
             }
         }
         if batch.is_empty() {
@@ -85,11 +88,15 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
                     last_applied = Some(delivery);
                 }
                 Outcome::Rejected(rejection) => {
-                    self.reject(channel, delivery, span, &rejection.to_string()).await?;
+                    let reason = (rejection.error_type(), &*rejection.to_string());
+                    self.reject(channel, delivery, span, reason).await?;
                 }
                 Outcome::Newer => match self.hold(delivery, span, task).await? {
                     Ok(()) => last_applied = Some(delivery),
-                    Err(error) => self.reject(channel, delivery, span, &error.to_string()).await?,
+                    Err(error) => {
+                        let reason = ("constraint", &*error.to_string());
+                        self.reject(channel, delivery, span, reason).await?;
+                    }
                 },
             }
         }
@@ -125,15 +132,15 @@ impl<A: Aggregate> EventHandler<A> {
         }
     }
 
-    /// Sends a message to the dead-letter queue.
+    /// Sends a message to the dead-letter queue, for a reason of which the first part is a word for searches.
     async fn reject(
         &self,
         channel: &Channel,
         delivery: &Delivery,
         span: &Span,
-        reason: &str,
+        (error_type, reason): (&'static str, &str),
     ) -> Result<(), ChannelLost> {
-        span.record("error.type", "poison");
+        mark_failed(span, error_type, reason);
         span.in_scope(|| {
             warn!(
                 queue = %self.queue,

@@ -67,6 +67,20 @@ pub(crate) enum Unreadable {
     Panicked(String),
 }
 
+impl Unreadable {
+    /// `error.type` of the span.
+    pub(crate) const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Decode(DecodeError::Envelope(_)) => "unreadable",
+            Self::Decode(DecodeError::UnknownEventType(_) | DecodeError::Payload { .. })
+            | Self::Forged(_)
+            | Self::WrongQueue { .. }
+            | Self::NotConsumed(_) => "contract",
+            Self::Panicked(_) => "panic",
+        }
+    }
+}
+
 /// What a message was found to be.
 pub(crate) struct Received<Trigger> {
     /// The span of its processing, to say what becomes of it.
@@ -126,7 +140,6 @@ fn process_span(origin: &Origin) -> Span {
         "process",
         otel.name = format!("process {destination}"),
         otel.kind = "consumer",
-        otel.status_code = field::Empty,
         messaging.message.id = field::Empty,
         order.id = field::Empty,
         correlation.id = field::Empty,

@@ -13,6 +13,7 @@ use crate::consumer::{Origin, Received, read};
 use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
+use crate::telemetry::mark_failed;
 
 /// How often messages whose turn has come are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -87,11 +88,19 @@ impl<A: Aggregate> Replayer<A> {
         let Received { span, triggered } = read(aggregate, &self.publishers, &origin, &replay.body);
         let triggered = match triggered {
             Ok(triggered) => triggered,
-            Err(unreadable) => return Ok(Replayed::Failed(unreadable.to_string())),
+            Err(unreadable) => {
+                let reason = unreadable.to_string();
+                mark_failed(&span, unreadable.error_type(), &reason);
+                return Ok(Replayed::Failed(reason));
+            }
         };
-        let outcomes = self.applier.apply(&[triggered], task).instrument(span).await?;
+        let outcomes = self.applier.apply(&[triggered], task).instrument(span.clone()).await?;
         Ok(match outcomes.into_iter().next() {
-            Some(Outcome::Rejected(rejection)) => Replayed::Failed(rejection.to_string()),
+            Some(Outcome::Rejected(rejection)) => {
+                let reason = rejection.to_string();
+                mark_failed(&span, rejection.error_type(), &reason);
+                Replayed::Failed(reason)
+            }
             Some(Outcome::Newer) => Replayed::NotYet,
             Some(Outcome::Applied(_)) | None => Replayed::Applied,
         })

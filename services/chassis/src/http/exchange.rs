@@ -24,7 +24,7 @@ use super::body::Limits;
 use super::context::{CORRELATION_ID, ClientCertificate};
 use super::{Body, Caller, CorrelationId, HttpConfig, Routes, Unidentified, reply};
 use crate::health::Health;
-use crate::telemetry::{METER, TraceContext};
+use crate::telemetry::{METER, TraceContext, mark_server_error};
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -97,9 +97,8 @@ impl Exchange {
         let status = i64::from(response.status().as_u16());
         // Not a field: each that is recorded has all of them written down again for logs, and this is the last of it.
         span.set_attribute("http.response.status_code", status);
-        if status >= 500 {
-            span.record("otel.status_code", "ERROR");
-            span.record("error.type", status);
+        if response.status().is_server_error() {
+            mark_server_error(&span, response.status());
         }
         DURATION.record(
             started.elapsed().as_secs_f64(),
@@ -164,7 +163,6 @@ fn server_span(
         "request",
         otel.name = name,
         otel.kind = "server",
-        otel.status_code = field::Empty,
         http.request.method = method,
         http.route = template,
         url.path = request.uri().path(),

@@ -4,6 +4,7 @@
 //! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set; the exporter, the sampler and the batching read the standard `OTEL_*`
 //! variables themselves. Without an endpoint nothing is recorded, but trace ids are still made, passed on and logged.
 
+mod failure;
 mod logs;
 mod metrics;
 mod resource;
@@ -17,6 +18,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+pub use failure::{mark_failed, mark_server_error};
 pub use logs::TRACE_ONLY;
 pub use logs::{LogConfig, LogVariables};
 pub use metrics::{METER, prometheus_text};

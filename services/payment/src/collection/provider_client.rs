@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chassis::aggregate::Cause;
 use chassis::crash_here;
 use chassis::tasks::Tasks;
-use chassis::telemetry::{METER, TraceContext};
+use chassis::telemetry::{METER, TraceContext, mark_failed};
 use chassis::text::storable;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
@@ -72,19 +72,22 @@ impl<P: PaymentProvider> ProviderClient<P> {
         let span = provider_span(&call);
         let started = Instant::now();
         let asked = self.ask(&call).instrument(span.clone());
-        let answer = match tokio::time::timeout(self.timeout, asked).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Unanswered(format!("no answer within {} ms", self.timeout.as_millis()))),
+        let answer = if let Ok(answer) = tokio::time::timeout(self.timeout, asked).await {
+            answer.map_err(|unanswered| ("unanswered", unanswered))
+        } else {
+            let error = format!("no answer within {} ms", self.timeout.as_millis());
+            Err(("timeout", Unanswered(error)))
         };
         let trigger = match answer {
             Ok(trigger) => {
                 self.breaker.answered();
                 trigger
             }
-            Err(unanswered) => {
+            Err((error_type, unanswered)) => {
                 self.breaker.unanswered(Instant::now());
-                span.record("otel.status_code", "ERROR");
-                Trigger::Unanswered { attempt: call.attempt, error: storable(&unanswered.to_string()) }
+                let error = unanswered.to_string();
+                mark_failed(&span, error_type, &error);
+                Trigger::Unanswered { attempt: call.attempt, error: storable(&error) }
             }
         };
         let outcome = <&str>::from(&trigger);
@@ -138,7 +141,7 @@ fn provider_span(call: &ProviderCall) -> Span {
         "provider",
         otel.name = name,
         otel.kind = "client",
-        otel.status_code = field::Empty,
+        error.r#type = field::Empty,
         peer.service = "payment-provider",
         payment.id = %call.payment_id,
         payment.attempt = i64::from(call.attempt),
