@@ -3,9 +3,11 @@
 # that contain them, RabbitMQ's users, the token of the services, and the gateway's first API key (in api-key; in authorization as the header that curl
 # sends; its digest in keys/api-keys).
 set -euo pipefail
+# A failure inside of $(…) is one, too.
+shopt -s inherit_errexit
 
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
-folder=${1:-$here/secrets}
+folder=$(realpath --canonicalize-missing "${1:-$here/secrets}")
 
 main() {
   if [[ -e $folder ]]; then
@@ -15,10 +17,11 @@ main() {
   # Compose mounts the files with their modes, and services run as an unprivileged user: the files are world-readable, in a
   # folder that only its owner can enter.
   umask 022
-  mkdir -m 700 "$folder"
-  cd "$folder"
+  rm -rf "$folder.unfinished"
+  mkdir -m 700 "$folder.unfinished"
+  cd "$folder.unfinished"
 
-  local service password users=''
+  local service password hash users=''
   # The superuser, the role that owns the schema and migrates it, and the role that the service works as.
   local role
   for service in order payment; do
@@ -33,7 +36,8 @@ main() {
   for service in gateway order payment; do
     password=$(random)
     printf 'amqp://paysaga-%s:%s@rabbitmq:5672/paysaga' "$service" "$password" >"$service-rabbitmq-url"
-    users+="    $(user "paysaga-$service" "$(rabbitmq_hash "$password")"),"$'\n'
+    hash=$(rabbitmq_hash "$password")
+    users+="    $(user "paysaga-$service" "$hash"),"$'\n'
   done
   # Topology and permissions as they are, and the users.
   {
@@ -52,6 +56,7 @@ main() {
   printf 'authorization: Bearer %s\n' "$key" >authorization
   mkdir keys
   printf 'me:%s scopes=orders:read,orders:write,payments:read,statistics,admin:read,admin:write\n' "$(sha256 "$key")" >keys/api-keys
+  mv "$folder.unfinished" "$folder"
   printf 'Secrets are in %s; the API key is in api-key there.\n' "$folder"
 }
 

@@ -35,6 +35,8 @@ pub(crate) fn command(program: &Path, environment: &Environment) -> Command {
         .env("PORT", "0")
         .env("MANAGEMENT_ADDRESS", "127.0.0.1:0")
         .env("LOG_FORMAT", "json")
+        // Where there are none in the usual places.
+        .envs(std::env::var_os("SSL_CERT_FILE").map(|authorities| ("SSL_CERT_FILE", authorities)))
         .envs(environment)
         .stdin(Stdio::null())
         .kill_on_drop(true);

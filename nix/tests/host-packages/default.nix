@@ -3,229 +3,7 @@
 let
   lib = import ./lib.nix;
 
-  # Derivations run in bash with `stdenv.sh`. On their PATH are the programs that every stdenv of nixpkgs has, and those of
-  # the packages that they name: one that was forgotten is not found here either.
-  standard = link "standard-programs" "/usr/bin" [
-    "bash"
-    "sh"
-    "awk"
-    "bzip2"
-    "cmp"
-    "diff"
-    "find"
-    "xargs"
-    "grep"
-    "egrep"
-    "fgrep"
-    "gzip"
-    "gunzip"
-    "make"
-    "patch"
-    "sed"
-    "tar"
-    "xz"
-    # coreutils
-    "base64"
-    "basename"
-    "cat"
-    "chmod"
-    "chown"
-    "comm"
-    "cp"
-    "cut"
-    "date"
-    "dirname"
-    "echo"
-    "env"
-    "expr"
-    "false"
-    "head"
-    "id"
-    "install"
-    "join"
-    "ln"
-    "ls"
-    "md5sum"
-    "mkdir"
-    "mkfifo"
-    "mktemp"
-    "mv"
-    "nproc"
-    "od"
-    "paste"
-    "pwd"
-    "readlink"
-    "realpath"
-    "rm"
-    "rmdir"
-    "seq"
-    "sha256sum"
-    "sleep"
-    "sort"
-    "split"
-    "stat"
-    "tail"
-    "tee"
-    "test"
-    "timeout"
-    "touch"
-    "tr"
-    "true"
-    "truncate"
-    "tty"
-    "uname"
-    "uniq"
-    "wc"
-    "whoami"
-    "yes"
-  ];
-  # Of glibc and binutils, with the compiler.
-  compiler = link "gcc" "/usr/bin" [
-    "ar"
-    "as"
-    "cc"
-    "gcc"
-    # What musl-gcc calls.
-    "x86_64-linux-gnu-gcc"
-    "g++"
-    "c++"
-    "ld"
-    "musl-gcc"
-    "nm"
-    "objcopy"
-    "objdump"
-    "ranlib"
-    "readelf"
-    "strip"
-    "getconf"
-    "ldd"
-  ];
-
-  # Links to programs of the host. Those that the host lacks are missing, as if the package had none.
-  link =
-    name: folder: programs:
-    derivation {
-      inherit name system;
-      builder = "/bin/sh";
-      args = [
-        "-c"
-        ''
-          /usr/bin/mkdir --parents $out/bin
-          for program in $programs; do
-            if [ -e $folder/$program ]; then /usr/bin/ln --symbolic $folder/$program $out/bin/$program; fi
-          done
-        ''
-      ];
-      inherit folder programs;
-    };
-  everythingIn =
-    name: folder:
-    derivation {
-      inherit name system;
-      builder = "/bin/sh";
-      args = [
-        "-c"
-        "/usr/bin/mkdir --parents $out/bin; for program in ${folder}/*; do /usr/bin/ln --symbolic $program $out/bin/; done"
-      ];
-    };
-
-  package =
-    derivation:
-    derivation
-    // {
-      meta = {
-        mainProgram = derivation.name;
-      };
-    };
-  programs =
-    builtins.mapAttrs (name: value: package (link name (builtins.head value) (builtins.tail value)))
-      {
-        curl = [
-          "/usr/bin"
-          "curl"
-        ];
-        file = [
-          "/usr/bin"
-          "file"
-        ];
-        jq = [
-          "/usr/bin"
-          "jq"
-        ];
-        bubblewrap = [
-          "/usr/bin"
-          "bwrap"
-        ];
-        gnused = [
-          "/usr/bin"
-          "sed"
-        ];
-        netcat = [
-          "/usr/bin"
-          "nc"
-        ];
-        util-linux = [
-          "/usr/bin"
-          "setpriv"
-          "unshare"
-          "mount"
-        ];
-        systemd = [
-          "/usr/bin"
-          "systemd-analyze"
-        ];
-        shellcheck = [
-          "/usr/bin"
-          "shellcheck"
-        ];
-        # ./dev nix puts what cargo has installed here.
-        deadnix = [
-          "/tools"
-          "deadnix"
-        ];
-        nixfmt = [
-          "/tools"
-          "nixfmt"
-        ];
-        nixfmt-tree = [
-          "/tools"
-          "nixfmt"
-        ];
-        cargo-deny = [
-          "/tools"
-          "cargo-deny"
-        ];
-        # The toolchain of rustup.
-        cargo = [
-          "/rust/bin"
-          "cargo"
-        ];
-        clippy = [
-          "/rust/bin"
-          "cargo-clippy"
-          "clippy-driver"
-        ];
-        rust-analyzer = [
-          "/rust/bin"
-          "rust-analyzer"
-        ];
-        rustc = [
-          "/rust/bin"
-          "rustc"
-          "rustdoc"
-        ];
-        rustfmt = [
-          "/rust/bin"
-          "cargo-fmt"
-          "rustfmt"
-        ];
-      };
-
-  bash = package (link "bash" "/usr/bin" [ "bash" ]);
-  coreutils = standard;
-  postgresql = everythingIn "postgresql" "/usr/lib/postgresql/17/bin";
-  rabbitmq-server = everythingIn "rabbitmq-server" "/usr/lib/rabbitmq/bin";
-  beam27Packages.erlang = everythingIn "erlang" "/usr/lib/erlang/bin";
+  programs = import ./programs.nix { inherit system; };
 
   mkDerivation =
     arguments:
@@ -245,7 +23,8 @@ let
             "-e"
             ./stdenv.sh
           ];
-          inherit standard;
+          # One that a derivation forgot to name is not found here either.
+          inherit (programs) standard;
           nativeBuildInputs = given.nativeBuildInputs or [ ];
         }
       );
@@ -260,7 +39,7 @@ let
 
   stdenv = {
     inherit mkDerivation;
-    cc = compiler;
+    cc = programs.compiler;
     hostPlatform = {
       inherit system;
     };
@@ -297,7 +76,6 @@ let
     inherit
       lib
       mkDerivation
-      compiler
       programs
       ;
   };
@@ -307,11 +85,6 @@ programs
   inherit
     lib
     stdenv
-    bash
-    coreutils
-    postgresql
-    rabbitmq-server
-    beam27Packages
     cacert
     runCommand
     writeText

@@ -3,7 +3,6 @@
 {
   lib,
   mkDerivation,
-  compiler,
   programs,
 }:
 let
@@ -61,7 +60,7 @@ in
         nativeBuildInputs = nativeBuildInputs ++ [
           programs.cargo
           programs.rustc
-          compiler
+          programs.compiler
         ];
         CARGO_NET_OFFLINE = "true";
         CC_x86_64_unknown_linux_musl = "musl-gcc";

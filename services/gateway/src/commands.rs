@@ -1,22 +1,30 @@
 //! Commands: turned into events, and accepted once the broker has them on disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use chassis::broker::{Message, PublishError};
 use chassis::http::{self, CorrelationId, Request, Response};
-use chassis::telemetry::TraceContext;
+use chassis::telemetry::{METER, TraceContext};
 use contracts::event::{CreateOrderRequested, OrderCancelRequested};
 use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
 };
 use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem};
+use opentelemetry::metrics::Counter;
 use tracing::{Span, error, info};
 
 use crate::audit::{self, Attempt};
 use crate::bulkhead::Kind;
 use crate::upstream::UpstreamRequest;
 use crate::{Gateway, access, idempotency, outcome, preference};
+
+static ACCEPTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    METER
+        .u64_counter("paysaga.orders.accepted")
+        .with_description("Orders that were accepted, repeated ones included.")
+        .build()
+});
 
 /// `POST /api/orders`
 pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
@@ -37,6 +45,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let owner = Some(caller.name.clone());
     let event = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
     publish(&gateway, event_id, event, &request.correlation_id).await?;
+    ACCEPTED.add(1, &[]);
     info!(order.id = %order_id, caller = caller.name.as_str(), "order accepted");
     let outcome = match preference::wait(&request.headers) {
         Some(wait) => outcome::wait(&gateway, caller, order_id, wait, &request.correlation_id).await,

@@ -1,5 +1,6 @@
 //! The orders as an aggregate: which events are triggers, and how they are loaded and saved.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use tracing::warn;
 
 use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
+use crate::outcomes;
 use crate::settlement::Settlements;
 use crate::store::{orders, timeline};
 
@@ -32,6 +34,8 @@ impl Aggregate for Orders {
     type Call = Infallible;
     type Reserved = ();
     type Violation = Violation;
+    /// For how long the orders that were updated have existed.
+    type Saved = HashMap<OrderId, Duration>;
 
     fn trigger(&self, event: &Event) -> Option<Trigger> {
         Some(match event {
@@ -80,24 +84,26 @@ impl Aggregate for Orders {
         &self,
         connection: &mut PgConnection,
         changes: &Changes<'_, Order>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<HashMap<OrderId, Duration>, StoreError> {
         if !changes.inserted.is_empty() {
             orders::insert(connection, &changes.inserted).await?;
         }
+        let mut ages = HashMap::new();
         if !changes.updated.is_empty() {
-            orders::update(connection, &changes.updated).await?;
+            ages = orders::update(connection, &changes.updated).await?;
         }
         if !changes.history.is_empty() {
             timeline::insert(connection, &changes.history).await?;
         }
-        Ok(())
+        Ok(ages)
     }
 
     fn reserve(&self, _: &mut [Triggered<Trigger>]) {}
 
     fn begin(&self, _: Vec<Infallible>, (): ()) {}
 
-    fn committed(&self, changes: &Changes<'_, Order>) {
+    fn committed(&self, changes: &Changes<'_, Order>, ages: HashMap<OrderId, Duration>) {
+        outcomes::count(changes, &ages);
         let inserted = changes.inserted.iter().map(|(order_id, order)| (*order_id, order.status));
         let updated = changes.updated.iter().map(|Updated { order_id, after, .. }| (*order_id, after.status));
         let settled = inserted.chain(updated).filter(|(_, status)| *status != OrderStatus::PendingPayment);

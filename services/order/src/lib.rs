@@ -16,6 +16,7 @@ mod deadline;
 pub mod domain;
 mod handlers;
 mod http;
+mod outcomes;
 mod settlement;
 mod store;
 
@@ -42,6 +43,7 @@ const SETTLEMENT_CONNECTIONS: u32 = 2;
 
 /// Starts the service.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
+    outcomes::start();
     let looking = config
         .participant
         .database

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::collection::{ProviderCalls, Slots};
 use crate::domain::{self, Due, NoRefusedRefund, Payment, PaymentState, ProviderCall, Transition, Trigger};
+use crate::outcomes;
 use crate::store::{payments, refund_audit};
 
 /// The payments, one for each order.
@@ -34,6 +35,7 @@ impl Aggregate for Payments {
     type Call = ProviderCall;
     type Reserved = Slots;
     type Violation = NoRefusedRefund;
+    type Saved = ();
 
     fn trigger(&self, event: &Event) -> Option<Trigger> {
         match event {
@@ -109,7 +111,8 @@ impl Aggregate for Payments {
         self.calls.begin(calls, slots);
     }
 
-    fn committed(&self, changes: &Changes<'_, Payment>) {
+    fn committed(&self, changes: &Changes<'_, Payment>, (): ()) {
+        outcomes::count(changes);
         let inserted = changes.inserted.iter().map(|(_, payment)| payment);
         let updated = changes.updated.iter().map(|updated| &updated.after);
         if inserted.chain(updated).filter_map(|payment| payment.next).any(|next| next.due == Due::Now) {

@@ -14,6 +14,7 @@ pub mod config;
 pub mod domain;
 mod handlers;
 mod http;
+mod outcomes;
 pub mod provider;
 mod refunds;
 mod store;
@@ -43,6 +44,7 @@ const SIMULATOR_CONNECTIONS: u32 = 8;
 
 /// Starts the service.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
+    outcomes::start();
     let Config { participant, collection, simulator } = config;
     let books = participant
         .database

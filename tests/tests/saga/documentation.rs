@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use contracts::OrderStatus;
 use contracts::topology::ROUTES;
 use tests::api_keys::{KeyFile, SHOP};
 use tests::faults::scenarios;
@@ -74,6 +75,8 @@ async fn the_readme_lists_every_variable_that_a_service_reads() {
 #[tokio::test]
 async fn every_metric_and_every_command_of_the_readme_exists() {
     let stack = Stack::start().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
     for [metric, services, _] in table::<3>(README, "| metric | of |") {
         let metric = metric.trim_matches('`').to_owned();
         for name in services.split(", ") {

@@ -8,6 +8,7 @@ mod audit_records;
 mod auditor;
 mod backlog;
 mod budget;
+mod business_metrics;
 mod cancellation;
 mod compose;
 mod connections;

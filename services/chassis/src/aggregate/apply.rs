@@ -188,8 +188,8 @@ impl<A: Aggregate> Applier<A> {
     ) -> Result<Vec<Option<Outcome<A::Call>>>, RetryError> {
         // On the heap: every wrapper around a future of that size would copy it.
         let transaction = || unless_panicking(Box::pin(self.transaction(triggers, if_locked)));
-        let applied = retry(task, if_held_up, transaction).await?;
-        self.aggregate.committed(&applied.changes);
+        let (applied, saved) = retry(task, if_held_up, transaction).await?;
+        self.aggregate.committed(&applied.changes, saved);
         self.outbox.publish(applied.messages);
         Ok(applied.outcomes)
     }
@@ -198,7 +198,7 @@ impl<A: Aggregate> Applier<A> {
         &self,
         triggers: &'a [Triggered<A::Trigger>],
         if_locked: IfLocked,
-    ) -> Result<Applied<'a, A>, StoreError> {
+    ) -> Result<(Applied<'a, A>, A::Saved), StoreError> {
         let mut connection = self.connections.take().await?;
         let mut transaction = connection.begin().await?;
         let locked = lock(&mut transaction, triggers, if_locked).await?;
@@ -216,13 +216,13 @@ impl<A: Aggregate> Applier<A> {
         }
         let applied = batch.finish();
         early_cancellations::insert(&mut transaction, &applied.changes.cancelled_early).await?;
-        self.aggregate.save(&mut transaction, &applied.changes).await?;
+        let saved = self.aggregate.save(&mut transaction, &applied.changes).await?;
         self.outbox.insert(&mut transaction, &applied.messages).await?;
         crash_here!("before-commit");
         transaction.commit().await?;
         connection.keep();
         crash_here!("after-commit-before-publish");
-        Ok(applied)
+        Ok((applied, saved))
     }
 }
 

@@ -51,6 +51,8 @@ pub trait Aggregate: Send + Sync + 'static {
     type Reserved: Send;
     /// A trigger that the contract rules out.
     type Violation: Display;
+    /// What the database says about changes while it saves them.
+    type Saved: Send;
 
     /// The trigger that an event is; `None` if the service does not consume events of its type.
     fn trigger(&self, event: &Event) -> Option<Self::Trigger>;
@@ -81,7 +83,7 @@ pub trait Aggregate: Send + Sync + 'static {
         &self,
         connection: &mut PgConnection,
         changes: &Changes<'_, Self::Entity>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<Self::Saved, StoreError>> + Send;
 
     /// Reserves what calls need that may follow from events, and lets the triggers know.
     fn reserve(&self, triggers: &mut [Triggered<Self::Trigger>]) -> Self::Reserved;
@@ -89,8 +91,8 @@ pub trait Aggregate: Send + Sync + 'static {
     /// Begins the calls that followed, which are committed; what they don't need is free again.
     fn begin(&self, calls: Vec<Self::Call>, reserved: Self::Reserved);
 
-    /// Called after the commit of changes.
-    fn committed(&self, _changes: &Changes<'_, Self::Entity>) {}
+    /// Called after the commit of changes, with what saving them has returned.
+    fn committed(&self, changes: &Changes<'_, Self::Entity>, saved: Self::Saved);
 }
 
 /// The rows of some orders.

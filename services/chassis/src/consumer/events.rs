@@ -7,7 +7,7 @@ use contracts::topology::Queue;
 use lapin::Channel;
 use lapin::message::Delivery;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Histogram;
+use opentelemetry::metrics::{Counter, Histogram};
 use tracing::field::display;
 use tracing::{Instrument, Span, info, info_span, warn};
 
@@ -27,6 +27,21 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .f64_histogram("messaging.process.duration")
         .with_unit("s")
         .with_description("Time from taking a message to its acknowledgement.")
+        .build()
+});
+
+static BATCH_SIZE: LazyLock<Histogram<u64>> = LazyLock::new(|| {
+    METER
+        .u64_histogram("paysaga.batch.size")
+        .with_description("Messages that share one transaction.")
+        .with_boundaries(vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0])
+        .build()
+});
+
+static DEAD_LETTERED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    METER
+        .u64_counter("paysaga.dead_lettered")
+        .with_description("Messages that were rejected and dead-lettered.")
         .build()
 });
 
@@ -141,6 +156,8 @@ impl<A: Aggregate> EventHandler<A> {
         (error_type, reason): (&'static str, &str),
     ) -> Result<(), ChannelLost> {
         mark_failed(span, error_type, reason);
+        let labels = [KeyValue::new("queue", self.queue.name()), KeyValue::new("error_type", error_type)];
+        DEAD_LETTERED.add(1, &labels);
         span.in_scope(|| {
             warn!(
                 queue = %self.queue,
@@ -173,6 +190,8 @@ impl<A: Aggregate> EventHandler<A> {
             KeyValue::new("messaging.system", "rabbitmq"),
             KeyValue::new("messaging.destination.name", self.queue.name()),
         ];
+        let size = u64::try_from(messages).unwrap_or(u64::MAX);
+        BATCH_SIZE.record(size, &[KeyValue::new("queue", self.queue.name())]);
         for _ in 0..messages {
             DURATION.record(elapsed, &labels);
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::postgres::PgQueryResult;
+use strum::IntoStaticStr;
 use thiserror::Error;
 
 /// Why a store could not read or write.
@@ -26,7 +27,8 @@ pub enum StoreError {
 }
 
 /// Whose fault an error is, and so what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum FailureKind {
     /// The database is unavailable, full, not set up, or its password changed: wait until it has been repaired.
     Infrastructure,

@@ -1,8 +1,11 @@
 //! A transaction, tried until it is committed or until trying again would not help.
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
 use sqlx::{Connection, PgPool};
 use thiserror::Error;
 
@@ -10,6 +13,7 @@ use super::{FailureKind, StoreError};
 use crate::aggregate::Stopping;
 use crate::backoff::Backoff;
 use crate::tasks::TaskContext;
+use crate::telemetry::METER;
 
 /// How long one transaction may take, from its begin to the answer to its commit: longer than PostgreSQL lets a statement
 /// take, and less than a service has to shut down. A database host that vanished without closing its connections would
@@ -18,6 +22,13 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How often a transaction that collides with others is tried before that counts as more than a coincidence.
 const ATTEMPTS: u32 = 5;
+
+static RETRIES: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    METER
+        .u64_counter("paysaga.transaction.retries")
+        .with_description("Transactions that were tried again, by what had kept them from being committed.")
+        .build()
+});
 
 /// What to do when other transactions keep one from being committed: locks, collisions, timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +89,7 @@ where
                 &mut while_unavailable
             }
         };
+        RETRIES.add(1, &[KeyValue::new("kind", <&str>::from(kind))]);
         if task.unless_stopping(backoff.wait()).await.is_none() {
             return Err(RetryError::Stopping);
         }

@@ -1,8 +1,11 @@
 //! Handles failed messages again, in their turn.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use contracts::topology::Queue;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
 use strum::VariantArray;
 use tracing::{Instrument, error, info, warn};
 
@@ -13,10 +16,17 @@ use crate::consumer::{Origin, Received, read};
 use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
-use crate::telemetry::mark_failed;
+use crate::telemetry::{METER, mark_failed};
 
 /// How often messages whose turn has come are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+static REPLAYS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    METER
+        .u64_counter("paysaga.replays")
+        .with_description("Failed messages that were handled again, by what became of them.")
+        .build()
+});
 
 /// Replays what is due.
 pub(super) struct Replayer<A: Aggregate> {
@@ -31,6 +41,16 @@ enum Replayed {
     Failed(String),
     /// It can't be applied before a newer version is back. Its lease is the pause until then.
     NotYet,
+}
+
+impl Replayed {
+    const fn result(&self) -> &'static str {
+        match self {
+            Self::Applied => "handled",
+            Self::Failed(_) => "failed",
+            Self::NotYet => "held",
+        }
+    }
 }
 
 impl<A: Aggregate> Replayer<A> {
@@ -55,7 +75,9 @@ impl<A: Aggregate> Replayer<A> {
         else {
             return Ok(false);
         };
-        let marked = match self.apply(&replay, task).await? {
+        let replayed = self.apply(&replay, task).await?;
+        REPLAYS.add(1, &[KeyValue::new("result", replayed.result())]);
+        let marked = match replayed {
             Replayed::Applied => {
                 info!(failed_message.id = %replay.id, "failed message replayed");
                 retry(task, IfHeldUp::Persist, || store::mark_replayed(pool, &replay)).await

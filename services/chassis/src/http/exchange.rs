@@ -100,14 +100,16 @@ impl Exchange {
         if response.status().is_server_error() {
             mark_server_error(&span, response.status());
         }
-        DURATION.record(
-            started.elapsed().as_secs_f64(),
-            &[
-                KeyValue::new("http.request.method", method),
-                KeyValue::new("http.route", template.unwrap_or("unknown")),
-                KeyValue::new("http.response.status_code", status),
-            ],
-        );
+        if !template.is_some_and(is_polled) {
+            DURATION.record(
+                started.elapsed().as_secs_f64(),
+                &[
+                    KeyValue::new("http.request.method", method),
+                    KeyValue::new("http.route", template.unwrap_or("unknown")),
+                    KeyValue::new("http.response.status_code", status),
+                ],
+            );
+        }
         response
     }
 
@@ -182,7 +184,7 @@ fn server_span(
     span
 }
 
-/// Probes, scrapers and gateways ask again and again; their spans would bury the others.
+/// Probes, scrapers and gateways ask again and again; their spans and their durations would bury the others.
 fn is_polled(template: &str) -> bool {
     template.starts_with("/health/") || template.ends_with("/metrics") || template == "/load"
 }

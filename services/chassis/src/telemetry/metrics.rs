@@ -14,7 +14,11 @@ pub static METER: LazyLock<Meter> = LazyLock::new(|| opentelemetry::global::mete
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 
-/// Upper bounds of every duration histogram, in seconds.
+/// Upper bounds of a saga's duration, in seconds: from what a provider needs to the deadline, by default 15 minutes.
+const SAGA_SECONDS: [f64; 15] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
+
+/// Upper bounds of every other duration histogram, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
 
 pub(super) fn start(resource: Resource) -> Result<(), OTelSdkError> {
@@ -27,8 +31,11 @@ pub(super) fn start(resource: Resource) -> Result<(), OTelSdkError> {
         .with_reader(exporter)
         .with_view(|instrument: &Instrument| {
             let in_seconds = instrument.kind() == InstrumentKind::Histogram && instrument.unit() == "s";
-            let aggregation =
-                Aggregation::ExplicitBucketHistogram { boundaries: SECONDS.to_vec(), record_min_max: false };
+            let boundaries = match instrument.name() {
+                "paysaga.saga.duration" => SAGA_SECONDS.to_vec(),
+                _ => SECONDS.to_vec(),
+            };
+            let aggregation = Aggregation::ExplicitBucketHistogram { boundaries, record_min_max: false };
             in_seconds.then(|| Stream::builder().with_aggregation(aggregation).build().ok()).flatten()
         })
         .build();

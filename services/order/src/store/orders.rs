@@ -1,5 +1,6 @@
 //! The table `orders`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
@@ -98,27 +99,33 @@ struct StatusChange {
     cancel_reason: Option<CancelReason>,
 }
 
-/// Changes the status of orders, each of which must still have the one before.
+/// Changes the status of orders, each of which must still have the one before. Returns for how long they have existed.
 pub(crate) async fn update(
     connection: &mut PgConnection,
     updated: &[Updated<Order>],
-) -> Result<(), StoreError> {
+) -> Result<HashMap<OrderId, Duration>, StoreError> {
     let changes = updated.iter().map(|Updated { order_id, before, after }| StatusChange {
         id: *order_id,
         before: before.status,
         after: after.status,
         cancel_reason: after.cancel_reason,
     });
-    let result = sqlx::query(
+    let ages: Vec<(OrderId, f64)> = sqlx::query_as(
         "UPDATE orders
          SET status = change.after, cancel_reason = change.cancel_reason, updated_at = now()
          FROM jsonb_to_recordset($1) AS change (id uuid, before text, after text, cancel_reason text)
-         WHERE orders.id = change.id AND orders.status = change.before",
+         WHERE orders.id = change.id AND orders.status = change.before
+         RETURNING orders.id, extract(epoch FROM now() - orders.created_at)::double precision",
     )
     .bind(Json(changes.collect::<Vec<_>>()))
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    StoreError::expect_rows(&result, updated.len())
+    if ages.len() != updated.len() {
+        return Err(StoreError::Conflict);
+    }
+    // The database's clock may have been set back.
+    let age = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Ok(ages.into_iter().map(|(order_id, seconds)| (order_id, age(seconds))).collect())
 }
 
 /// Orders that are overdue.

@@ -1,0 +1,120 @@
+//! What the saga counts about orders, money and failures.
+
+use std::collections::BTreeSet;
+
+use contracts::topology::Queue;
+use contracts::{EventType, OrderStatus, PaymentStatus};
+use lapin::BasicProperties;
+use tests::{Stack, eventually};
+
+#[tokio::test]
+async fn orders_money_and_failures_are_counted() {
+    let stack = Stack::start().await;
+    for (total, status) in [
+        ("10.01", OrderStatus::Paid),
+        ("20.01", OrderStatus::Paid),
+        ("10.02", OrderStatus::Cancelled),
+        ("10.03", OrderStatus::Failed),
+    ] {
+        let id = stack.api.place(total).await;
+        stack.api.order_becomes(id, status).await;
+        if total == "20.01" {
+            stack.api.cancel(id).await;
+            stack.api.order_becomes(id, OrderStatus::Cancelled).await;
+            stack.api.payment_becomes(id, PaymentStatus::Refunded).await;
+        }
+    }
+    stack.amqp.publish(EventType::CreateOrderRequested, b"no JSON", BasicProperties::default()).await;
+    stack.api.failed_messages_are(Queue::OrderCreate, 1).await;
+
+    let (gateway, order, payment) =
+        (stack.gateway.metrics().await, stack.order.metrics().await, stack.payment.metrics().await);
+    for (text, series, expected) in [
+        (&gateway, "paysaga_orders_accepted_total", "4"),
+        (&order, r#"paysaga_orders_settled_total{reason="",status="PAID"}"#, "2"),
+        (&order, r#"paysaga_orders_settled_total{reason="",status="FAILED"}"#, "1"),
+        (&order, r#"paysaga_orders_settled_total{reason="PAYMENT_DECLINED",status="CANCELLED"}"#, "1"),
+        (&order, r#"paysaga_orders_settled_total{reason="USER_REQUESTED",status="CANCELLED"}"#, "1"),
+        (&order, r#"paysaga_orders_settled_total{reason="PAYMENT_TIMEOUT",status="CANCELLED"}"#, "0"),
+        (&order, r#"paysaga_saga_duration_seconds_count{outcome="PAID",reason=""}"#, "2"),
+        (&order, r#"paysaga_saga_duration_seconds_bucket{outcome="PAID",reason="",le="900"}"#, "2"),
+        (&order, r#"paysaga_dead_lettered_total{error_type="unreadable",queue="order.create.queue"}"#, "1"),
+        (&order, r#"paysaga_batch_size_count{queue="order.cancel-requested.queue"}"#, "1"),
+        (&payment, r#"paysaga_money_total{flow="charged"}"#, "30.02"),
+        (&payment, r#"paysaga_money_total{flow="refunded"}"#, "20.01"),
+        (&payment, r#"paysaga_refunds_total{result="made"}"#, "1"),
+        (&payment, r#"paysaga_refunds_total{result="refused"}"#, "0"),
+    ] {
+        let found = value(text, series).and_then(|value| value.parse::<f64>().ok());
+        let expected: f64 = expected.parse().expect("a number");
+        // To the cent: sums of decimals are not exact in binary.
+        let equal = found.is_some_and(|found| (found - expected).abs() < 0.001);
+        assert!(equal, "{series} is not {expected}: {}", lines_of(text, series));
+    }
+    // An order is no longer under way than it exists.
+    let sum = r#"paysaga_saga_duration_seconds_sum{outcome="PAID",reason=""}"#;
+    let seconds: f64 = value(&order, sum).and_then(|sum| sum.parse().ok()).expect("a number of seconds");
+    assert!(seconds > 0.0, "{seconds}");
+}
+
+#[tokio::test]
+async fn more_orders_are_no_more_series() {
+    let stack = Stack::start().await;
+    let series = async || {
+        let texts =
+            [stack.gateway.metrics().await, stack.order.metrics().await, stack.payment.metrics().await];
+        let named = |text: &String| -> Vec<String> {
+            // A histogram is as many series as it has buckets, and one name.
+            let samples = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{"));
+            samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+        };
+        texts.iter().flat_map(named).collect::<BTreeSet<String>>()
+    };
+    let pay = async |total: &str| {
+        let id = stack.api.place(total).await;
+        stack.api.order_becomes(id, OrderStatus::Paid).await;
+        stack.api.timeline(id).await;
+    };
+    pay("10.01").await;
+    // Gauges are measured now and then.
+    let before = eventually("the gauges have been measured", async || {
+        let before = series().await;
+        if before.iter().any(|name| name.starts_with("paysaga_outbox_depth")) {
+            Ok(before)
+        } else {
+            Err("not yet")
+        }
+    })
+    .await;
+    for cents in 11..31 {
+        pay(&format!("{cents}.01")).await;
+    }
+    let grown: Vec<_> = series().await.difference(&before).cloned().collect();
+    // A batch size or a status that did not occur before may be new; nothing grows with the orders.
+    assert!(grown.len() < 20, "{grown:#?}");
+    let of_a_customer = before
+        .iter()
+        .chain(&grown)
+        .filter(|name| name.split('"').any(|label| label.len() == 36 && label.matches('-').count() == 4));
+    assert_eq!(of_a_customer.count(), 0, "no label is an id");
+    assert!(before.len() < 300, "{} series", before.len());
+}
+
+/// The value of a series, whose labels are written in the order of their names.
+fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {
+    let name = series.split('{').next().unwrap_or(series);
+    text.lines().find_map(|line| {
+        let (found, value) = line.rsplit_once(' ')?;
+        (found.starts_with(name) && sorted(found) == sorted(series)).then_some(value)
+    })
+}
+
+/// Name and labels in an order of their own.
+fn sorted(series: &str) -> BTreeSet<&str> {
+    series.split(['{', ',', '}']).filter(|part| !part.is_empty()).collect()
+}
+
+fn lines_of(text: &str, series: &str) -> String {
+    let name = series.split('{').next().unwrap_or(series);
+    text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>().join("\n")
+}
