@@ -36,6 +36,17 @@ let
     PrivateNetwork = true;
   };
 
+  # A path below another, or that itself.
+  isBelow = above: path: lib.hasPrefix "${toString above}/" "${toString path}/";
+  # By ProtectHome and PrivateTmp.
+  hiddenFromUnits = [
+    "/home"
+    "/root"
+    "/run/user"
+    "/tmp"
+    "/var/tmp"
+  ];
+
   restore = pkgs.writeShellScriptBin "paysaga-restore" ''
     ${lib.toShellVars {
       inherit (cfg) directory;
@@ -147,10 +158,14 @@ in
       {
         assertion =
           builtins.match "/[A-Za-z0-9/._-]*" cfg.directory != null
-          && !(lib.hasPrefix "${toString postgresql.dataDir}/" cfg.directory);
+          && builtins.match ".*/[.]?[.]?(/.*)?" cfg.directory == null
+          && !(isBelow postgresql.dataDir cfg.directory)
+          && !(isBelow cfg.directory postgresql.dataDir)
+          && !(builtins.any (hidden: isBelow hidden cfg.directory) hiddenFromUnits);
         message = ''
-          ${option}.directory is ${cfg.directory}. It must be an absolute path outside of PostgreSQL's own directory, of letters,
-          digits and ._- alone.
+          ${option}.directory is ${cfg.directory}. It must be an absolute path of letters, digits and ._- alone, without `.`, `..` and a
+          slash at its end, neither in PostgreSQL's own directory nor around it, nor below one that is hidden from units
+          (${lib.concatStringsSep ", " hiddenFromUnits}).
         '';
       }
     ];

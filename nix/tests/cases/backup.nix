@@ -87,7 +87,7 @@ in
       [
         "createLocally = true"
       ];
-  "a directory with blanks, or below PostgreSQL's, is refused" =
+  "a directory is refused that has another name, that is PostgreSQL's, or that units have not got" =
     let
       failuresWith =
         directory:
@@ -98,8 +98,31 @@ in
             inherit directory;
           };
         };
+      isRefusedAt = directory: isRefused (failuresWith directory) [ "backup.directory is ${directory}." ];
     in
-    isRefused (failuresWith "/mnt/my backup") [ "backup.directory" ]
-    && isRefused (failuresWith "backup") [ "backup.directory" ]
-    && isRefused (failuresWith "/var/lib/postgresql/17/backup") [ "backup.directory" ];
+    all isRefusedAt [
+      "/mnt/my backup"
+      "backup"
+      "/"
+      "/mnt/backup/"
+      "/mnt//backup"
+      "/mnt/./backup"
+      "/mnt/../var/lib/postgresql/17"
+      "/mnt/.."
+      "/var/lib/postgresql/17/backup"
+      "/var/lib/postgresql/17"
+      "/var/lib/postgresql"
+      "/var"
+      "/home"
+      "/home/alice/backup"
+      "/root/backup"
+      "/run/user/0/backup"
+      "/tmp/backup"
+      "/var/tmp/backup"
+    ]
+    && all (directory: failuresWith directory == [ ]) [
+      "/var/lib/postgresql/17-backup"
+      "/mnt/.backup/of..all"
+      "/homes/backup"
+    ];
 }
