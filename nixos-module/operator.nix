@@ -95,7 +95,7 @@ in
   options.services.paysaga.operator = {
     enable = lib.mkEnableOption ''
       the operator's command on this host: `paysaga check`, `failed`, `refunds`, `bench`, `demo` and `key`, with the credentials of
-      this host, for the members of a group'';
+      this host, for the members of a group. `key` needs a gateway here that asks for keys (its `settings.AUTHENTICATION`)'';
 
     package = lib.mkOption {
       type = lib.types.package;
@@ -114,9 +114,13 @@ in
     };
 
     gateway = lib.mkOption {
-      type = lib.types.str;
-      default = "http://${addresses.reachable paysaga.gateway.listenAddress}:${toString paysaga.gateway.port}";
-      defaultText = lib.literalMD "the gateway of this host";
+      type = lib.types.nullOr lib.types.str;
+      default =
+        if hasGateway then
+          "http://${addresses.reachable paysaga.gateway.listenAddress}:${toString paysaga.gateway.port}"
+        else
+          null;
+      defaultText = lib.literalMD "the gateway of this host; `null` where there is none";
       example = "https://shop.example.com";
       description = "The gateway's URL.";
     };
@@ -172,6 +176,12 @@ in
 
     assertions = [
       {
+        assertion = cfg.gateway != null;
+        message = ''
+          ${option} has no gateway: none is on this host. Name it: ${option}.gateway = "https://…".
+        '';
+      }
+      {
         assertion = credentials ? PAYSAGA_API_KEY || hasGateway && !(key.authenticates paysaga.gateway);
         message = ''
           ${option} has no API key: none is made on this host. Name a file that holds one with the scopes admin:read and admin:write
@@ -183,7 +193,7 @@ in
           !(
             hasGateway
             && paysaga.gateway.credentials.HTTPS_CERTIFICATE != null
-            && lib.hasPrefix "http:" cfg.gateway
+            && lib.hasPrefix "http:" (toString cfg.gateway)
           );
         message = ''
           The gateway speaks HTTPS, and ${option}.gateway is ${cfg.gateway}. Set it to the name in the gateway's certificate:
