@@ -363,7 +363,7 @@ an_operator_is_not_root() {
 }
 
 others_are_refused_credentials() {
-  local root_program option
+  local root_program option value variable named=0
   root_program=$(sed -n "s/^as_root='\(.*\)'$/\1/p" "$(readlink /usr/bin/paysaga)")
   refused login bob paysaga check || fail 'another user is refused'
   grep -q 'members of the group paysaga-operators' "$scratch/refusal" || fail "the group is the reason, not: $(cat "$scratch/refusal")"
@@ -373,14 +373,25 @@ others_are_refused_credentials() {
   refused login bob paysaga failed list --gateway http://127.0.0.1:3000 || fail 'another user has no key'
   grep -q 401 "$scratch/refusal" || fail "the missing key is the reason, not: $(cat "$scratch/refusal")"
   # A member can name nothing that the credentials would be sent to, and no file that would be read or written with them.
-  while read -r option; do
+  while read -r option value; do
+    case $value in
+      URL | PATH | FILE | FOLDER) ;;
+      # Numbers, times, ids, and texts for people.
+      N | C | ORDERS | PER_SECOND | SECONDS | TIME | NUMBER:HASH | ID | PAYMENT | CALLER | NAME) continue ;;
+      STATUS | SERVICE | QUEUE | EVENT_TYPE | KINDS | SCOPES | NETWORKS | TEXT | REASON | REFERENCE | NOTE) continue ;;
+      *) fail "it is known whether $option $value names something that credentials are sent to, or a file" ;;
+    esac
+    [[ $option == --* ]] || fail "an argument names something that can't be refused: $value"
     refused login alice sudo --non-interactive "$root_program" check "$option" x || fail "$option is refused"
     grep -q 'nothing else may be named' "$scratch/refusal" || fail "$option is refused for what it is, not: $(cat "$scratch/refusal")"
-  done < <(for command in check 'failed list' 'failed discard' 'refunds list' 'refunds settle' bench demo 'key new' 'key roll' 'key revoke' 'key list'; do
-    # shellcheck disable=SC2086 # two words
-    /opt/paysaga $command --help | grep -oE -- '--[a-z-]+ <(URL|PATH|FILE|FOLDER)>' | cut -d ' ' -f 1
-  done | sort -u)
-  [[ -n ${option+x} ]] || fail 'there are options that name something'
+    named=$((named + 1))
+  done < <(help_of_each | sed -nE 's/^ +(-[a-z], )?(--[a-z-]+)[ =[]*<([^>]*)>.*/\2 \3/p; s/^  [<[]([A-Z_]+)[]>].*/- \1/p' | sort -u)
+  ((named > 9)) || fail "there are options that name something, not $named"
+  # So do variables: with one of them it is the plain program, without credentials.
+  while read -r variable; do
+    refused login bob env "$variable=/dev/null" paysaga failed list || fail "with $variable there are no credentials"
+    ! grep -q 'members of the group' "$scratch/refusal" || fail "with $variable it is the plain program"
+  done < <(help_of_each | sed -nE 's/.*\[env: ([A-Z_]+).*/\1/p' | sort -u && echo PAYSAGA_HOME)
   for option in up pki prune erase convert-queues definitions; do
     refused login alice sudo --non-interactive "$root_program" $option || fail "$option is not run with credentials"
   done
@@ -388,6 +399,17 @@ others_are_refused_credentials() {
   as postgres paysaga prune --dry-run --timeline 1d --order-database-url 'postgres://postgres@localhost/paysaga-order?host=/run/postgresql' >/dev/null ||
     fail "the administrator of PostgreSQL prunes"
   prove 'the credentials of the host are for members of the group, and for this host alone'
+}
+
+# What each subcommand that gets credentials says about itself.
+help_of_each() {
+  local command subcommand
+  for command in check failed refunds bench demo key; do
+    /opt/paysaga $command --help
+    for subcommand in $(/opt/paysaga $command --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p'); do
+      [[ $subcommand == help ]] || /opt/paysaga $command "$subcommand" --help
+    done
+  done
 }
 
 operators_show_no_secret() {
