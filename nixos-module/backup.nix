@@ -16,24 +16,12 @@ let
   slot = "paysaga_backup";
   wal = "${cfg.directory}/wal";
   script = pkgs.writeText "paysaga-backup.sh" (builtins.readFile ./backup.sh);
-  server = {
-    after = [ "postgresql.target" ];
-    wants = [ "postgresql.target" ];
-    environment = {
-      PGHOST = "/run/postgresql";
-      PGPORT = toString postgresql.settings.port;
-    };
-    path = [
-      postgresql.finalPackage
-      pkgs.coreutils
-    ];
+  superuser = import ./as-superuser.nix { inherit postgresql; };
+  unit = superuser // {
+    path = superuser.path ++ [ pkgs.coreutils ];
   };
-  sandbox = import ./hardening.nix // {
-    # The superuser, by peer authentication.
-    DynamicUser = false;
-    User = "postgres";
+  sandbox = superuser.serviceConfig // {
     ReadWritePaths = [ cfg.directory ];
-    PrivateNetwork = true;
   };
 
   # A path below another, or that itself.
@@ -112,7 +100,7 @@ in
     services.postgresql.settings.max_slot_wal_keep_size = lib.mkDefault "16GB";
 
     systemd.services = {
-      paysaga-backup-wal = server // {
+      paysaga-backup-wal = unit // {
         description = "paysaga: saves PostgreSQL's log";
         wantedBy = [ "multi-user.target" ];
         unitConfig.StartLimitIntervalSec = 0;
@@ -126,10 +114,10 @@ in
         };
       };
 
-      paysaga-backup = server // {
+      paysaga-backup = unit // {
         description = "paysaga: a copy of PostgreSQL's cluster";
-        after = server.after ++ [ "paysaga-backup-wal.service" ];
-        wants = server.wants ++ [ "paysaga-backup-wal.service" ];
+        after = superuser.after ++ [ "paysaga-backup-wal.service" ];
+        wants = superuser.wants ++ [ "paysaga-backup-wal.service" ];
         serviceConfig = sandbox // {
           ExecStart = "${pkgs.bash}/bin/bash ${script} ${cfg.directory} ${toString cfg.keep}";
           Type = "oneshot";

@@ -66,6 +66,25 @@ in
         "paysaga-backup-wal"
       ]
     && elem "d /var/backup/paysaga 0700 postgres postgres -" full.systemd.tmpfiles.rules;
+  "the superuser's units use the tools of the server's own version" =
+    let
+      server.outPath = "/nix/store/another-postgresql";
+      config = host {
+        imports = [ hosts.full ];
+        services.postgresql.finalPackage = server;
+      };
+      isOfServer =
+        name:
+        toString (head (units config).${name}.path) == server.outPath && sandboxed (units config).${name};
+    in
+    all isOfServer [
+      "paysaga-databases"
+      "paysaga-operator-databases"
+      "paysaga-backup"
+      "paysaga-backup-wal"
+    ]
+    && all (lib.hasPrefix "${server}/bin/psql ") (units config)
+    .paysaga-operator-databases.serviceConfig.ExecStart;
   "where, when and how many are options" =
     elsewhere.systemd.timers.paysaga-backup.timerConfig.OnCalendar == "hourly"
     && lib.hasSuffix " /mnt/backup 24" (units elsewhere).paysaga-backup.serviceConfig.ExecStart
