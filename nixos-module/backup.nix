@@ -107,7 +107,8 @@ in
         serviceConfig = sandbox // {
           # The slot keeps the log until it is saved.
           ExecStartPre = "${postgresql.finalPackage}/bin/pg_receivewal --no-password --create-slot --if-not-exists --slot=${slot}";
-          ExecStart = "${postgresql.finalPackage}/bin/pg_receivewal --no-password --slot=${slot} --directory=${wal}";
+          # What it can't go on with shows as a unit that is not active: by itself it would try again for as long as it runs.
+          ExecStart = "${postgresql.finalPackage}/bin/pg_receivewal --no-password --no-loop --slot=${slot} --directory=${wal}";
           Type = "exec";
           Restart = "always";
           RestartSec = 5;

@@ -133,6 +133,37 @@ nothing_is_touched_in_vain() {
   done
 }
 
+a_lost_slot_is_made_anew() {
+  local aside
+  systemctl stop paysaga-backup-wal
+  as postgres psql --quiet --command="ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'" --command='SELECT pg_reload_conf()' >/dev/null
+  for _ in 1 2 3 4; do
+    as postgres psql --quiet --command='CREATE TABLE filler ()' --command='DROP TABLE filler' --command='SELECT pg_switch_wal()' --command=CHECKPOINT >/dev/null
+  done
+  as postgres psql --quiet --command='ALTER SYSTEM RESET max_slot_wal_keep_size' --command='SELECT pg_reload_conf()' >/dev/null
+  [[ $(as postgres psql --tuples-only --no-align --command='SELECT wal_status FROM pg_replication_slots') == lost ]] || fail 'the slot is lost'
+  # A copy is made, and would have no log.
+  systemctl start paysaga-backup-wal paysaga-backup
+  until_true 30 'the unit starts again without end' is_restarted
+  refused paysaga-restore || fail 'a copy without its log is refused'
+  grep -q 'is missing' "$scratch/refusal" || fail "the log is the reason, not: $(cat "$scratch/refusal")"
+
+  # As docs/OPERATIONS.md has it.
+  systemctl stop paysaga-backup-wal
+  as postgres psql --command "SELECT pg_drop_replication_slot('paysaga_backup')" >/dev/null
+  aside=$backups/before-$(date --utc +%Y-%m-%dT%H:%M:%SZ)
+  install --directory --owner=postgres --group=postgres --mode=0700 "$aside"
+  mv "$backups"/20*Z "$backups/wal" "$aside/"
+  install --directory --owner=postgres --group=postgres --mode=0700 "$backups/wal"
+  systemctl start paysaga-backup
+  # What is set aside is named by the second.
+  sleep 1
+  restored
+  goes_on_from_there
+  prove 'a log that was lost is begun anew'
+}
+is_restarted() { (($(systemctl show --property=NRestarts --value paysaga-backup-wal) > 1)); }
+
 # As docs/OPERATIONS.md has it.
 one_database_alone_is_told_by_check() {
   local database order
