@@ -51,6 +51,8 @@ in
     ../docs
     ../packaging
     ../nix/tests/booted.sh
+    ../nix/tests/booted-operator.sh
+    ../nix/tests/booted-backup.sh
     ../nixos-module/service.nix
     ../dev
     ../.ci

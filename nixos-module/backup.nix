@@ -16,25 +16,24 @@ let
   slot = "paysaga_backup";
   wal = "${cfg.directory}/wal";
   script = pkgs.writeText "paysaga-backup.sh" (builtins.readFile ./backup.sh);
-  server = {
-    after = [ "postgresql.target" ];
-    wants = [ "postgresql.target" ];
-    environment = {
-      PGHOST = "/run/postgresql";
-      PGPORT = toString postgresql.settings.port;
-    };
-    path = [
-      postgresql.finalPackage
-      pkgs.coreutils
-    ];
+  superuser = import ./as-superuser.nix { inherit postgresql; };
+  unit = superuser // {
+    path = superuser.path ++ [ pkgs.coreutils ];
   };
-  sandbox = import ./hardening.nix // {
-    # The superuser, by peer authentication.
-    DynamicUser = false;
-    User = "postgres";
+  sandbox = superuser.serviceConfig // {
     ReadWritePaths = [ cfg.directory ];
-    PrivateNetwork = true;
   };
+
+  # A path below another, or that itself.
+  isBelow = above: path: lib.hasPrefix "${toString above}/" "${toString path}/";
+  # By ProtectHome and PrivateTmp.
+  hiddenFromUnits = [
+    "/home"
+    "/root"
+    "/run/user"
+    "/tmp"
+    "/var/tmp"
+  ];
 
   restore = pkgs.writeShellScriptBin "paysaga-restore" ''
     ${lib.toShellVars {
@@ -101,24 +100,25 @@ in
     services.postgresql.settings.max_slot_wal_keep_size = lib.mkDefault "16GB";
 
     systemd.services = {
-      paysaga-backup-wal = server // {
+      paysaga-backup-wal = unit // {
         description = "paysaga: saves PostgreSQL's log";
         wantedBy = [ "multi-user.target" ];
         unitConfig.StartLimitIntervalSec = 0;
         serviceConfig = sandbox // {
           # The slot keeps the log until it is saved.
           ExecStartPre = "${postgresql.finalPackage}/bin/pg_receivewal --no-password --create-slot --if-not-exists --slot=${slot}";
-          ExecStart = "${postgresql.finalPackage}/bin/pg_receivewal --no-password --slot=${slot} --directory=${wal}";
+          # What it can't go on with shows as a unit that is not active: by itself it would try again for as long as it runs.
+          ExecStart = "${postgresql.finalPackage}/bin/pg_receivewal --no-password --no-loop --slot=${slot} --directory=${wal}";
           Type = "exec";
           Restart = "always";
           RestartSec = 5;
         };
       };
 
-      paysaga-backup = server // {
+      paysaga-backup = unit // {
         description = "paysaga: a copy of PostgreSQL's cluster";
-        after = server.after ++ [ "paysaga-backup-wal.service" ];
-        wants = server.wants ++ [ "paysaga-backup-wal.service" ];
+        after = superuser.after ++ [ "paysaga-backup-wal.service" ];
+        wants = superuser.wants ++ [ "paysaga-backup-wal.service" ];
         serviceConfig = sandbox // {
           ExecStart = "${pkgs.bash}/bin/bash ${script} ${cfg.directory} ${toString cfg.keep}";
           Type = "oneshot";
@@ -147,10 +147,14 @@ in
       {
         assertion =
           builtins.match "/[A-Za-z0-9/._-]*" cfg.directory != null
-          && !(lib.hasPrefix "${toString postgresql.dataDir}/" cfg.directory);
+          && builtins.match ".*/[.]?[.]?(/.*)?" cfg.directory == null
+          && !(isBelow postgresql.dataDir cfg.directory)
+          && !(isBelow cfg.directory postgresql.dataDir)
+          && !(builtins.any (hidden: isBelow hidden cfg.directory) hiddenFromUnits);
         message = ''
-          ${option}.directory is ${cfg.directory}. It must be an absolute path outside of PostgreSQL's own directory, of letters,
-          digits and ._- alone.
+          ${option}.directory is ${cfg.directory}. It must be an absolute path of letters, digits and ._- alone, without `.`, `..` and a
+          slash at its end, neither in PostgreSQL's own directory nor around it, nor below one that is hidden from units
+          (${lib.concatStringsSep ", " hiddenFromUnits}).
         '';
       }
     ];

@@ -11,8 +11,9 @@ let
   credentials = lib.filterAttrs (variable: _: lib.hasSuffix "DATABASE_URL" variable) cfg.credentials;
   dependency = if local then "postgresql.target" else "network-online.target";
   migrateAfter = [ dependency ] ++ lib.optional local "paysaga-databases.service";
-  role = "paysaga-${name}";
-  owner = "${role}-owner";
+  accounts = import ./accounts.nix;
+  role = accounts.userOf name;
+  owner = accounts.ownerOf name;
   # A static binary can't look up the name of its own user, so the URL names the role. There is no password: with peer
   # authentication, PostgreSQL gets the client's user from the kernel.
   urlAs =

@@ -42,7 +42,7 @@ use_keys() {
     run_as "$user"
     give API_KEYS
   else
-    fail 'there is no gateway with API keys on this host'
+    fail 'there is no gateway on this host that asks for API keys (AUTHENTICATION)'
   fi
 }
 

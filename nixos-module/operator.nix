@@ -14,7 +14,9 @@ let
   cfg = paysaga.operator;
   option = "services.paysaga.operator";
   addresses = import ./addresses.nix { inherit lib; };
+  inherit (import ./accounts.nix) userOf ownerOf;
   accounts = import ./rabbitmq-accounts.nix;
+  superuser = import ./as-superuser.nix { inherit (config.services) postgresql; };
   key = import ./gateway-key-file.nix;
   enabled = import ./enabled.nix { inherit config; };
 
@@ -36,7 +38,7 @@ let
   databases = removeAttrs (builtins.listToAttrs (
     map (name: {
       name = "${lib.toUpper name}_DATABASE_URL";
-      value = "postgres://${accounts.userOf "operator"}@localhost:${toString config.services.postgresql.settings.port}/paysaga-${name}?host=/run/postgresql";
+      value = "postgres://${userOf "operator"}@localhost:${toString config.services.postgresql.settings.port}/${userOf name}?host=/run/postgresql";
     }) localDatabases
   )) (builtins.attrNames credentials);
 
@@ -56,7 +58,7 @@ let
       systemd = "${config.systemd.package}/bin";
       coreutils = "${pkgs.coreutils}/bin";
       sandbox = builtins.concatLists (properties (import ./hardening.nix));
-      user = accounts.userOf "operator";
+      user = userOf "operator";
       made_keys = if localKeys then key.directory else "";
     }}
     ${builtins.readFile ./operator-arguments.sh}
@@ -89,13 +91,13 @@ let
   grants = pkgs.writeText "paysaga-operator.sql" (builtins.readFile ../migrations/operator.sql);
   grant =
     name:
-    "${config.services.postgresql.finalPackage}/bin/psql --no-psqlrc --quiet --set=operator=${accounts.userOf "operator"} --set=owner=paysaga-${name}-owner --file=${grants} paysaga-${name}";
+    "${config.services.postgresql.finalPackage}/bin/psql --no-psqlrc --quiet --set=operator=${userOf "operator"} --set=owner=${ownerOf name} --file=${grants} ${userOf name}";
 in
 {
   options.services.paysaga.operator = {
     enable = lib.mkEnableOption ''
       the operator's command on this host: `paysaga check`, `failed`, `refunds`, `bench`, `demo` and `key`, with the credentials of
-      this host, for the members of a group'';
+      this host, for the members of a group. `key` needs a gateway here that asks for keys (its `settings.AUTHENTICATION`)'';
 
     package = lib.mkOption {
       type = lib.types.package;
@@ -114,9 +116,13 @@ in
     };
 
     gateway = lib.mkOption {
-      type = lib.types.str;
-      default = "http://${addresses.reachable paysaga.gateway.listenAddress}:${toString paysaga.gateway.port}";
-      defaultText = lib.literalMD "the gateway of this host";
+      type = lib.types.nullOr lib.types.str;
+      default =
+        if hasGateway then
+          "http://${addresses.reachable paysaga.gateway.listenAddress}:${toString paysaga.gateway.port}"
+        else
+          null;
+      defaultText = lib.literalMD "the gateway of this host; `null` where there is none";
       example = "https://shop.example.com";
       description = "The gateway's URL.";
     };
@@ -139,38 +145,33 @@ in
     security.sudo.extraRules = rules;
     security.sudo-rs.extraRules = rules;
 
-    systemd.services.paysaga-operator-databases = lib.mkIf (localDatabases != [ ]) {
-      description = "paysaga: the operator's command may read the databases";
-      wantedBy = [ "multi-user.target" ];
-      after = [
-        "postgresql.target"
-        "paysaga-databases.service"
-      ];
-      wants = [
-        "postgresql.target"
-        "paysaga-databases.service"
-      ];
-      # A table that is made meanwhile would be left out.
-      before = map (name: "paysaga-${name}-migrate.service") localDatabases;
-      environment = {
-        PGHOST = "/run/postgresql";
-        PGPORT = toString config.services.postgresql.settings.port;
-      };
-      serviceConfig = import ./hardening.nix // {
-        ExecStart = map grant localDatabases;
-        # The superuser, by peer authentication.
-        DynamicUser = false;
-        User = "postgres";
-        Type = "oneshot";
-        RemainAfterExit = true;
-        # Rights may be granted to another role at the same time, which PostgreSQL refuses to one of them.
-        Restart = "on-failure";
-        RestartSec = 5;
-        PrivateNetwork = true;
-      };
-    };
+    systemd.services.paysaga-operator-databases = lib.mkIf (localDatabases != [ ]) (
+      superuser
+      // {
+        description = "paysaga: the operator's command may read the databases";
+        wantedBy = [ "multi-user.target" ];
+        after = superuser.after ++ [ "paysaga-databases.service" ];
+        wants = superuser.wants ++ [ "paysaga-databases.service" ];
+        # A table that is made meanwhile would be left out.
+        before = map (name: "paysaga-${name}-migrate.service") localDatabases;
+        serviceConfig = superuser.serviceConfig // {
+          ExecStart = map grant localDatabases;
+          Type = "oneshot";
+          RemainAfterExit = true;
+          # Rights may be granted to another role at the same time, which PostgreSQL refuses to one of them.
+          Restart = "on-failure";
+          RestartSec = 5;
+        };
+      }
+    );
 
     assertions = [
+      {
+        assertion = cfg.gateway != null;
+        message = ''
+          ${option} has no gateway: none is on this host. Name it: ${option}.gateway = "https://…".
+        '';
+      }
       {
         assertion = credentials ? PAYSAGA_API_KEY || hasGateway && !(key.authenticates paysaga.gateway);
         message = ''
@@ -183,7 +184,7 @@ in
           !(
             hasGateway
             && paysaga.gateway.credentials.HTTPS_CERTIFICATE != null
-            && lib.hasPrefix "http:" cfg.gateway
+            && lib.hasPrefix "http:" (toString cfg.gateway)
           );
         message = ''
           The gateway speaks HTTPS, and ${option}.gateway is ${cfg.gateway}. Set it to the name in the gateway's certificate:

@@ -8,14 +8,14 @@
 let
   inherit (config.services) paysaga;
   cfg = paysaga.postgresql;
-  services = map (name: "paysaga-${name}") (
-    builtins.filter (name: name != "gateway") (import ./enabled.nix { inherit config; })
-  );
+  inherit (import ./accounts.nix) userOf ownerOf;
+  superuser = import ./as-superuser.nix { inherit (config.services) postgresql; };
+  names = builtins.filter (name: name != "gateway") (import ./enabled.nix { inherit config; });
   # A service works as a role of its own name; another owns the schema, and migrates it.
-  ownerOf = service: "${service}-owner";
+  services = map userOf names;
   # Reads both.
-  operator = lib.optional paysaga.operator.enable "paysaga-operator";
-  roles = services ++ map ownerOf services ++ operator;
+  operator = lib.optional paysaga.operator.enable (userOf "operator");
+  roles = services ++ map ownerOf names ++ operator;
   listed = lib.concatStringsSep ",";
 
   script = pkgs.writeText "paysaga-databases.sh" (builtins.readFile ./databases.sh);
@@ -47,7 +47,7 @@ in
       # The first line that matches decides. A role can connect to its own database and no other, and only its roles and the
       # administrator can connect to that.
       authentication =
-        lib.concatMapStrings (service: "local ${service} ${ownerOf service} peer\n") services
+        lib.concatMapStrings (name: "local ${userOf name} ${ownerOf name} peer\n") names
         + lib.concatMapStrings (role: "local ${listed services} ${role} peer\n") operator
         + lib.optionalString paysaga.backup.enable "local replication postgres peer\n"
         + ''
@@ -60,27 +60,16 @@ in
         '';
     };
 
-    systemd.services.paysaga-databases = {
+    systemd.services.paysaga-databases = superuser // {
       description = "paysaga: the owners of the services' databases";
       # Nothing migrates before it has succeeded.
       unitConfig.StartLimitIntervalSec = 0;
-      after = [ "postgresql.target" ];
-      wants = [ "postgresql.target" ];
-      path = [ pkgs.postgresql ];
-      environment = {
-        PGHOST = "/run/postgresql";
-        PGPORT = toString config.services.postgresql.settings.port;
-      };
-      serviceConfig = import ./hardening.nix // {
+      serviceConfig = superuser.serviceConfig // {
         ExecStart = "${pkgs.bash}/bin/bash ${script} ${rolesFile} ${lib.concatStringsSep " " services}";
-        # The superuser, by peer authentication.
-        DynamicUser = false;
-        User = "postgres";
         Type = "oneshot";
         RemainAfterExit = true;
         Restart = "on-failure";
         RestartSec = 5;
-        PrivateNetwork = true;
       };
     };
   };

@@ -7,7 +7,6 @@ rec {
   ];
 
   vhost = "paysaga";
-  userOf = service: "paysaga-${service}";
 
   # Where passwords, URLs and definitions are kept: readable by root only.
   directory = "/var/lib/paysaga-rabbitmq";

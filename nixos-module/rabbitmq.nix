@@ -9,6 +9,7 @@ let
   inherit (config.services) paysaga;
   cfg = paysaga.rabbitmq;
   enabled = import ./enabled.nix { inherit config; };
+  inherit (import ./accounts.nix) userOf;
   accounts = import ./rabbitmq-accounts.nix;
 
   unit = "paysaga-rabbitmq-accounts.service";
@@ -18,7 +19,7 @@ let
   definitions = builtins.fromJSON (builtins.readFile ../packaging/rabbitmq-definitions.json);
   operator = lib.optional paysaga.operator.enable "operator";
   users = map (name: {
-    name = accounts.userOf name;
+    name = userOf name;
     password_hash = "@${name}@";
     hashing_algorithm = "rabbit_password_hashing_sha256";
     tags = [ ];
@@ -27,7 +28,7 @@ let
   permissions =
     definitions.permissions
     ++ map (name: {
-      user = accounts.userOf name;
+      user = userOf name;
       inherit (accounts) vhost;
       configure = "^$";
       write = "^$";

@@ -210,7 +210,7 @@ in
 
       serviceConfig = import ./hardening.nix // {
         ExecStart = "${cfg.package}/bin/${name}";
-        User = "paysaga-${name}";
+        User = (import ./accounts.nix).userOf name;
         Type = "exec";
         Restart = "on-failure";
         RestartSec = 2;

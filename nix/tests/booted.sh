@@ -323,87 +323,6 @@ a_proxy_tells_where_a_client_is() {
   prove 'behind a proxy, a client has the address that it comes from'
 }
 
-# --- the operator's command ---
-
-# login USER COMMAND…: with what a login has.
-login() { setpriv --reuid="$1" --regid="$1" --init-groups env -i PATH="$PATH" "${@:2}"; }
-# In a directory that alice may be in.
-operator() { (cd / && login alice paysaga "$@"); }
-
-an_operator_is_not_root() {
-  local made statement
-  useradd --groups paysaga-operators alice
-  useradd bob
-  operator check --settled --json >"$scratch/check.json" || fail "a member of the group runs check: $(cat "$scratch/check.json")"
-  jq --exit-status '.ok and .orders > 0 and .outbox == 0 and .queued == 0' "$scratch/check.json" >/dev/null ||
-    fail "check sees the databases and the queues: $(cat "$scratch/check.json")"
-  operator failed list >/dev/null || fail 'a member of the group lists failed messages'
-  operator refunds list >/dev/null || fail 'a member of the group lists refunds'
-  refused operator failed show "\$HOME" || fail 'an argument is no id'
-  grep -qF "'\$HOME'" "$scratch/refusal" || fail "arguments are passed as they are, not: $(cat "$scratch/refusal")"
-  # At a terminal.
-  login alice script --quiet --return --command 'cd / && paysaga failed list' /dev/null </dev/null >"$scratch/terminal.log" ||
-    fail "a member of the group lists failed messages at a terminal: $(cat "$scratch/terminal.log")"
-  made=$(operator key new shop 2>"$scratch/key.log") || fail 'a member of the group makes a key'
-  answers_to() { [[ $(curl --silent --output /dev/null --write-out '%{http_code}' --header @- "$api/orders" <<<"authorization: Bearer $made") == "$1" ]]; }
-  until_true 10 'a key that an operator made is accepted' answers_to 200
-  [[ $(operator key list --last-used) == *shop*Z* ]] || fail 'keys are listed with their use'
-  operator key revoke --caller shop >/dev/null || fail 'a member of the group revokes a key'
-  until_true 10 'a key that an operator revoked is refused' answers_to 401
-  until_true 10 'sudo has logged who ran what' grep -E 'alice : .*COMMAND=.*-paysaga-operator key revoke --caller shop' <(journalctl --boot)
-  [[ -z $(systemctl list-units --all --plain --no-legend 'paysaga-operator-[0-9]*') ]] || fail 'no unit is left over'
-  # What later migrations make is read, too.
-  for statement in 'UPDATE orders SET total = 1' 'DELETE FROM later' 'CREATE TABLE another ()'; do
-    refused as postgres psql --set=ON_ERROR_STOP=1 paysaga-order --command='BEGIN; SET ROLE "paysaga-order-owner"; CREATE TABLE later ();
-      SET ROLE "paysaga-operator"; SELECT FROM later; '"$statement" || fail "the operator's role is refused: $statement"
-    grep -q 'permission denied' "$scratch/refusal" || fail "privileges are the reason, not: $(cat "$scratch/refusal")"
-    ! grep -q 'permission denied for table later' "$scratch/refusal" || [[ $statement == *later* ]] || fail 'a later table is read'
-  done
-  prove 'a member of the group checks, decides and makes keys without being root'
-}
-
-others_are_refused_credentials() {
-  local root_program option
-  root_program=$(sed -n "s/^as_root='\(.*\)'$/\1/p" "$(readlink /usr/bin/paysaga)")
-  refused login bob paysaga check || fail 'another user is refused'
-  grep -q 'members of the group paysaga-operators' "$scratch/refusal" || fail "the group is the reason, not: $(cat "$scratch/refusal")"
-  refused login bob sudo --non-interactive "$root_program" check || fail 'sudo refuses another user'
-  # What needs no credentials is run as the caller.
-  login bob paysaga definitions >/dev/null || fail 'another user runs what needs no credentials'
-  refused login bob paysaga failed list --gateway http://127.0.0.1:3000 || fail 'another user has no key'
-  grep -q 401 "$scratch/refusal" || fail "the missing key is the reason, not: $(cat "$scratch/refusal")"
-  # A member can name nothing that the credentials would be sent to, and no file that would be read or written with them.
-  while read -r option; do
-    refused login alice sudo --non-interactive "$root_program" check "$option" x || fail "$option is refused"
-    grep -q 'nothing else may be named' "$scratch/refusal" || fail "$option is refused for what it is, not: $(cat "$scratch/refusal")"
-  done < <(for command in check 'failed list' 'failed discard' 'refunds list' 'refunds settle' bench demo 'key new' 'key roll' 'key revoke' 'key list'; do
-    # shellcheck disable=SC2086 # two words
-    /opt/paysaga $command --help | grep -oE -- '--[a-z-]+ <(URL|PATH|FILE|FOLDER)>' | cut -d ' ' -f 1
-  done | sort -u)
-  [[ -n ${option+x} ]] || fail 'there are options that name something'
-  for option in up pki prune erase convert-queues definitions; do
-    refused login alice sudo --non-interactive "$root_program" $option || fail "$option is not run with credentials"
-  done
-  # As docs/DEPLOY.md has it.
-  as postgres paysaga prune --dry-run --timeline 1d --order-database-url 'postgres://postgres@localhost/paysaga-order?host=/run/postgresql' >/dev/null ||
-    fail "the administrator of PostgreSQL prunes"
-  prove 'the credentials of the host are for members of the group, and for this host alone'
-}
-
-operators_show_no_secret() {
-  local running seen
-  operator bench --single 1 --orders 400 >"$scratch/bench.log" 2>&1 &
-  running=$!
-  until_true 20 'the command runs as a user of its own' pgrep --uid paysaga-operator paysaga
-  seen=$(for_each_process)
-  for secret in "$(cat $key/api-key)" "$(cat $accounts/operator.password)"; do
-    [[ $seen != *"$secret"* ]] || fail 'no secret is in an argument or in the environment'
-  done
-  wait $running || fail "a member of the group measures: $(cat "$scratch/bench.log")"
-  prove 'an operator leaves no secret in arguments or in the environment'
-}
-for_each_process() { cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n'; }
-
 the_services_stop_cleanly() {
   local name
   systemctl stop paysaga-gateway paysaga-order paysaga-payment
@@ -413,6 +332,8 @@ the_services_stop_cleanly() {
   prove 'the services stop cleanly'
 }
 
+# shellcheck source=nix/tests/booted-operator.sh
+source /opt/booted-operator.sh
 # shellcheck source=nix/tests/booted-backup.sh
 source /opt/booted-backup.sh
 
@@ -438,5 +359,6 @@ others_are_refused_credentials
 operators_show_no_secret
 a_lost_cluster_is_restored_to_its_last_moment
 both_databases_are_restored_to_one_moment
+a_lost_slot_is_made_anew
 one_database_alone_is_told_by_check
 the_services_stop_cleanly

@@ -66,6 +66,25 @@ in
         "paysaga-backup-wal"
       ]
     && elem "d /var/backup/paysaga 0700 postgres postgres -" full.systemd.tmpfiles.rules;
+  "the superuser's units use the tools of the server's own version" =
+    let
+      server.outPath = "/nix/store/another-postgresql";
+      config = host {
+        imports = [ hosts.full ];
+        services.postgresql.finalPackage = server;
+      };
+      isOfServer =
+        name:
+        toString (head (units config).${name}.path) == server.outPath && sandboxed (units config).${name};
+    in
+    all isOfServer [
+      "paysaga-databases"
+      "paysaga-operator-databases"
+      "paysaga-backup"
+      "paysaga-backup-wal"
+    ]
+    && all (lib.hasPrefix "${server}/bin/psql ") (units config)
+    .paysaga-operator-databases.serviceConfig.ExecStart;
   "where, when and how many are options" =
     elsewhere.systemd.timers.paysaga-backup.timerConfig.OnCalendar == "hourly"
     && lib.hasSuffix " /mnt/backup 24" (units elsewhere).paysaga-backup.serviceConfig.ExecStart
@@ -87,7 +106,7 @@ in
       [
         "createLocally = true"
       ];
-  "a directory with blanks, or below PostgreSQL's, is refused" =
+  "a directory is refused that has another name, that is PostgreSQL's, or that units have not got" =
     let
       failuresWith =
         directory:
@@ -98,8 +117,31 @@ in
             inherit directory;
           };
         };
+      isRefusedAt = directory: isRefused (failuresWith directory) [ "backup.directory is ${directory}." ];
     in
-    isRefused (failuresWith "/mnt/my backup") [ "backup.directory" ]
-    && isRefused (failuresWith "backup") [ "backup.directory" ]
-    && isRefused (failuresWith "/var/lib/postgresql/17/backup") [ "backup.directory" ];
+    all isRefusedAt [
+      "/mnt/my backup"
+      "backup"
+      "/"
+      "/mnt/backup/"
+      "/mnt//backup"
+      "/mnt/./backup"
+      "/mnt/../var/lib/postgresql/17"
+      "/mnt/.."
+      "/var/lib/postgresql/17/backup"
+      "/var/lib/postgresql/17"
+      "/var/lib/postgresql"
+      "/var"
+      "/home"
+      "/home/alice/backup"
+      "/root/backup"
+      "/run/user/0/backup"
+      "/tmp/backup"
+      "/var/tmp/backup"
+    ]
+    && all (directory: failuresWith directory == [ ]) [
+      "/var/lib/postgresql/17-backup"
+      "/mnt/.backup/of..all"
+      "/homes/backup"
+    ];
 }

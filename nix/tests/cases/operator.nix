@@ -44,6 +44,19 @@ let
       credentials.PAYSAGA_API_KEY = "/run/secrets/key";
     };
   };
+  # On a host with the module of one service, which has no options of a gateway.
+  beside =
+    settings:
+    hosts.several.order
+    ++ [
+      {
+        services.paysaga.operator = {
+          enable = true;
+        }
+        // settings;
+      }
+    ];
+  besideOrder = beside alone.services.paysaga.operator;
   scriptOf = config: builtins.readFile (head config.environment.systemPackages).script;
   ruleOf = config: head config.security.sudo.extraRules;
   asRoot = config: builtins.readFile (head (ruleOf config).commands).command;
@@ -142,13 +155,38 @@ in
     && (host alone).systemd.services == { }
     && says (host alone) "gateway='https://shop.example.com'"
     && says (host alone) "declare -A databases=()";
+  "a host with one service's module has the command for a gateway elsewhere" =
+    hosts.failuresOf besideOrder == [ ]
+    && says (hosts.nixos besideOrder) "gateway='https://shop.example.com'";
 
   # --- what is refused, and with which message ---
+  "an operator without a gateway is refused" =
+    let
+      messages = modules: builtins.filter (lib.hasInfix "operator.gateway = ") (hosts.failuresOf modules);
+    in
+    length (messages (beside { })) == 1
+    &&
+      length (messages [
+        (import ../flake.nix).nixosModules.default
+        { services.paysaga.operator.enable = true; }
+      ]) == 1;
   "an operator without a key is refused" = isRefused {
     services.paysaga.gateway.credentials.API_KEYS = "/run/secrets/keys";
   } [ "operator.credentials.PAYSAGA_API_KEY" ];
-  "a gateway without authentication needs no key" =
-    refusals { services.paysaga.gateway.settings.AUTHENTICATION = "off"; } == [ ];
+  "a gateway without authentication needs no key, and the command says that it has none" =
+    let
+      open.services.paysaga.gateway.settings.AUTHENTICATION = "off";
+      config = host {
+        imports = [
+          hosts.everything
+          open
+        ];
+        services.paysaga.operator.enable = true;
+      };
+    in
+    refusals open == [ ]
+    && says config "made_keys=''\n"
+    && says config "asks for API keys (AUTHENTICATION)";
   "a gateway with a certificate and no name for the operator is refused" = isRefused {
     services.paysaga.gateway.credentials = {
       HTTPS_CERTIFICATE = "/run/secrets/https.pem";
