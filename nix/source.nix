@@ -68,5 +68,6 @@ in
     ../migrations/roles.sql
     ../migrations/operator.sql
     ../packaging/rabbitmq-definitions.json
+    ../packaging/prometheus
   ];
 }

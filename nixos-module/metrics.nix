@@ -22,7 +22,7 @@ let
 in
 {
   options.services.paysaga.metrics = {
-    enable = lib.mkEnableOption "Prometheus on this host, on loopback, with a scrape job for each service of this host";
+    enable = lib.mkEnableOption "Prometheus on this host, on loopback, with a scrape job for each service of this host and the alerts of docs/RUNBOOK.md";
 
     scrapeInterval = lib.mkOption {
       type = lib.types.str;
@@ -35,6 +35,8 @@ in
     services.prometheus = {
       enable = true;
       listenAddress = lib.mkDefault "127.0.0.1";
+      # docs/RUNBOOK.md has a section for each alert.
+      ruleFiles = [ ../packaging/prometheus/alerts.yaml ];
       scrapeConfigs =
         map jobOf enabled ++ lib.optional localBroker (job "rabbitmq" "127.0.0.1:${toString brokerPort}");
     };

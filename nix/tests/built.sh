@@ -68,11 +68,14 @@ build() {
   done
 }
 
+# log_of OUTPUT: what its build has printed, without colours.
+log_of() { nix log "$here#$1" "${nixpkgs[@]}" 2>/dev/null | sed -E 's/\x1b[[(][0-9;]*[A-Za-z]//g'; }
+
 # Else each program has compiled them for itself, and nothing shows it but the time.
 dependencies_were_reused() {
   local program compiled
   for program in gateway order payment paysaga; do
-    compiled=$(nix log "$here#$program" "${nixpkgs[@]}" 2>/dev/null | grep Compiling) || true
+    compiled=$(log_of "$program" | grep Compiling) || true
     [[ $compiled == *"Compiling $program "* ]] || { say "NOT SO: $program was compiled"; exit 1; }
     if grep --invert-match '(/build/source/' <<<"$compiled"; then
       say "NOT SO: $program compiled nothing but crates of the workspace (above)"
@@ -111,7 +114,7 @@ report() {
   local output tests
   say 'outputs, with their sizes and those of their closures'
   nix path-info --closure-size --size --human-readable "${packages[@]/#/$roots/}"
-  tests=$(nix log "$here#checks.$system.tests" "${nixpkgs[@]}" 2>/dev/null)
+  tests=$(log_of "checks.$system.tests")
   say "tests in the sandbox: $(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 } END { print passed " passed, " failed " failed, " ignored " ignored" }' <<<"$tests")"
   grep SKIPPED <<<"$tests" || true
 }

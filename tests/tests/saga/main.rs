@@ -3,6 +3,7 @@
 //! One module an area of the contract. Each test starts a stack of its own.
 
 mod access;
+mod alerts;
 mod audit_chain;
 mod audit_records;
 mod auditor;
