@@ -90,7 +90,7 @@ impl Deadlines {
                 error!(order.id = %order_id, %rejection, "an overdue order can't be cancelled");
             }
         }
-        let progress = outcomes.iter().any(|(_, outcome)| matches!(outcome, Some(Outcome::Applied(_))));
+        let progress = outcomes.iter().any(|(_, outcome)| matches!(outcome, Some(Outcome::Applied { .. })));
         Ok(progress && outcomes.len() == MAX_BATCH)
     }
 }

@@ -20,12 +20,18 @@ use crate::database::{Connections, IfHeldUp, RetryError, StoreError, retry};
 use crate::outbox::Outbox;
 use crate::panics;
 use crate::tasks::TaskContext;
+use crate::telemetry::TraceContext;
 
 /// What became of a trigger.
 #[derive(Debug)]
 pub enum Outcome<Call> {
-    /// It was applied, which is committed, and this is to be done outside of the service.
-    Applied(Option<Call>),
+    /// It was applied, which is committed.
+    Applied {
+        /// What is to be done outside of the service.
+        call: Option<Call>,
+        /// Where the order came from, if that is another trace than the trigger's.
+        order_trace: Option<TraceContext>,
+    },
     /// It can't be applied, however often it is tried; nothing changed.
     Rejected(Rejection),
     /// What is known about the order is of a newer version. Nothing changed, and it is to be tried again when that version
@@ -37,7 +43,7 @@ impl<Call> Outcome<Call> {
     /// What is to be done outside of the service.
     pub(crate) fn take_call(&mut self) -> Option<Call> {
         match self {
-            Self::Applied(call) => call.take(),
+            Self::Applied { call, .. } => call.take(),
             Self::Rejected(_) | Self::Newer => None,
         }
     }

@@ -57,7 +57,10 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             self.outcomes.push(None);
             return Ok(());
         };
-        let cause = cause.as_ref().or_else(|| state.known().map(A::cause)).cloned().unwrap_or_default();
+        let of_order = state.known().map(A::cause);
+        let cause = cause.as_ref().or(of_order).cloned().unwrap_or_default();
+        let order_trace = of_order.map(|order| &order.trace);
+        let order_trace = order_trace.filter(|order| order.is_other_trace_than(&cause.trace)).cloned();
         let context = Context { order_id, cause: &cause, now: Timestamp::now() };
         crate::fail_on_order!(order_id);
         let transition = match A::transition(&context, state, trigger) {
@@ -77,7 +80,7 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             self.messages.push(Message::new(&envelope, encoded.body, cause.trace));
             self.history.push(entry(Cow::Owned(envelope), Some(encoded.payload)));
         }
-        self.outcomes.push(Some(Outcome::Applied(transition.call)));
+        self.outcomes.push(Some(Outcome::Applied { call: transition.call, order_trace }));
         Ok(())
     }
 

@@ -94,9 +94,12 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
         let mut last_applied = None;
         for (((delivery, span), triggered), outcome) in batch.iter().zip(&triggers).zip(outcomes) {
             match outcome {
-                Outcome::Applied(_) => {
-                    let event_type =
-                        triggered.event.as_ref().map(|envelope| display(envelope.event.event_type()));
+                Outcome::Applied { order_trace, .. } => {
+                    let event_type = triggered.event.as_ref().map(|envelope| envelope.event.event_type());
+                    if let (Some(order), Some(event_type)) = (order_trace, event_type) {
+                        order.link_both_ways(span, event_type.route().routing_key);
+                    }
+                    let event_type = event_type.map(display);
                     span.in_scope(
                         || info!(queue = %self.queue, event.r#type = event_type, "event processed"),
                     );

@@ -124,7 +124,7 @@ impl<A: Aggregate> Replayer<A> {
                 Replayed::Failed(reason)
             }
             Some(Outcome::Newer) => Replayed::NotYet,
-            Some(Outcome::Applied(_)) | None => Replayed::Applied,
+            Some(Outcome::Applied { .. }) | None => Replayed::Applied,
         })
     }
 }

@@ -6,8 +6,10 @@ use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde::{Deserialize, Serialize};
-use tracing::Span;
+use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::TRACE_ONLY;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -79,6 +81,25 @@ impl TraceContext {
         if context.is_valid() {
             span.add_link(context);
         }
+    }
+
+    /// Links `span` to this context of another trace, and leaves a short span in that trace which links back, so that either
+    /// finds the other.
+    pub(crate) fn link_both_ways(&self, span: &Span, what: &str) {
+        self.link_to(span);
+        let back = info_span!(target: TRACE_ONLY, "linked", otel.name = format!("linked: {what}"));
+        self.make_parent_of(&back);
+        Self::of(span).link_to(&back);
+        back.in_scope(|| {});
+    }
+
+    /// Whether this is a context, of another trace than `other`.
+    pub(crate) fn is_other_trace_than(&self, other: &Self) -> bool {
+        // Version and trace id: `00-4bf92f3577b34da6a3ce929d0e0e4736-…`
+        fn trace(context: &TraceContext) -> Option<&str> {
+            context.traceparent.as_deref().and_then(|text| text.get(..35))
+        }
+        self.traceparent.is_some() && trace(self) != trace(other)
     }
 
     fn as_otel(&self) -> Context {

@@ -74,7 +74,7 @@ impl Answer {
         let step = <&str>::from(call.step);
         let answer = <&str>::from(trigger);
         match outcome {
-            Outcome::Applied(_) => info!(
+            Outcome::Applied { .. } => info!(
                 order.id = %call.order_id,
                 payment.id = %call.payment_id,
                 payment.attempt = call.attempt,

@@ -76,11 +76,11 @@ impl StepTaker {
         let (mut calls, mut passed_over) = (Vec::new(), false);
         for (order_id, outcome) in outcomes {
             match outcome {
-                Some(Outcome::Applied(Some(call))) => calls.push(call),
+                Some(Outcome::Applied { call: Some(call), .. }) => calls.push(call),
                 Some(Outcome::Rejected(rejection)) => {
                     error!(order.id = %order_id, %rejection, "a due step can't be taken");
                 }
-                None | Some(Outcome::Applied(None) | Outcome::Newer) => passed_over = true,
+                None | Some(Outcome::Applied { call: None, .. } | Outcome::Newer) => passed_over = true,
             }
         }
         let found = match (calls.is_empty(), passed_over) {

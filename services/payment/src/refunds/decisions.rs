@@ -89,7 +89,7 @@ impl DecisionWorker {
         let outcome = match self.applier.apply(&[triggered], task).await?.into_iter().next() {
             Some(Outcome::Rejected(rejection)) => Err(rejection.into()),
             Some(Outcome::Newer) => Err(Undecided::Newer),
-            Some(Outcome::Applied(_)) | None => {
+            Some(Outcome::Applied { .. }) | None => {
                 info!(order.id = %order_id, decided, "an operator decided about a refused refund");
                 Ok(())
             }
