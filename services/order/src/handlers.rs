@@ -56,6 +56,12 @@ impl Aggregate for Orders {
         })
     }
 
+    const STATUS: [&'static str; 2] = ["order.status.before", "order.status"];
+
+    fn status(order: &Order) -> &'static str {
+        order.status.into()
+    }
+
     fn cause(order: &Order) -> &Cause {
         &order.cause
     }

@@ -55,6 +55,12 @@ impl Aggregate for Payments {
         }
     }
 
+    const STATUS: [&'static str; 2] = ["payment.status.before", "payment.status"];
+
+    fn status(payment: &Payment) -> &'static str {
+        payment.status.into()
+    }
+
     fn cause(payment: &Payment) -> &Cause {
         &payment.cause
     }

@@ -203,6 +203,13 @@ async fn spans_have_the_attributes_of_the_semantic_conventions() {
     has(&spans, "charge", "payment.attempt", json!(1));
     has(&spans, "charge", "payment.outcome", json!("approved"));
     has(&spans, "charge", "order.id", json!(id));
+    // Where the order and its payment stood: what is looked for when somebody asks for the failed orders of the last hour.
+    has(&spans, process, "order.status", json!("PENDING_PAYMENT"));
+    let collect = "process orders.exchange:order.created:payment.order-created.queue";
+    has(&spans, collect, "payment.status", json!("PROCESSING"));
+    let paid = "process payments.exchange:payment.approved:order.payment-result.queue";
+    has(&spans, paid, "order.status.before", json!("PENDING_PAYMENT"));
+    has(&spans, paid, "order.status", json!("PAID"));
 }
 
 #[tokio::test]

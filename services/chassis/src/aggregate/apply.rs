@@ -31,6 +31,8 @@ pub enum Outcome<Call> {
         call: Option<Call>,
         /// Where the order came from, if that is another trace than the trigger's.
         order_trace: Option<TraceContext>,
+        /// Where the order stood before and after, if it was and is known.
+        status: [Option<&'static str>; 2],
     },
     /// It can't be applied, however often it is tried; nothing changed.
     Rejected(Rejection),

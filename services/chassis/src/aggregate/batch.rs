@@ -70,6 +70,7 @@ impl<'a, A: Aggregate> Batch<'a, A> {
                 return Ok(());
             }
         };
+        let status = [&*state, &transition.next].map(|state| state.known().map(A::status));
         *state = transition.next;
         let entry = |envelope, payload| HistoryEntry { order_id, envelope, after: state.clone(), payload };
         let heard = event.as_ref().filter(|_| transition.is_history);
@@ -80,7 +81,7 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             self.messages.push(Message::new(&envelope, encoded.body, cause.trace));
             self.history.push(entry(Cow::Owned(envelope), Some(encoded.payload)));
         }
-        self.outcomes.push(Some(Outcome::Applied { call: transition.call, order_trace }));
+        self.outcomes.push(Some(Outcome::Applied { call: transition.call, order_trace, status }));
         Ok(())
     }
 

@@ -60,6 +60,12 @@ pub trait Aggregate: Send + Sync + 'static {
     /// What an order arises from.
     fn cause(entity: &Self::Entity) -> &Cause;
 
+    /// The attributes of spans that have the status before and after a trigger.
+    const STATUS: [&'static str; 2];
+
+    /// Where an order, or what the service has of it, stands.
+    fn status(entity: &Self::Entity) -> &'static str;
+
     /// Everything that follows from a trigger. Total and idempotent: a trigger that comes again, or too late, changes
     /// nothing.
     fn transition(

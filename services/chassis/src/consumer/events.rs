@@ -10,6 +10,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 use tracing::field::display;
 use tracing::{Instrument, Span, info, info_span, warn};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
@@ -94,7 +95,12 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
         let mut last_applied = None;
         for (((delivery, span), triggered), outcome) in batch.iter().zip(&triggers).zip(outcomes) {
             match outcome {
-                Outcome::Applied { order_trace, .. } => {
+                Outcome::Applied { order_trace, status, .. } => {
+                    for (attribute, status) in A::STATUS.into_iter().zip(status) {
+                        if let Some(status) = status {
+                            span.set_attribute(attribute, status);
+                        }
+                    }
                     let event_type = triggered.event.as_ref().map(|envelope| envelope.event.event_type());
                     if let (Some(order), Some(event_type)) = (order_trace, event_type) {
                         order.link_both_ways(span, event_type.route().routing_key);
