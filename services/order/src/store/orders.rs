@@ -110,7 +110,7 @@ pub(crate) async fn update(
         after: after.status,
         cancel_reason: after.cancel_reason,
     });
-    let ages: Vec<(OrderId, f64)> = sqlx::query_as(
+    let ages = sqlx::query_as::<_, (OrderId, f64)>(
         "UPDATE orders
          SET status = change.after, cancel_reason = change.cancel_reason, updated_at = now()
          FROM jsonb_to_recordset($1) AS change (id uuid, before text, after text, cancel_reason text)
