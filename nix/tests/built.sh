@@ -91,8 +91,6 @@ run_the_app() {
   mkdir /tmp/elsewhere
   cd /tmp/elsewhere
   export XDG_STATE_HOME=/tmp/state
-  # No archive of Jaeger's can be had here.
-  [[ -x /tools/jaeger ]] || export JAEGER_BIN=
   nix run "$here" "${nixpkgs[@]}" >"$log/up" 2>&1 &
   up=$!
   for _ in $(seq 300); do
