@@ -13,19 +13,7 @@ let
     self = outputs;
     nixpkgs = nixpkgs // {
       lib = lib // {
-        nixosSystem =
-          { modules }:
-          let
-            inherit (import ./stand-in/nixos.nix { inherit lib; } modules) config;
-            units = import ./render.nix { inherit lib; } config;
-          in
-          {
-            config = config // {
-              systemd = config.systemd // {
-                units = builtins.mapAttrs (_: text: { inherit text; }) units;
-              };
-            };
-          };
+        nixosSystem = import ./stand-in/nixos-system.nix { inherit lib; };
       };
     };
   };

@@ -27,6 +27,12 @@ rec {
       flake.nixosModules.default
       configuration
     ];
+  # Whether exactly one assertion fails, and its message contains these words.
+  isRefused = configuration: isOneWith (failures configuration);
+  isOneWith =
+    messages: words:
+    builtins.length messages == 1
+    && builtins.all (word: lib.hasInfix word (builtins.head messages)) words;
   isRefusedOutright =
     configuration: !(builtins.tryEval (builtins.deepSeq (host configuration).systemd true)).success;
 
@@ -35,6 +41,15 @@ rec {
       gateway.enable = true;
       order.enable = true;
       payment.enable = true;
+    };
+  };
+  # The same, with other settings of one service.
+  everythingWith = name: settings: {
+    services.paysaga = everything.services.paysaga // {
+      ${name} = {
+        enable = true;
+      }
+      // settings;
     };
   };
 

@@ -11,7 +11,6 @@ let
     all
     elem
     head
-    length
     ;
 
   withBackup =
@@ -23,8 +22,6 @@ let
       }
       // settings;
     };
-  isRefused =
-    messages: words: length messages == 1 && all (word: lib.hasInfix word (head messages)) words;
 
   bare = host hosts.everything;
   full = withBackup { };
@@ -102,7 +99,7 @@ in
 
   # --- what is refused, and with which message ---
   "a backup without a local PostgreSQL is refused" =
-    isRefused (hosts.failuresOf (several.order ++ [ { services.paysaga.backup.enable = true; } ]))
+    hosts.isOneWith (hosts.failuresOf (several.order ++ [ { services.paysaga.backup.enable = true; } ]))
       [
         "createLocally = true"
       ];
@@ -117,7 +114,8 @@ in
             inherit directory;
           };
         };
-      isRefusedAt = directory: isRefused (failuresWith directory) [ "backup.directory is ${directory}." ];
+      isRefusedAt =
+        directory: hosts.isOneWith (failuresWith directory) [ "backup.directory is ${directory}." ];
     in
     all isRefusedAt [
       "/mnt/my backup"

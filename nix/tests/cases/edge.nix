@@ -3,10 +3,7 @@ let
   hosts = import ../hosts.nix;
   inherit (hosts) lib host failures;
   inherit (builtins)
-    all
     attrNames
-    head
-    length
     ;
 
   behind = settings: {
@@ -16,12 +13,7 @@ let
     }
     // settings;
   };
-  isRefused =
-    settings: words:
-    let
-      messages = failures (behind settings);
-    in
-    length messages == 1 && all (word: lib.hasInfix word (head messages)) words;
+  isRefused = settings: hosts.isRefused (behind settings);
 
   bare = host hosts.everything;
   nginx = host (behind { });

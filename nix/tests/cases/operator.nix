@@ -27,12 +27,7 @@ let
       ];
       services.paysaga.operator.enable = true;
     };
-  isRefused =
-    configuration: words:
-    let
-      messages = refusals configuration;
-    in
-    length messages == 1 && all (word: lib.hasInfix word (head messages)) words;
+  isRefused = configuration: hosts.isOneWith (refusals configuration);
 
   bare = host hosts.everything;
   full = withOperator { };

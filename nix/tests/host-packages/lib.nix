@@ -4,12 +4,13 @@ let
 in
 lib
 // {
-  fileset = import ./fileset.nix { inherit lib; };
+  fileset = lib.fileset // {
+    toSource = import ./to-source.nix { inherit lib; };
+  };
   nixosSystem =
-    { modules }:
+    arguments:
     let
-      inherit (import ../stand-in/nixos.nix { inherit lib; } modules) config;
-      units = import ../render.nix { inherit lib; } config;
+      inherit (import ../stand-in/nixos-system.nix { inherit lib; } arguments) config;
     in
     {
       config = config // {
@@ -22,10 +23,7 @@ lib
             "-c"
             "echo \"$units\" >$out"
           ];
-          units = builtins.toJSON units;
-        };
-        systemd = config.systemd // {
-          units = builtins.mapAttrs (_: text: { inherit text; }) units;
+          units = builtins.toJSON config.systemd.units;
         };
       };
     };
