@@ -2,7 +2,7 @@
 # Builds the flake for real, as far as that can be done without nixpkgs: its packages, an image, what `nix run` runs, and all
 # checks but that of machines; each in Nix's sandbox, with the small package set of host-packages/ in the place of nixpkgs.
 # `./dev nix` runs this.
-#   nix/tests/build.sh SYSTEM TOOLS [OUTPUT…]
+#   nix/tests/build.sh SYSTEM TOOLS [--without-tests | COMMAND OF NIX…]
 # SYSTEM is a Debian in a directory, with Nix; its store is kept for the next time. TOOLS is a folder with programs of ours that no Debian
 # has. Needs root, Rust, and the crates of Cargo.lock as cargo has downloaded them.
 set -euo pipefail
@@ -10,6 +10,9 @@ system=$(realpath "$1")
 tools=$(realpath "$2")
 shift 2
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# shellcheck source=nix/tests/evaluate.sh
+source nix/tests/evaluate.sh
 
 # One at a time: they would share its store, and its folders.
 exec 9>"$system.lock"
@@ -20,13 +23,7 @@ cargo fetch --locked --quiet
 crates=$(find "${CARGO_HOME:-$HOME/.cargo}/registry/cache" -mindepth 1 -maxdepth 1 -printf '%T@ %p\n' | sort --numeric-sort | tail -n 1)
 crates=${crates#* }
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-# What git knows, and what it is about to know: a flake sees nothing else.
-mkdir "$work/source"
-git ls-files --cached --others --exclude-standard -z | while IFS= read -r -d '' file; do
-  [[ -e $file ]] && printf '%s\0' "$file"
-done | tar --create --null --files-from=- | tar --extract --directory="$work/source"
+copy_sources "$work/source"
 
 # Run in namespaces of its own. Makes the Debian the root: not by chroot(2), after which no other namespaces can be made, and
 # Nix's sandbox is made of those.
@@ -44,7 +41,6 @@ enter() {
   mount --rbind /dev dev
   mount -t tmpfs -o mode=755 tmpfs run
   mount -t tmpfs -o mode=1777 tmpfs tmp
-  cp --dereference /etc/resolv.conf etc/resolv.conf
   ip link set lo up
   mkdir -p oldroot
   pivot_root . oldroot

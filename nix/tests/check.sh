@@ -67,8 +67,7 @@ a_change_is_built_where_it_belongs() {
   # Sources are not what a host has in its store.
   local store=$work/sources
   copy=$work/copy
-  mkdir "$copy"
-  git ls-files --cached --others --exclude-standard -z -- ':!docs/flamegraphs' | xargs --null cp --parents --target-directory="$copy"
+  copy_sources "$copy" ':!docs/flamegraphs'
   evaluate "$copy/nix/tests/derivations.nix" >"$work/before.json" || fail 'the derivations do not evaluate (above)'
   rebuilds services/gateway/src/lib.rs '// a comment' 'clippy default gateway gateway-image tests'
   rebuilds services/order/src/lib.rs '// a comment' 'clippy default order order-image tests'

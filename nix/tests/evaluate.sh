@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# To be sourced: evaluation with a store of its own, in a temporary directory that is removed at the script's end.
+# To be sourced: evaluation with a store of its own, and copies of the sources, in a temporary directory that is removed at the
+# script's end.
 work=$(mktemp -d)
 # Nix makes the contents of a store read-only.
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
@@ -19,4 +20,15 @@ install_units() {
   for name in $(jq --raw-output --arg host "$2" '.[$host].units | keys[]' "$1"); do
     jq --raw-output --arg host "$2" --arg name "$name" '.[$host].units[$name]' "$1" >"$3/$name"
   done
+}
+
+# copy_sources FOLDER [PATHSPEC…]: what git knows, and what it is about to know: a flake sees nothing else.
+copy_sources() {
+  local folder=$1 file
+  shift
+  mkdir "$folder"
+  git ls-files --cached --others --exclude-standard --deduplicate -z -- "$@" | while IFS= read -r -d '' file; do
+    # Not one that was deleted.
+    [[ ! -e $file ]] || printf '%s\0' "$file"
+  done | xargs --null cp --parents --target-directory="$folder"
 }

@@ -94,10 +94,11 @@ impl Aggregate for Orders {
         if !changes.inserted.is_empty() {
             orders::insert(connection, &changes.inserted).await?;
         }
-        let mut ages = HashMap::new();
-        if !changes.updated.is_empty() {
-            ages = orders::update(connection, &changes.updated).await?;
-        }
+        let ages = if changes.updated.is_empty() {
+            HashMap::new()
+        } else {
+            orders::update(connection, &changes.updated).await?
+        };
         if !changes.history.is_empty() {
             timeline::insert(connection, &changes.history).await?;
         }
