@@ -35,6 +35,6 @@ evaluate nix/tests/units.nix >"$work/units.json"
 set_up_root
 install_host "$work/units.json" full "$programs" "$root"
 install_nginx
-cp nix/tests/booted*.sh "$root/opt/"
+cp nix/tests/{proving,booted*}.sh "$root/opt/"
 boot
 inside /opt/booted.sh "$([[ -e $root/opt/with-jaeger ]] && echo with-jaeger || echo without-jaeger)"

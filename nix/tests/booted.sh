@@ -15,25 +15,9 @@ for program in curl jq nginx psql rabbitmqctl setpriv ss sudo; do
   type -P $program >/dev/null || { echo "boot: $program is missing" >&2; exit 1; }
 done
 
-prove() { printf 'boot: %s\n' "$*"; }
-fail() {
-  systemctl --no-pager --plain list-units 'paysaga-*' 'postgres*' 'rabbitmq*' >&2 || true
-  journalctl --no-pager --output=short-monotonic --lines=60 -u 'paysaga-*' -u rabbitmq.service >&2 || true
-  find "$scratch" -name '*.log' -exec tail -n 20 {} + >&2
-  printf 'boot: NOT SO: %s\n' "$*" >&2
-  exit 1
-}
-
-# until_true SECONDS WORDS COMMAND…
-until_true() {
-  local seconds=$1 words=$2 deadline
-  shift 2
-  deadline=$((SECONDS + seconds))
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || fail "$words (after $seconds s)"
-    sleep 0.2
-  done
-}
+subject=boot
+# shellcheck source=nix/tests/proving.sh
+source /opt/proving.sh
 
 call() { curl --silent --show-error --max-time 10 --header "@$key/authorization" --header 'content-type: application/json' "$@"; }
 # ready PORT: of the service on that port.

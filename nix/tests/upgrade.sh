@@ -25,7 +25,7 @@ install_host "$work/then.json" full "$programs_of_then" "$generations/before"
 install_host "$work/now.json" upgrading "$programs_of_now" "$generations/upgrading"
 install_host "$work/now.json" upgraded "$programs_of_now" "$generations/upgraded"
 cp -a "$generations/before/." "$root/"
-cp nix/tests/{switch,clients,upgraded}.sh "$root/opt/"
+cp nix/tests/{proving,switch,clients,upgraded}.sh "$root/opt/"
 # API keys as the earlier version has them.
 printf 'key-of-operator\n' >"$root/opt/operator.key"
 for caller in shop operator; do

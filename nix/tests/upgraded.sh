@@ -8,24 +8,9 @@ source /opt/clients.sh
 clients=6
 runs=before # which generation
 
-prove() { printf 'upgrade: %s\n' "$*"; }
-fail() {
-  systemctl --no-pager --plain list-units 'paysaga-*' 'postgres*' 'rabbitmq*' >&2 || true
-  journalctl --no-pager --output=short-monotonic --lines=80 -u 'paysaga-*' -u rabbitmq.service >&2 || true
-  printf 'upgrade: NOT SO: %s\n' "$*" >&2
-  exit 1
-}
-
-# until_true SECONDS WORDS COMMAND…
-until_true() {
-  local seconds=$1 words=$2 deadline
-  shift 2
-  deadline=$((SECONDS + seconds))
-  until "$@" >"$books/last" 2>&1; do
-    ((SECONDS < deadline)) || fail "$words (after $seconds s): $(<"$books/last")"
-    sleep 0.5
-  done
-}
+subject=upgrade scratch=$books
+# shellcheck source=nix/tests/proving.sh
+source /opt/proving.sh
 
 as_postgres() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
 # query SERVICE STATEMENT
