@@ -202,11 +202,14 @@ pub struct IdempotencyClaim {
 }
 
 /// Answer to an [`IdempotencyClaim`]: the order that the key stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IdempotencyClaimed {
     /// Its id.
     pub order_id: OrderId,
+    /// Where the order was placed, as `traceparent` (W3C Trace Context): there is one already, so this request repeats another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_at: Option<String>,
 }
 
 #[cfg(test)]

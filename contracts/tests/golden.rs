@@ -72,6 +72,7 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Health>("health");
     both_ways::<IdempotencyClaim>("idempotency-claim");
     both_ways::<IdempotencyClaimed>("idempotency-claimed");
+    both_ways::<IdempotencyClaimed>("idempotency-claimed-again");
     both_ways::<NewAuditRecords>("new-audit-records");
 
     let json = golden("http/create-order");

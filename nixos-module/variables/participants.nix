@@ -33,6 +33,11 @@
       default = "5";
       description = "Most connections to it for queries over HTTP, so that they never take one from the saga.";
     };
+    TRACE_STATEMENTS = {
+      type = types.switch;
+      default = "off";
+      description = "`on`: traces have a span for each SQL statement, without its parameters.";
+    };
     PREFETCH = {
       type = types.ints.between 1 65535;
       default = "400";

@@ -1,8 +1,9 @@
-//! A collector that keeps the spans it is sent (OTLP over HTTP, protobuf).
+//! A collector that keeps what it is sent (OTLP over HTTP, protobuf): spans one by one, metrics and logs as they came.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -38,12 +39,18 @@ pub struct Span {
     pub links: Vec<String>,
     /// Its attributes, each of its own type.
     pub attributes: BTreeMap<String, Value>,
+    /// What happened in it: names, and their attributes.
+    pub events: Vec<(String, BTreeMap<String, Value>)>,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// A collector on a free port of this machine.
 pub struct Collector {
     address: SocketAddr,
     spans: Arc<Mutex<Vec<Span>>>,
+    /// What came for other signals, by the last part of its path.
+    others: Arc<Mutex<BTreeMap<String, Vec<Bytes>>>>,
     server: JoinHandle<()>,
 }
 
@@ -53,7 +60,8 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
         let spans = Arc::<Mutex<Vec<Span>>>::default();
-        let kept = Arc::clone(&spans);
+        let others = Arc::<Mutex<BTreeMap<String, Vec<Bytes>>>>::default();
+        let (kept, kept_others) = (Arc::clone(&spans), Arc::clone(&others));
         let traces = warp::post().and(warp::path!("v1" / "traces")).and(warp::body::bytes()).map(
             move |body: Bytes| {
                 let request = ExportTraceServiceRequest::decode(body).expect("an OTLP request");
@@ -62,15 +70,38 @@ impl Collector {
                 warp::reply::with_header(answer, "content-type", "application/x-protobuf")
             },
         );
+        let other = warp::post().and(warp::path!("v1" / String)).and(warp::body::bytes()).map(
+            move |signal: String, body: Bytes| {
+                let mut others = kept_others.lock().expect("no thread panicked while it held the lock");
+                others.entry(signal).or_default().push(body);
+                // An answer without members is an empty message.
+                warp::reply::with_header(Vec::<u8>::new(), "content-type", "application/x-protobuf")
+            },
+        );
         #[expect(clippy::disallowed_methods, reason = "aborted when the collector is dropped")]
-        let server = tokio::spawn(warp::serve(traces).incoming(listener).run());
-        Self { address, spans, server }
+        let server = tokio::spawn(warp::serve(traces.or(other)).incoming(listener).run());
+        Self { address, spans, others, server }
     }
 
     /// What `OTEL_EXPORTER_OTLP_ENDPOINT` must be.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// All that has arrived for `metrics` or `logs`, with whatever is no text in it.
+    #[must_use]
+    pub fn sent(&self, signal: &str) -> String {
+        let others = self.others.lock().expect("no thread panicked while it held the lock");
+        let bodies = others.get(signal).into_iter().flatten();
+        bodies.map(|body| String::from_utf8_lossy(body).into_owned()).collect()
+    }
+
+    /// All that has arrived, to be searched.
+    #[must_use]
+    pub fn everything(&self) -> String {
+        let spans = self.spans.lock().expect("no thread panicked while it held the lock");
+        format!("{spans:?}{}{}", self.sent("metrics"), self.sent("logs"))
     }
 
     /// The spans of one trace that have arrived.
@@ -106,6 +137,12 @@ fn read(request: ExportTraceServiceRequest) -> Vec<Span> {
                 name: span.name,
                 links: span.links.iter().map(|link| hex::encode(&link.span_id)).collect(),
                 attributes: attributes(span.attributes),
+                events: span
+                    .events
+                    .into_iter()
+                    .map(|event| (event.name, attributes(event.attributes)))
+                    .collect(),
+                duration: Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano),
             });
         }
     }

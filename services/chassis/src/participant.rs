@@ -13,7 +13,9 @@ use contracts::topology::{Queue, Service};
 use sqlx::PgPool;
 
 use crate::aggregate::{Aggregate, Applier};
-use crate::broker::{Broker, BrokerConfig, BrokerVariables, Publisher, Purpose, QueueInspector};
+use crate::broker::{
+    Broker, BrokerConfig, BrokerVariables, Publisher, Purpose, QueueInspector, measure_queues,
+};
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
 use crate::database::{self, DatabaseConfig, DatabaseVariables, Schema};
@@ -167,9 +169,15 @@ where
         let outbox_pool = config.database.relaxed_pool(name, Outbox::CONNECTIONS).map_err(invalid)?;
         let Lifecycle { health, intake, delivery, connections, shutdown, migrate_only, .. } = &lifecycle;
 
+        let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
+        // Before the first request, and both at once: with nothing to report on yet, the service would be ready.
+        let (schema, lock_room) = (part("schema"), part("room for locks"));
         let probe = Probe::new(health.clone());
         if !migrate_only {
-            let routes = (self.routes)(config.database.query_pool(name).map_err(invalid)?);
+            let queries = config.database.query_pool(name).map_err(invalid)?;
+            let (saga, outbox) = (pool.clone(), outbox_pool.clone());
+            database::show_pools(vec![("saga", saga), ("queries", queries.clone()), ("outbox", outbox)]);
+            let routes = (self.routes)(queries);
             let routes = routes.merge(probe.routes());
             let identity = config.transport.identity.as_ref();
             let tls = identity.map(TlsServer::to_peers).transpose().map_err(StartError::Config)?;
@@ -180,9 +188,6 @@ where
                 connections,
             );
         }
-        let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
-        // Both from the start: in between, with nothing else to report on yet, the service would be ready.
-        let (schema, lock_room) = (part("schema"), part("room for locks"));
         database::migrate(&config.database, name, &self.schema, *migrate_only, &schema).await?;
         if *migrate_only || shutdown.is_cancelled() {
             return Ok(());
@@ -218,6 +223,7 @@ where
             inspector: QueueInspector::new(broker.clone()),
             last: None,
         });
+        measure_queues(queues.clone(), QueueInspector::new(broker.clone()), intake);
         FailedMessages { queues, applier: applier.clone(), broker: broker.clone() }.start(health, intake);
         // One connection: pruning never takes another one from the saga.
         let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;

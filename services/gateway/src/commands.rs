@@ -12,6 +12,7 @@ use contracts::order::{
 };
 use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem};
 use opentelemetry::metrics::Counter;
+use tracing::field::display;
 use tracing::{Span, error, info};
 
 use crate::audit::{self, Attempt};
@@ -36,17 +37,19 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     gateway.admission.admit(&caller.name).await?;
     let (order_id, event_id) = match key {
         Some(key) => {
-            let order_id = claim(&gateway, caller.name.clone(), key, &order, &request.correlation_id).await?;
-            (order_id, EventId::of_keyed_order(order_id))
+            let claimed = claim(&gateway, caller.name.clone(), key, &order, &request.correlation_id).await?;
+            note_repetition(&claimed);
+            (claimed.order_id, EventId::of_keyed_order(claimed.order_id))
         }
         None => (OrderId::new(), EventId::new()),
     };
+    Span::current().record("order.id", display(order_id));
     let CreateOrder { user_id, total } = order;
     let owner = Some(caller.name.clone());
     let event = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
     publish(&gateway, event_id, event, &request.correlation_id).await?;
     ACCEPTED.add(1, &[]);
-    info!(order.id = %order_id, caller = caller.name.as_str(), "order accepted");
+    info!(caller = caller.name.as_str(), "order accepted");
     let outcome = match preference::wait(&request.headers) {
         Some(wait) => outcome::wait(&gateway, caller, order_id, wait, &request.correlation_id).await,
         None => None,
@@ -68,6 +71,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
 /// `PATCH /api/orders/{id}/cancel`; a body is ignored.
 pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let order_id = request.id("id")?;
+    Span::current().record("order.id", display(order_id));
     request.body.read().await?;
     let owner = Some(access::may_cancel(&request)?);
     gateway.admission.admit(&access::caller(&request)?.name).await?;
@@ -76,7 +80,7 @@ pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let published = publish(&gateway, EventId::new(), event, &request.correlation_id).await;
     attempt.answered(published.as_ref().err().map_or(202, |problem| problem.status));
     published?;
-    info!(order.id = %order_id, "cancellation accepted");
+    info!("cancellation accepted");
     Ok(http::json(StatusCode::ACCEPTED, &CancelOrderAccepted::from(order_id)))
 }
 
@@ -113,7 +117,7 @@ async fn claim(
     key: String,
     order: &CreateOrder,
     correlation_id: &CorrelationId,
-) -> Result<OrderId, Problem> {
+) -> Result<IdempotencyClaimed, Problem> {
     let claim = IdempotencyClaim { owner, key, fingerprint: idempotency::fingerprint(order) };
     let body = serde_json::to_vec(&claim).map_err(|error| not_serialisable(&error))?;
     let route = "/idempotency-keys";
@@ -126,10 +130,7 @@ async fn claim(
     let response = gateway.order.send(&request).await?;
     let not_kept = || Problem::new(502, "The order service does not keep idempotency keys.");
     match response.status {
-        StatusCode::OK => {
-            let claimed = serde_json::from_slice::<IdempotencyClaimed>(&response.body);
-            claimed.map(|claimed| claimed.order_id).map_err(|_| not_kept())
-        }
+        StatusCode::OK => serde_json::from_slice(&response.body).map_err(|_| not_kept()),
         StatusCode::UNPROCESSABLE_ENTITY => Err(Problem::new(
             422,
             "This Idempotency-Key was used with another body. Use a new key for another order.",
@@ -138,6 +139,13 @@ async fn claim(
             error!(%status, "unexpected response of the order service to an idempotency key");
             Err(not_kept())
         }
+    }
+}
+
+/// Says in the trace that a request repeats another, and links to that.
+fn note_repetition(claimed: &IdempotencyClaimed) {
+    if let Some(placed_at) = &claimed.placed_at {
+        TraceContext::at(placed_at.clone()).repeated_in(&Span::current());
     }
 }
 

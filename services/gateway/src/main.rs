@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         service: Service::Gateway,
         about: "the only door: turns commands into events, and answers queries by asking the other services",
         variables: VARIABLES,
+        commit: option_env!("PAYSAGA_COMMIT"),
         configure: Config::from_environment,
     };
     program.run(gateway::start)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use chassis::http::{CorrelationId, OWNER};
-use chassis::telemetry::{TRACE_ONLY, TraceContext, mark_failed, mark_server_error};
+use chassis::telemetry::{TRACE_ONLY, TraceContext, is_recorded, mark_failed, mark_server_error};
 use chassis::transport::Current;
 use contracts::load::Load;
 use contracts::{OwnerFilter, Problem};
@@ -236,7 +236,7 @@ fn client_span(request: &UpstreamRequest<'_>, url: &Url) -> Span {
     info_span!(
         target: TRACE_ONLY,
         "ask",
-        otel.name = format!("{} {}", request.method, request.template),
+        otel.name = is_recorded(&Span::current()).then(|| format!("{} {}", request.method, request.template)),
         otel.kind = "client",
         error.r#type = field::Empty,
         http.request.method = request.method.as_str(),

@@ -76,7 +76,8 @@ impl Jaeger {
     }
 
     /// What `OTEL_EXPORTER_OTLP_ENDPOINT` must be to send traces here.
-    pub(crate) fn otlp_url(&self) -> String {
+    #[must_use]
+    pub fn otlp_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.otlp.number())
     }
 

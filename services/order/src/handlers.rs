@@ -5,11 +5,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Triggered, Updated};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered, Updated};
 use chassis::database::StoreError;
-use contracts::{CancelReason, Event, OrderId, OrderStatus, Owner};
+use contracts::{Event, OrderId, OrderStatus, Owner};
 use sqlx::{PgConnection, PgPool};
-use tracing::warn;
 
 use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
 use crate::outcomes;
@@ -56,10 +55,24 @@ impl Aggregate for Orders {
         })
     }
 
-    const STATUS: [&'static str; 2] = ["order.status.before", "order.status"];
+    const NAMES: Names = Names {
+        entity: "order",
+        status_before: "order.status.before",
+        status: "order.status",
+        reason: Some("cancel.reason"),
+        outcome: Some("saga.outcome"),
+    };
 
-    fn status(order: &Order) -> &'static str {
-        order.status.into()
+    fn standing(order: &Order) -> Standing {
+        Standing {
+            status: order.status.into(),
+            reason: order.cancel_reason.map(Into::into),
+            is_outcome: order.status != OrderStatus::PendingPayment,
+        }
+    }
+
+    fn span_name(_: &Trigger) -> &'static str {
+        "deadline passed"
     }
 
     fn cause(order: &Order) -> &Cause {
@@ -115,12 +128,5 @@ impl Aggregate for Orders {
         let updated = changes.updated.iter().map(|Updated { order_id, after, .. }| (*order_id, after.status));
         let settled = inserted.chain(updated).filter(|(_, status)| *status != OrderStatus::PendingPayment);
         self.settlements.of(settled.map(|(order_id, _)| order_id));
-        for Updated { order_id, before, after } in &changes.updated {
-            let timed_out = Some(CancelReason::PaymentTimeout);
-            if before.cancel_reason != timed_out && after.cancel_reason == timed_out {
-                let correlation_id = after.cause.correlation_id.as_deref();
-                warn!(order.id = %order_id, correlation.id = correlation_id, "order cancelled: no payment result in time");
-            }
-        }
     }
 }

@@ -112,9 +112,10 @@ struct Keys {
 async fn claim_key(keys: Arc<Keys>, request: Request) -> Result<Response, Problem> {
     let claim: IdempotencyClaim = request.json().await?;
     let secret = keys.secret.get_or_try_init(|| idempotency_keys::secret(&keys.connections)).await?;
-    let (order_id, fingerprint) = idempotency_keys::claim(&keys.connections, secret, &claim).await?;
-    if fingerprint != claim.fingerprint {
+    let claimed = idempotency_keys::claim(&keys.connections, secret, &claim).await?;
+    if claimed.fingerprint != claim.fingerprint {
         return Err(Problem::new(422, "The key was used with another request."));
     }
-    Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id }))
+    let (order_id, placed_at) = (claimed.order_id, claimed.traceparent);
+    Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id, placed_at }))
 }

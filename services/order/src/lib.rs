@@ -17,6 +17,7 @@ pub mod domain;
 mod handlers;
 mod http;
 mod outcomes;
+mod pending;
 mod settlement;
 mod store;
 
@@ -67,6 +68,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             let intake = &running.lifecycle.intake;
             intake.spawn_essential("settlements", settlements.run(looking, intake.stopping()));
             audit_head.start(running.applier.pool().clone(), &running.lifecycle.delivery);
+            pending::start(running.applier.pool(), intake);
             deadline::start(config.saga_timeout, running);
         },
     };

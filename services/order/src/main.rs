@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         service: Service::Order,
         about: "owns the orders: places them, cancels them, and moves them by what becomes of their payments",
         variables: VARIABLES,
+        commit: option_env!("PAYSAGA_COMMIT"),
         configure: Config::from_environment,
     };
     program.run(order::start)

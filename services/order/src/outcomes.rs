@@ -21,6 +21,10 @@ static SETTLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
+static PLACED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    METER.u64_counter("paysaga.orders.placed").with_description("Orders that were placed.").build()
+});
+
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
         .f64_histogram("paysaga.saga.duration")
@@ -32,6 +36,7 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 /// Makes the counter visible before there is something to count: what appears later has no rate at first.
 pub(crate) fn start() {
     use CancelReason::{PaymentDeclined, PaymentTimeout, UserRequested};
+    PLACED.add(0, &[]);
     for status in [OrderStatus::Paid, OrderStatus::Failed] {
         SETTLED.add(0, &labels("status", status, None));
     }
@@ -42,6 +47,7 @@ pub(crate) fn start() {
 
 /// Counts the orders that settled with these changes; `ages` are those of orders that were updated.
 pub(crate) fn count(changes: &Changes<'_, Order>, ages: &HashMap<OrderId, Duration>) {
+    PLACED.add(changes.inserted.len() as u64, &[]);
     // Cancelled before they came.
     for (_, order) in changes.inserted.iter().filter(|(_, order)| is_settled(order)) {
         settled(order, Duration::ZERO);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context, Stored, Triggered};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered};
 use chassis::database::StoreError;
-use contracts::{Event, OrderId, Owner};
+use contracts::{Event, OrderId, Owner, PaymentStatus};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
@@ -55,10 +55,27 @@ impl Aggregate for Payments {
         }
     }
 
-    const STATUS: [&'static str; 2] = ["payment.status.before", "payment.status"];
+    const NAMES: Names = Names {
+        entity: "payment",
+        status_before: "payment.status.before",
+        status: "payment.status",
+        reason: None,
+        outcome: None,
+    };
 
-    fn status(payment: &Payment) -> &'static str {
-        payment.status.into()
+    fn standing(payment: &Payment) -> Standing {
+        let is_outcome = payment.status != PaymentStatus::Processing;
+        Standing { status: payment.status.into(), reason: None, is_outcome }
+    }
+
+    fn span_name(trigger: &Trigger) -> &'static str {
+        match trigger {
+            Trigger::StepDue { .. } => "take step",
+            Trigger::RetryRefund(_) => "retry refund",
+            Trigger::SettleRefund { .. } => "settle refund",
+            // What the provider answers has a span already.
+            _ => "settle answer",
+        }
     }
 
     fn cause(payment: &Payment) -> &Cause {

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         service: Service::Payment,
         about: "owns the payments: charges them at the provider, and refunds what a cancelled order has paid",
         variables: VARIABLES,
+        commit: option_env!("PAYSAGA_COMMIT"),
         configure: Config::from_environment,
     };
     program.run(payment::start)

@@ -7,6 +7,7 @@ use chassis::telemetry::METER;
 use contracts::{Money, PaymentStatus};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
+use strum::VariantArray;
 
 use crate::domain::{Payment, Refund};
 
@@ -14,6 +15,15 @@ static MONEY: LazyLock<Counter<f64>> = LazyLock::new(|| {
     METER
         .f64_counter("paysaga.money")
         .with_description("Money that was charged and given back, in the unit of an order's total.")
+        .build()
+});
+
+static SETTLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    METER
+        .u64_counter("paysaga.payments.settled")
+        .with_description(
+            "Payments that became APPROVED, DECLINED, FAILED, CANCELLED or REFUNDED. One that is refunded counts twice.",
+        )
         .build()
 });
 
@@ -29,6 +39,9 @@ pub(crate) fn start() {
     for flow in ["charged", "refunded"] {
         MONEY.add(0.0, &[KeyValue::new("flow", flow)]);
     }
+    for status in PaymentStatus::VARIANTS.iter().filter(|status| **status != PaymentStatus::Processing) {
+        settled(*status, 0);
+    }
     for result in ["made", "refused"] {
         REFUNDS.add(0, &[KeyValue::new("result", result)]);
     }
@@ -36,7 +49,16 @@ pub(crate) fn start() {
 
 /// Counts what these changes say about money.
 pub(crate) fn count(changes: &Changes<'_, Payment>) {
+    // Cancelled before they came.
+    for (_, payment) in
+        changes.inserted.iter().filter(|(_, payment)| payment.status != PaymentStatus::Processing)
+    {
+        settled(payment.status, 1);
+    }
     for Updated { before, after, .. } in &changes.updated {
+        if before.status != after.status {
+            settled(after.status, 1);
+        }
         if !has_charged(before) && has_charged(after) {
             moved(after.amount, "charged");
         }
@@ -48,6 +70,10 @@ pub(crate) fn count(changes: &Changes<'_, Payment>) {
             REFUNDS.add(1, &[KeyValue::new("result", "refused")]);
         }
     }
+}
+
+fn settled(status: PaymentStatus, count: u64) {
+    SETTLED.add(count, &[KeyValue::new("status", <&str>::from(status))]);
 }
 
 fn moved(amount: Money, flow: &'static str) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use contracts::topology::Queue;
 use contracts::{EventType, OrderStatus, PaymentStatus};
 use lapin::BasicProperties;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 
 #[tokio::test]
@@ -44,6 +45,10 @@ async fn orders_money_and_failures_are_counted() {
         (&payment, r#"paysaga_money_total{flow="refunded"}"#, "20.01"),
         (&payment, r#"paysaga_refunds_total{result="made"}"#, "1"),
         (&payment, r#"paysaga_refunds_total{result="refused"}"#, "0"),
+        (&order, "paysaga_orders_placed_total", "4"),
+        (&payment, r#"paysaga_payments_settled_total{status="APPROVED"}"#, "2"),
+        (&payment, r#"paysaga_payments_settled_total{status="REFUNDED"}"#, "1"),
+        (&payment, "paysaga_provider_in_flight", "0"),
     ] {
         let found = value(text, series).and_then(|value| value.parse::<f64>().ok());
         let expected: f64 = expected.parse().expect("a number");
@@ -55,6 +60,58 @@ async fn orders_money_and_failures_are_counted() {
     let sum = r#"paysaga_saga_duration_seconds_sum{outcome="PAID",reason=""}"#;
     let seconds: f64 = value(&order, sum).and_then(|sum| sum.parse().ok()).expect("a number of seconds");
     assert!(seconds > 0.0, "{seconds}");
+}
+
+#[tokio::test]
+async fn the_counters_of_the_nestjs_services_are_there_where_they_are_asked_for() {
+    let stack = Stack::with().env("FORMER_METRICS", "on").start().await;
+    for (total, status) in
+        [("10.01", OrderStatus::Paid), ("10.02", OrderStatus::Cancelled), ("10.03", OrderStatus::Failed)]
+    {
+        let id = stack.api.place(total).await;
+        stack.api.order_becomes(id, status).await;
+    }
+    let (gateway, order, payment) =
+        (stack.gateway.metrics().await, stack.order.metrics().await, stack.payment.metrics().await);
+    for (text, series, expected) in [
+        (&gateway, r#"http_requests_total{method="POST",route="/api/orders",status_code="202"}"#, "3"),
+        (&order, "orders_created_total", "3"),
+        (&order, "orders_completed_total", "1"),
+        (&order, r#"orders_cancelled_total{reason="PAYMENT_DECLINED"}"#, "1"),
+        (&order, "orders_failed_total", "1"),
+        (&payment, "payments_approved_total", "1"),
+        (&payment, "payments_declined_total", "1"),
+        (&payment, "payments_failed_total", "1"),
+        (&payment, "payments_refunded_total", "0"),
+    ] {
+        assert_eq!(value(text, series), Some(expected), "{series}: {text}");
+    }
+    let without = Stack::start().await;
+    assert!(!without.order.metrics().await.contains("orders_created_total"));
+}
+
+#[tokio::test]
+async fn orders_that_wait_are_measured_with_their_age_and_queues_with_their_length() {
+    let mut stack = Stack::start().await;
+    stack.payment.stop().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
+    let measured = async |service: &ServiceProcess, series: &'static str, is_right: fn(f64) -> bool| {
+        eventually(&format!("{series} is measured"), async || {
+            let text = service.metrics().await;
+            let found = value(&text, series).and_then(|value| value.parse().ok());
+            if found.is_some_and(is_right) { Ok(()) } else { Err(format!("{found:?}")) }
+        })
+        .await;
+    };
+    measured(&stack.order, "paysaga_orders_pending", |count| count == 1.0).await;
+    measured(&stack.order, "paysaga_orders_pending_oldest_age_seconds", |age| age > 0.0).await;
+    stack.amqp.publish(EventType::CreateOrderRequested, b"no JSON", BasicProperties::default()).await;
+    stack.api.failed_messages_are(Queue::OrderCreate, 1).await;
+    stack.payment.start_again().await;
+    let empty = r#"paysaga_queue_messages{kind="ready",queue="payment.order-created.queue"}"#;
+    measured(&stack.payment, empty, |count| count == 0.0).await;
+    measured(&stack.order, "paysaga_orders_pending", |count| count == 0.0).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! One saga, one trace.
 
+use std::collections::HashSet;
+
 use contracts::{EventType, OrderStatus};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
@@ -14,10 +16,10 @@ use tests::otlp::{Collector, Span};
 use tests::stack::StackBuilder;
 
 /// An expected span: service, name, kind, and its parent's name.
-type Expected = (&'static str, &'static str, SpanKind, &'static str);
+pub(super) type Expected = (&'static str, &'static str, SpanKind, &'static str);
 
 /// The spans of an order that is placed and paid.
-const PLACED: [Expected; 11] = [
+pub(super) const PLACED: [Expected; 13] = [
     ("gateway", "POST /api/orders", Server, ""),
     ("gateway", "publish orders.exchange:order.create.requested", Producer, "POST /api/orders"),
     (
@@ -26,12 +28,7 @@ const PLACED: [Expected; 11] = [
         Consumer,
         "publish orders.exchange:order.create.requested",
     ),
-    (
-        "order",
-        "transaction order.create.queue",
-        Internal,
-        "process orders.exchange:order.create.requested:order.create.queue",
-    ),
+    ("order", "transaction", Internal, "process orders.exchange:order.create.requested:order.create.queue"),
     (
         "order",
         "publish orders.exchange:order.created",
@@ -44,14 +41,11 @@ const PLACED: [Expected; 11] = [
         Consumer,
         "publish orders.exchange:order.created",
     ),
-    (
-        "payment",
-        "transaction payment.order-created.queue",
-        Internal,
-        "process orders.exchange:order.created:payment.order-created.queue",
-    ),
+    ("payment", "transaction", Internal, "process orders.exchange:order.created:payment.order-created.queue"),
     ("payment", "charge", Client, "process orders.exchange:order.created:payment.order-created.queue"),
-    ("payment", "publish payments.exchange:payment.approved", Producer, "charge"),
+    ("payment", "settle answer", Internal, "charge"),
+    ("payment", "transaction", Internal, "settle answer"),
+    ("payment", "publish payments.exchange:payment.approved", Producer, "settle answer"),
     (
         "order",
         "process payments.exchange:payment.approved:order.payment-result.queue",
@@ -60,14 +54,14 @@ const PLACED: [Expected; 11] = [
     ),
     (
         "order",
-        "transaction order.payment-result.queue",
+        "transaction",
         Internal,
         "process payments.exchange:payment.approved:order.payment-result.queue",
     ),
 ];
 
 /// The spans of a paid order's cancellation.
-const CANCELLED: [Expected; 11] = [
+const CANCELLED: [Expected; 14] = [
     ("gateway", "PATCH /api/orders/{id}/cancel", Server, ""),
     ("gateway", "publish orders.exchange:order.cancel.requested", Producer, "PATCH /api/orders/{id}/cancel"),
     (
@@ -78,7 +72,7 @@ const CANCELLED: [Expected; 11] = [
     ),
     (
         "order",
-        "transaction order.cancel-requested.queue",
+        "transaction",
         Internal,
         "process orders.exchange:order.cancel.requested:order.cancel-requested.queue",
     ),
@@ -96,12 +90,20 @@ const CANCELLED: [Expected; 11] = [
     ),
     (
         "payment",
-        "transaction payment.order-cancelled.queue",
+        "transaction",
         Internal,
         "process orders.exchange:order.cancelled:payment.order-cancelled.queue",
     ),
-    ("payment", "refund", Client, "process orders.exchange:order.cancelled:payment.order-cancelled.queue"),
-    ("payment", "publish payments.exchange:payment.refunded", Producer, "refund"),
+    (
+        "payment",
+        "take step",
+        Internal,
+        "process orders.exchange:order.cancelled:payment.order-cancelled.queue",
+    ),
+    ("payment", "refund", Client, "take step"),
+    ("payment", "settle answer", Internal, "refund"),
+    ("payment", "transaction", Internal, "settle answer"),
+    ("payment", "publish payments.exchange:payment.refunded", Producer, "settle answer"),
     (
         "order",
         "process payments.exchange:payment.refunded:order.payment-timeline.queue",
@@ -110,7 +112,7 @@ const CANCELLED: [Expected; 11] = [
     ),
     (
         "order",
-        "transaction order.payment-timeline.queue",
+        "transaction",
         Internal,
         "process payments.exchange:payment.refunded:order.payment-timeline.queue",
     ),
@@ -164,6 +166,12 @@ async fn each_request_and_all_that_it_causes_in_three_services_is_one_trace() {
         let here = placed.iter().find(|span| span.name == parent).expect(parent);
         assert_eq!(there.links.last(), Some(&here.id), "{there:#?}");
     }
+    // The refund belongs to the cancellation, and finds the order that it gives money back for.
+    let order = placed.iter().find(|span| span.name == links[1].3).expect("the payment was opened");
+    for name in ["take step", "refund"] {
+        let span = cancelled.iter().find(|span| span.name == name).expect(name);
+        assert_eq!(span.links, [order.id.clone()], "{span:#?}");
+    }
 }
 
 #[tokio::test]
@@ -199,7 +207,9 @@ async fn spans_have_the_attributes_of_the_semantic_conventions() {
     has(&spans, process, "messaging.message.id", json!(timeline.events[0].event_id));
     has(&spans, process, "messaging.rabbitmq.message.delivery_tag", json!(1));
     has(&spans, process, "order.id", json!(id));
-    has(&spans, "transaction order.create.queue", "messaging.batch.message_count", json!(1));
+    has(&spans, process, "messaging.rabbitmq.redelivered", json!(false));
+    has(&spans, "transaction", "messaging.batch.message_count", json!(1));
+    has(&spans, "charge", "payment.call_reason", json!("first"));
     has(&spans, "charge", "payment.attempt", json!(1));
     has(&spans, "charge", "payment.outcome", json!("approved"));
     has(&spans, "charge", "order.id", json!(id));
@@ -210,6 +220,13 @@ async fn spans_have_the_attributes_of_the_semantic_conventions() {
     let paid = "process payments.exchange:payment.approved:order.payment-result.queue";
     has(&spans, paid, "order.status.before", json!("PENDING_PAYMENT"));
     has(&spans, paid, "order.status", json!("PAID"));
+    has(&spans, paid, "saga.outcome", json!("PAID"));
+    has(&spans, "settle answer", "payment.status", json!("APPROVED"));
+    // The correlation id finds what each service did.
+    for name in ["POST /api/orders", publish, process, collect, "charge", "settle answer", paid] {
+        has(&spans, name, "correlation.id", json!("c-1"));
+        has(&spans, name, "order.id", json!(id));
+    }
 }
 
 #[tokio::test]
@@ -247,6 +264,57 @@ async fn a_clients_own_trace_is_continued_through_queries_and_commands() {
 }
 
 #[tokio::test]
+async fn a_request_with_the_same_idempotency_key_says_so_and_links_to_the_first() {
+    let (collector, stack) = traced_stack().await;
+    let place = async || {
+        let placed = stack.api.post_keyed(IdempotencyKey("k-1"), "10.01").send().await.expect("an answer");
+        (trace_of(&placed), accepted(placed).await)
+    };
+    let (first, id) = place().await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let (again, same) = place().await;
+    assert_eq!(same, id);
+    // The repeated message has been handled when one after it has.
+    let (_, other) = {
+        let placed = stack.api.post(order("10.01")).await;
+        (trace_of(&placed), accepted(placed).await)
+    };
+    stack.api.order_becomes(other, OrderStatus::Paid).await;
+    stop(stack).await;
+
+    let (first, again) = (collector.trace(&first), collector.trace(&again));
+    let process = "process orders.exchange:order.create.requested:order.create.queue";
+    let placed_at = first.iter().find(|span| span.name == process).expect("it was placed");
+    for name in ["POST /api/orders", process] {
+        has(&again, name, "paysaga.duplicate", json!(true));
+        let span = again.iter().find(|span| span.name == name).expect(name);
+        assert!(span.links.contains(&placed_at.id), "{span:#?}");
+        assert!(first.iter().all(|span| !span.attributes.contains_key("paysaga.duplicate")));
+    }
+}
+
+#[tokio::test]
+async fn sql_statements_are_spans_where_that_is_asked_for() {
+    let (collector, stack) = traced(Stack::with().env("TRACE_STATEMENTS", "on")).await;
+    let placed = stack.api.post(order("10.01")).await;
+    let (trace_id, id) = (trace_of(&placed), accepted(placed).await);
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    stop(stack).await;
+
+    let spans = collector.trace(&trace_id);
+    let statements: Vec<_> =
+        spans.iter().filter(|span| span.attributes.contains_key("db.system.name")).collect();
+    let transactions = spans.iter().filter(|span| span.name == "transaction").map(|span| &span.id);
+    let transactions: HashSet<_> = transactions.collect();
+    assert!(statements.iter().any(|span| span.name.starts_with("INSERT INTO orders")), "{spans:#?}");
+    assert!(statements.iter().any(|span| span.name.starts_with("INSERT INTO payments")), "{spans:#?}");
+    for statement in statements {
+        assert_eq!(statement.kind, Client);
+        assert!(transactions.contains(&statement.parent), "{statement:#?}");
+    }
+}
+
+#[tokio::test]
 async fn no_span_is_an_orphan_when_many_orders_share_a_batch() {
     let (collector, stack) = traced_stack().await;
     let placed = join_all((0..20).map(|_| stack.api.post(order("10.01")))).await;
@@ -256,14 +324,19 @@ async fn no_span_is_an_orphan_when_many_orders_share_a_batch() {
         stack.api.order_becomes(id, OrderStatus::Paid).await;
     }
     stop(stack).await;
+    let transactions: Vec<_> = traces.iter().flat_map(|trace_id| collector.trace(trace_id)).collect();
+    let transactions = transactions.into_iter().filter(|span| span.name == "transaction");
+    let transactions: HashSet<_> = transactions.map(|span| span.id).collect();
     for trace_id in traces {
         let spans = collector.trace(&trace_id);
         no_orphan(&spans);
-        // The transaction of a batch belongs to the trace of its first message; everything else to each.
-        let expected = PLACED.iter().filter(|(_, name, ..)| !name.starts_with("transaction "));
-        for (service, name, ..) in expected {
-            let found = spans.iter().filter(|span| span.service == *service && span.name == *name).count();
-            assert_eq!(found, 1, "{service} {name}: {spans:#?}");
+        is_this_trace(&spans, &PLACED);
+        // A transaction that messages share belongs to the trace of one of them; the others' shares link to it.
+        for share in spans.iter().filter(|span| span.name == "transaction") {
+            let count = share.attributes["messaging.batch.message_count"].as_i64().expect("a number");
+            let is_shared = share.links.len() == usize::try_from(count - 1).expect("a count");
+            let links_to_shared = || share.links.iter().all(|link| transactions.contains(link));
+            assert!(is_shared || share.links.len() == 1 && links_to_shared(), "{share:#?}");
         }
     }
 }
@@ -293,8 +366,10 @@ pub(super) async fn stop(mut stack: Stack) {
 fn is_this_trace(spans: &[Span], expected: &[Expected]) {
     no_orphan(spans);
     let name_of = |id: &str| spans.iter().find(|span| span.id == id).map_or("", |span| span.name.as_str());
+    // How long something waited differs from run to run, and what waited a moment has no span for it.
     let mut found: Vec<_> = spans
         .iter()
+        .filter(|span| !span.name.starts_with("wait: "))
         .map(|span| {
             (span.service.as_str(), span.name.as_str(), span.kind.as_str_name(), name_of(&span.parent))
         })

@@ -5,78 +5,23 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::slice;
 use std::sync::Arc;
+use std::time::Instant;
 
 use contracts::OrderId;
 use futures_util::FutureExt;
 use sqlx::{Connection, PgPool};
-use thiserror::Error;
-use tracing::{debug, error};
+use tracing::{Instrument, Span, debug, error};
 
 use super::batch::{Applied, Batch};
 use super::lock::{IfLocked, lock};
-use super::{Aggregate, Stored, Triggered, early_cancellations};
+use super::observe::{SharedTransaction, observe};
+use super::{Aggregate, Outcome, Rejection, Stopping, Stored, Triggered, early_cancellations};
 use crate::crash_here;
 use crate::database::{Connections, IfHeldUp, RetryError, StoreError, retry};
 use crate::outbox::Outbox;
 use crate::panics;
 use crate::tasks::TaskContext;
-use crate::telemetry::TraceContext;
-
-/// What became of a trigger.
-#[derive(Debug)]
-pub enum Outcome<Call> {
-    /// It was applied, which is committed.
-    Applied {
-        /// What is to be done outside of the service.
-        call: Option<Call>,
-        /// Where the order came from, if that is another trace than the trigger's.
-        order_trace: Option<TraceContext>,
-        /// Where the order stood before and after, if it was and is known.
-        status: [Option<&'static str>; 2],
-    },
-    /// It can't be applied, however often it is tried; nothing changed.
-    Rejected(Rejection),
-    /// What is known about the order is of a newer version. Nothing changed, and it is to be tried again when that version
-    /// is back.
-    Newer,
-}
-
-impl<Call> Outcome<Call> {
-    /// What is to be done outside of the service.
-    pub(crate) fn take_call(&mut self) -> Option<Call> {
-        match self {
-            Self::Applied { call, .. } => call.take(),
-            Self::Rejected(_) | Self::Newer => None,
-        }
-    }
-}
-
-/// Why a trigger can't be applied.
-#[derive(Debug, Error)]
-pub enum Rejection {
-    /// The contract rules it out.
-    #[error("{0}")]
-    Violation(String),
-    /// What follows from it can't be stored.
-    #[error("can't be stored: {0}")]
-    Store(StoreError),
-}
-
-impl Rejection {
-    /// `error.type` of the span.
-    pub(crate) const fn error_type(&self) -> &'static str {
-        match self {
-            Self::Violation(_) => "contract",
-            Self::Store(StoreError::Panicked(_)) => "panic",
-            Self::Store(_) => "constraint",
-        }
-    }
-}
-
-/// The service stops before the triggers could be applied; they are still where they were found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the service is stopping")]
-pub struct Stopping;
+use crate::telemetry::record_wait;
 
 /// Applies triggers to a service's aggregate. Cheap to clone.
 pub struct Applier<A> {
@@ -113,8 +58,11 @@ impl<A: Aggregate> Applier<A> {
         triggers: &[Triggered<A::Trigger>],
         task: &TaskContext,
     ) -> Result<Vec<Outcome<A::Call>>, Stopping> {
+        let transaction = SharedTransaction::begin(triggers);
+        let applied = self.apply_batch(triggers, IfLocked::Wait, task).instrument(transaction.span()).await;
+        transaction.end(triggers);
         // With locks that are waited for, none is skipped.
-        Ok(self.apply_batch(triggers, IfLocked::Wait, task).await?.into_iter().flatten().collect())
+        Ok(applied?.into_iter().flatten().collect())
     }
 
     /// Applies a trigger to the orders that `find` finds because its time has come. `None` is an order that was skipped,
@@ -137,7 +85,7 @@ impl<A: Aggregate> Applier<A> {
                 return Ok(Vec::new());
             }
         };
-        let triggers: Vec<_> = orders.iter().map(|id| Triggered::by_time(*id, trigger.clone())).collect();
+        let triggers: Vec<_> = orders.iter().map(|id| Triggered::of_order(*id, trigger.clone())).collect();
         let outcomes = self.apply_batch(&triggers, IfLocked::Skip, task).await?;
         Ok(orders.into_iter().zip(outcomes).collect())
     }
@@ -199,6 +147,9 @@ impl<A: Aggregate> Applier<A> {
         let (applied, saved) = retry(task, if_held_up, transaction).await?;
         self.aggregate.committed(&applied.changes, saved);
         self.outbox.publish(applied.messages);
+        for seen in &applied.seen {
+            observe::<A>(seen);
+        }
         Ok(applied.outcomes)
     }
 
@@ -209,7 +160,9 @@ impl<A: Aggregate> Applier<A> {
     ) -> Result<(Applied<'a, A>, A::Saved), StoreError> {
         let mut connection = self.connections.take().await?;
         let mut transaction = connection.begin().await?;
+        let locking = Instant::now();
         let locked = lock(&mut transaction, triggers, if_locked).await?;
+        record_wait(&Span::current(), locking, "wait: lock");
         let (mut known, mut newer) = (Vec::new(), HashSet::new());
         for (order_id, stored) in self.aggregate.load(&mut transaction, &locked).await? {
             match stored {

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use contracts::{Envelope, OrderId, Timestamp};
+use contracts::{Envelope, EventType, OrderId, Timestamp};
+use tracing::{Span, field, info_span};
 
-use super::{Aggregate, Changes, Context, HistoryEntry, Outcome, Rejection, State, Triggered, Updated};
+use super::observe::Seen;
+use super::{
+    Aggregate, Cause, Changes, Context, HistoryEntry, Outcome, Rejection, State, Triggered, Updated,
+};
 use crate::broker::Message;
 use crate::database::StoreError;
+use crate::telemetry::TraceContext;
 
 /// A batch of triggers, as far as it has been applied.
 pub(super) struct Batch<'a, A: Aggregate> {
@@ -16,6 +21,7 @@ pub(super) struct Batch<'a, A: Aggregate> {
     /// Those of them whose rows are of a newer version.
     newer: HashSet<OrderId>,
     outcomes: Vec<Option<Outcome<A::Call>>>,
+    seen: Vec<Seen>,
     messages: Vec<Message>,
     history: Vec<HistoryEntry<'a, A::Entity>>,
 }
@@ -24,6 +30,8 @@ pub(super) struct Batch<'a, A: Aggregate> {
 pub(super) struct Applied<'a, A: Aggregate> {
     /// One for each trigger; `None` if it was skipped.
     pub(super) outcomes: Vec<Option<Outcome<A::Call>>>,
+    /// What is to be told about those that were applied.
+    pub(super) seen: Vec<Seen>,
     pub(super) changes: Changes<'a, A::Entity>,
     pub(super) messages: Vec<Message>,
 }
@@ -42,12 +50,19 @@ impl<'a, A: Aggregate> Batch<'a, A> {
     ) -> Self {
         let tracked = |state: State<A::Entity>| Tracked { before: state.clone(), now: state };
         let orders = known.into_iter().map(|(order_id, state)| (order_id, tracked(state))).collect();
-        Self { orders, newer, outcomes: Vec::new(), messages: Vec::new(), history: Vec::new() }
+        Self {
+            orders,
+            newer,
+            outcomes: Vec::new(),
+            seen: Vec::new(),
+            messages: Vec::new(),
+            history: Vec::new(),
+        }
     }
 
     /// Applies the next trigger, or skips it if its order is not locked.
     pub(super) fn apply(&mut self, triggered: &'a Triggered<A::Trigger>) -> Result<(), StoreError> {
-        let Triggered { order_id, trigger, cause, event } = triggered;
+        let Triggered { order_id, trigger, cause, event, span } = triggered;
         let order_id = *order_id;
         if self.newer.contains(&order_id) {
             self.outcomes.push(Some(Outcome::Newer));
@@ -58,7 +73,12 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             return Ok(());
         };
         let of_order = state.known().map(A::cause);
-        let cause = cause.as_ref().or(of_order).cloned().unwrap_or_default();
+        let name = event.as_ref().map(|envelope| envelope.event.event_type());
+        let name = name.map_or_else(|| A::span_name(trigger), |event| event.route().routing_key);
+        let (span, cause) = match cause {
+            Some(cause) => (span.clone(), cause.clone()),
+            None => span_of_order(name, order_id, of_order.cloned().unwrap_or_default()),
+        };
         let order_trace = of_order.map(|order| &order.trace);
         let order_trace = order_trace.filter(|order| order.is_other_trace_than(&cause.trace)).cloned();
         let context = Context { order_id, cause: &cause, now: Timestamp::now() };
@@ -70,7 +90,15 @@ impl<'a, A: Aggregate> Batch<'a, A> {
                 return Ok(());
             }
         };
-        let status = [&*state, &transition.next].map(|state| state.known().map(A::status));
+        let opens = event.as_ref().is_some_and(|envelope| opens_order(envelope.event.event_type()));
+        self.seen.push(Seen {
+            span,
+            name,
+            order_trace,
+            before: state.known().map(A::standing),
+            after: transition.next.known().map(A::standing),
+            is_duplicate: opens && state.known().is_some(),
+        });
         *state = transition.next;
         let entry = |envelope, payload| HistoryEntry { order_id, envelope, after: state.clone(), payload };
         let heard = event.as_ref().filter(|_| transition.is_history);
@@ -81,13 +109,13 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             self.messages.push(Message::new(&envelope, encoded.body, cause.trace));
             self.history.push(entry(Cow::Owned(envelope), Some(encoded.payload)));
         }
-        self.outcomes.push(Some(Outcome::Applied { call: transition.call, order_trace, status }));
+        self.outcomes.push(Some(Outcome::Applied { call: transition.call }));
         Ok(())
     }
 
     /// What the triggers came to.
     pub(super) fn finish(self) -> Applied<'a, A> {
-        let Self { orders, outcomes, messages, history, .. } = self;
+        let Self { orders, outcomes, seen, messages, history, .. } = self;
         let mut changes =
             Changes { inserted: Vec::new(), updated: Vec::new(), history, cancelled_early: Vec::new() };
         for (order_id, order) in orders.into_iter().filter(|(_, order)| order.before != order.now) {
@@ -103,6 +131,25 @@ impl<'a, A: Aggregate> Batch<'a, A> {
                 (_, State::CancelledEarly(_) | State::Unknown) => {}
             }
         }
-        Applied { outcomes, changes, messages }
+        Applied { outcomes, seen, changes, messages }
     }
+}
+
+/// The span of a trigger that arises from its order alone, in the order's trace, and what arises from it.
+fn span_of_order(name: &'static str, order_id: OrderId, cause: Cause) -> (Span, Cause) {
+    let span = info_span!(
+        "due",
+        otel.name = name,
+        order.id = %order_id,
+        correlation.id = cause.correlation_id,
+        error.r#type = field::Empty,
+    );
+    cause.trace.continue_in(&span);
+    let trace = TraceContext { follows: cause.trace.follows, ..TraceContext::of(&span) };
+    (span, Cause { trace, ..cause })
+}
+
+/// Whether an order begins with such an event, for the service that consumes it.
+const fn opens_order(event_type: EventType) -> bool {
+    matches!(event_type, EventType::CreateOrderRequested | EventType::OrderCreated)
 }

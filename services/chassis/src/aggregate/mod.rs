@@ -17,6 +17,8 @@ mod changes;
 mod early_cancellations;
 mod lock;
 mod newer;
+mod observe;
+mod outcome;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -25,9 +27,11 @@ use std::future::Future;
 use contracts::{Envelope, Event, OrderId, OwnerFilter, Timestamp};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
+use tracing::Span;
 
-pub use apply::{Applier, Outcome, Rejection, Stopping};
+pub use apply::Applier;
 pub use changes::{Changes, HistoryEntry, Updated};
+pub use outcome::{Outcome, Rejection, Stopping};
 
 use crate::database::StoreError;
 use crate::telemetry::TraceContext;
@@ -60,11 +64,14 @@ pub trait Aggregate: Send + Sync + 'static {
     /// What an order arises from.
     fn cause(entity: &Self::Entity) -> &Cause;
 
-    /// The attributes of spans that have the status before and after a trigger.
-    const STATUS: [&'static str; 2];
+    /// What logs and traces call it.
+    const NAMES: Names;
 
     /// Where an order, or what the service has of it, stands.
-    fn status(entity: &Self::Entity) -> &'static str;
+    fn standing(entity: &Self::Entity) -> Standing;
+
+    /// What a trigger that is no message is called in traces.
+    fn span_name(trigger: &Self::Trigger) -> &'static str;
 
     /// Everything that follows from a trigger. Total and idempotent: a trigger that comes again, or too late, changes
     /// nothing.
@@ -99,6 +106,32 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// Called after the commit of changes, with what saving them has returned.
     fn committed(&self, changes: &Changes<'_, Self::Entity>, saved: Self::Saved);
+}
+
+/// What logs and traces call what a service knows about an order.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// The thing itself, in log messages: `order` as in `order PAID`.
+    pub entity: &'static str,
+    /// The attribute of spans that has its status before a trigger.
+    pub status_before: &'static str,
+    /// The attribute that has its status afterwards.
+    pub status: &'static str,
+    /// The attribute that has the reason of that status, where it may have one.
+    pub reason: Option<&'static str>,
+    /// The attribute that has the saga's outcome, where the service decides it.
+    pub outcome: Option<&'static str>,
+}
+
+/// Where an order, or what a service has of it, stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its status.
+    pub status: &'static str,
+    /// Why.
+    pub reason: Option<&'static str>,
+    /// Whether that is an outcome, and no stage on the way to one.
+    pub is_outcome: bool,
 }
 
 /// The rows of some orders.
@@ -159,12 +192,14 @@ pub struct Triggered<T> {
     pub cause: Option<Cause>,
     /// The event that it is, where it is one.
     pub event: Option<Envelope>,
+    /// The span of its handling; none if it has no trace before its order's is known.
+    pub span: Span,
 }
 
 impl<T> Triggered<T> {
-    /// A trigger whose time has come.
-    pub const fn by_time(order_id: OrderId, trigger: T) -> Self {
-        Self { order_id, trigger, cause: None, event: None }
+    /// A trigger that arises from nothing but its order: its time has come, or an operator has decided.
+    pub const fn of_order(order_id: OrderId, trigger: T) -> Self {
+        Self { order_id, trigger, cause: None, event: None, span: Span::none() }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Asks for the state of queues while the service runs.
 
-use contracts::topology::Queue;
 use lapin::Channel;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
@@ -28,13 +27,13 @@ impl QueueInspector {
     }
 
     /// The state of a queue, if the broker reports it. Waits for as long as the broker takes.
-    pub(crate) async fn inspect(&mut self, queue: Queue) -> Option<QueueState> {
+    pub(crate) async fn inspect(&mut self, queue: &str) -> Option<QueueState> {
         let channel = match self.channel.take().filter(|channel| channel.status().connected()) {
             Some(channel) => channel,
             None => self.broker.connection().await.create_channel().await.ok()?,
         };
         // After an error the channel is closed, or soon will be.
-        let state = state_of(&channel, queue.name()).await.ok()?;
+        let state = state_of(&channel, queue).await.ok()?;
         self.channel = Some(channel);
         Some(state)
     }

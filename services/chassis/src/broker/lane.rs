@@ -18,7 +18,7 @@ use lapin::{Channel, Confirmation};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 use tokio_util::sync::CancellationToken;
-use tracing::{Span, field, info_span};
+use tracing::{Span, debug, field, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::publisher::{Batch, PublishError, PublishResult};
@@ -135,7 +135,7 @@ impl Lane {
         if results.iter().any(|result| result.as_ref().is_err_and(suspect)) {
             self.channel = None;
         }
-        observe(&spans, &results, started.elapsed());
+        observe(messages, &spans, &results, started.elapsed());
         results
     }
 
@@ -202,12 +202,14 @@ async fn publish_window(
     Ok(results.into_iter().map(judge).collect())
 }
 
-/// Writes the results into spans and metrics.
-fn observe(spans: &[Span], results: &[PublishResult], elapsed: Duration) {
-    for (span, result) in spans.iter().zip(results) {
+/// Writes the results into spans, metrics and the log.
+fn observe(messages: &[&Message], spans: &[Span], results: &[PublishResult], elapsed: Duration) {
+    for ((message, span), result) in messages.iter().zip(spans).zip(results) {
         let error_type = result.as_ref().err().map_or("", PublishError::kind);
         if let Err(error) = result {
             mark_failed(span, error_type, &error.to_string());
+            let event = message.event_type;
+            span.in_scope(|| debug!(order.id = %message.order_id, %event, %error, "message not published"));
         }
         DURATION.record(
             elapsed.as_secs_f64(),
@@ -221,6 +223,12 @@ fn observe(spans: &[Span], results: &[PublishResult], elapsed: Duration) {
 }
 
 fn publish_span(message: &Message) -> Span {
+    if !message.trace.may_be_recorded() {
+        let span =
+            info_span!(target: TRACE_ONLY, "publish", otel.kind = "producer", error.r#type = field::Empty);
+        message.trace.make_parent_of(&span);
+        return span;
+    }
     let route = message.route();
     let destination = format!("{}:{}", route.exchange, route.routing_key);
     let span = info_span!(

@@ -41,7 +41,7 @@ impl Throttle {
 
     /// Messages that are ready to be delivered, if the broker reports it.
     async fn length(&mut self, queue: Queue) -> Option<u32> {
-        let inspected = tokio::time::timeout(ANSWER_TIMEOUT, self.inspector.inspect(queue)).await;
+        let inspected = tokio::time::timeout(ANSWER_TIMEOUT, self.inspector.inspect(queue.name())).await;
         Some(inspected.ok()??.messages)
     }
 }

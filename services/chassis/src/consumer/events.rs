@@ -8,14 +8,12 @@ use lapin::Channel;
 use lapin::message::Delivery;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
-use tracing::field::display;
-use tracing::{Instrument, Span, info, info_span, warn};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::{Span, info, warn};
 
 use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
 use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
-use crate::aggregate::{Aggregate, Applier, Outcome, Stopping, Triggered};
+use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
 use crate::broker::Publishers;
 use crate::crash_here;
 use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
@@ -88,29 +86,13 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
         crash_here!("after-delivery-before-commit");
         let aggregate = self.applier.aggregate();
         let reserved = aggregate.reserve(&mut triggers);
-        let transaction = self.transaction_span(&batch[0].1, &triggers);
-        let mut outcomes = self.applier.apply(&triggers, task).instrument(transaction).await?;
+        let mut outcomes = self.applier.apply(&triggers, task).await?;
         crash_here!("after-commit-before-ack");
         aggregate.begin(outcomes.iter_mut().filter_map(Outcome::take_call).collect(), reserved);
         let mut last_applied = None;
-        for (((delivery, span), triggered), outcome) in batch.iter().zip(&triggers).zip(outcomes) {
+        for ((delivery, span), outcome) in batch.iter().zip(outcomes) {
             match outcome {
-                Outcome::Applied { order_trace, status, .. } => {
-                    for (attribute, status) in A::STATUS.into_iter().zip(status) {
-                        if let Some(status) = status {
-                            span.set_attribute(attribute, status);
-                        }
-                    }
-                    let event_type = triggered.event.as_ref().map(|envelope| envelope.event.event_type());
-                    if let (Some(order), Some(event_type)) = (order_trace, event_type) {
-                        order.link_both_ways(span, event_type.route().routing_key);
-                    }
-                    let event_type = event_type.map(display);
-                    span.in_scope(
-                        || info!(queue = %self.queue, event.r#type = event_type, "event processed"),
-                    );
-                    last_applied = Some(delivery);
-                }
+                Outcome::Applied { .. } => last_applied = Some(delivery),
                 Outcome::Rejected(rejection) => {
                     let reason = (rejection.error_type(), &*rejection.to_string());
                     self.reject(channel, delivery, span, reason).await?;
@@ -177,20 +159,6 @@ impl<A: Aggregate> EventHandler<A> {
         });
         rejections::insert(self.applier.pool(), self.queue, delivery, reason).await;
         reject(channel, delivery).await
-    }
-
-    /// The span of the shared transaction: a child of the first message's, linked to the others'.
-    fn transaction_span(&self, first: &Span, triggers: &[Triggered<A::Trigger>]) -> Span {
-        let span = info_span!(
-            parent: first,
-            "transaction",
-            otel.name = format!("transaction {}", self.queue),
-            messaging.batch.message_count = i64::try_from(triggers.len()).unwrap_or(i64::MAX),
-        );
-        for cause in triggers.iter().skip(1).filter_map(|other| other.cause.as_ref()) {
-            cause.trace.link_to(&span);
-        }
-        span
     }
 
     fn measure(&self, messages: usize, started: Instant) {

@@ -133,7 +133,7 @@ impl Hearing {
             _ => {}
         }
         let before = Instant::now();
-        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.inspector.inspect(self.queue)).await;
+        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.inspector.inspect(self.queue.name())).await;
         if asked.ok().flatten().is_some_and(|state| state.messages == 0) {
             self.empty = Some(Empty { before, after: Instant::now(), absences });
         }

@@ -12,7 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::aggregate::{Aggregate, Cause, Triggered};
 use crate::broker::{self, Forged, NOT_VERIFIED, Publishers};
 use crate::panics;
-use crate::telemetry::TraceContext;
+use crate::telemetry::{TraceContext, record_transit};
 use crate::text::storable;
 
 /// Where a message comes from.
@@ -30,8 +30,17 @@ pub(crate) struct Origin {
     pub(crate) correlation_id: Option<String>,
     /// The context of the span that sent it.
     pub(crate) trace: TraceContext,
-    /// Its number on its channel; a message that is replayed has none.
-    pub(crate) delivery_tag: Option<u64>,
+    /// How it was delivered; a message that is replayed was not.
+    pub(crate) delivery: Option<Delivered>,
+}
+
+/// How a message was delivered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    /// Its number on its channel.
+    tag: u64,
+    /// Whether it was delivered before, to a consumer that did not acknowledge it.
+    redelivered: bool,
 }
 
 impl Origin {
@@ -47,7 +56,7 @@ impl Origin {
                 .filter(|user| user != NOT_VERIFIED),
             correlation_id: delivery.properties.correlation_id().as_ref().map(|id| storable(id.as_str())),
             trace: broker::trace_context(&delivery.properties),
-            delivery_tag: Some(delivery.delivery_tag),
+            delivery: Some(Delivered { tag: delivery.delivery_tag, redelivered: delivery.redelivered }),
         }
     }
 }
@@ -100,6 +109,9 @@ pub(crate) fn read<A: Aggregate>(
     let read = || {
         let envelope = decode(origin.queue, body)?;
         publishers.verify(envelope.event.event_type(), origin.user_id.as_deref())?;
+        if origin.delivery.is_some() {
+            record_transit(&origin.trace, envelope.occurred_at.as_datetime().into());
+        }
         let named = envelope.correlation_id.clone().or_else(|| origin.correlation_id.clone());
         // An event that names none is the first of its saga.
         let correlation_id = named.unwrap_or_else(|| envelope.event_id.to_string());
@@ -115,6 +127,7 @@ pub(crate) fn read<A: Aggregate>(
             trigger: aggregate.trigger(&envelope.event).ok_or_else(not_consumed)?,
             cause: Some(Cause { correlation_id: Some(correlation_id), trace: TraceContext::of(&span) }),
             event: Some(envelope),
+            span: span.clone(),
         })
     };
     let triggered = catch_unwind(AssertUnwindSafe(read))
@@ -135,27 +148,38 @@ fn decode(queue: Queue, body: &[u8]) -> Result<Envelope, Unreadable> {
 /// The CONSUMER span. Its parent is the PRODUCER span that sent the message, so that a saga is one trace and Jaeger's
 /// graph has its edges; it links to it as well, which is where the messaging conventions would have it found.
 fn process_span(origin: &Origin) -> Span {
-    let destination = format!("{}:{}:{}", origin.exchange, origin.routing_key, origin.queue);
+    let recorded = origin.trace.may_be_recorded();
+    let destination =
+        recorded.then(|| format!("{}:{}:{}", origin.exchange, origin.routing_key, origin.queue));
     let span = info_span!(
         "process",
-        otel.name = format!("process {destination}"),
+        otel.name = destination.as_ref().map(|destination| format!("process {destination}")),
         otel.kind = "consumer",
         messaging.message.id = field::Empty,
         order.id = field::Empty,
         correlation.id = field::Empty,
         error.r#type = field::Empty,
-        trace.id = field::Empty,
     );
-    // For the trace alone; the log says where a message was by its queue.
-    span.set_attribute("messaging.system", "rabbitmq");
-    span.set_attribute("messaging.operation.name", "process");
-    span.set_attribute("messaging.operation.type", "process");
-    span.set_attribute("messaging.destination.name", destination);
-    span.set_attribute("messaging.rabbitmq.destination.routing_key", origin.routing_key.clone());
-    if let Some(tag) = origin.delivery_tag.and_then(|tag| i64::try_from(tag).ok()) {
-        span.set_attribute("messaging.rabbitmq.message.delivery_tag", tag);
+    if let Some(destination) = destination {
+        // For the trace alone; the log says where a message was by its queue.
+        span.set_attribute("messaging.system", "rabbitmq");
+        span.set_attribute("messaging.operation.name", "process");
+        span.set_attribute("messaging.operation.type", "process");
+        span.set_attribute("messaging.destination.name", destination);
+        span.set_attribute("messaging.rabbitmq.destination.routing_key", origin.routing_key.clone());
+        if let Some(Delivered { tag, redelivered }) = origin.delivery {
+            span.set_attribute(
+                "messaging.rabbitmq.message.delivery_tag",
+                i64::try_from(tag).unwrap_or(i64::MAX),
+            );
+            span.set_attribute("messaging.rabbitmq.redelivered", redelivered);
+        } else {
+            span.set_attribute("paysaga.replay", true);
+        }
     }
     origin.trace.make_parent_of(&span);
-    origin.trace.link_to(&span);
+    if recorded {
+        origin.trace.link_to(&span);
+    }
     span
 }

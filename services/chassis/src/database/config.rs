@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tracing::log::LevelFilter;
 
 use crate::config::{Environment, Problems};
 use crate::transport::{Protocol, Transport};
@@ -21,6 +22,8 @@ crate::variables! {
         database_connections = "10",
         /// Most connections to it for queries over HTTP, so that they never take one from the saga.
         database_query_connections = "5",
+        /// `on`: traces have a span for each SQL statement, without its parameters.
+        trace_statements = "off",
     }
 }
 
@@ -31,6 +34,7 @@ pub struct DatabaseConfig {
     migration_url: Option<SecretString>,
     connections: u32,
     query_connections: u32,
+    trace_statements: bool,
 }
 
 /// How long a query may wait for a free or a new connection.
@@ -97,11 +101,13 @@ impl DatabaseConfig {
         }
         let connections = variables.database_connections().number(problems, 2..=1000);
         let query_connections = variables.database_query_connections().number(problems, 1..=1000);
+        let trace_statements = variables.trace_statements().switch(problems);
         Some(Self {
             url: url?,
             migration_url: migration_url?,
             connections: connections?,
             query_connections: query_connections?,
+            trace_statements: trace_statements?,
         })
     }
 
@@ -134,7 +140,7 @@ impl DatabaseConfig {
 
     /// As the role that the service works as.
     pub(super) fn options(&self, user: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
-        options(&self.url, user)
+        options(&self.url, user, self.trace_statements)
     }
 
     /// As the role that owns the schema, if that is another one.
@@ -142,7 +148,7 @@ impl DatabaseConfig {
         &self,
         user: &'static str,
     ) -> Result<Option<PgConnectOptions>, sqlx::Error> {
-        self.migration_url.as_ref().map(|url| options(url, user)).transpose()
+        self.migration_url.as_ref().map(|url| options(url, user, self.trace_statements)).transpose()
     }
 }
 
@@ -162,12 +168,18 @@ fn plaintext_host(url: &SecretString) -> Option<String> {
     (!protected).then(|| options.get_host().to_owned())
 }
 
-fn options(url: &SecretString, user: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
+fn options(
+    url: &SecretString,
+    user: &'static str,
+    trace_statements: bool,
+) -> Result<PgConnectOptions, sqlx::Error> {
+    // The layer that makes spans of them hears of them at this level; the log does not, unless it is asked for.
+    let statements = if trace_statements { LevelFilter::Debug } else { LevelFilter::Off };
     Ok(PgConnectOptions::from_str(url.expose_secret())?
         .application_name(&format!("paysaga {user}"))
         .options(NOTICE_OF_ABSENCE)
-        .log_statements(tracing::log::LevelFilter::Off)
-        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5)))
+        .log_statements(statements)
+        .log_slow_statements(LevelFilter::Warn, Duration::from_secs(5)))
 }
 
 /// A pool whose connections are tested with a deadline. sqlx tests them without one, so that those to a host that vanished

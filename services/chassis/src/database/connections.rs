@@ -4,17 +4,28 @@
 //! whose last statement was answered a moment ago needs no test.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use contracts::OwnerFilter;
+use opentelemetry::metrics::Histogram;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
+use tracing::Span;
 
 use super::config::TRUSTED_FOR;
+use crate::telemetry::{METER, record_wait};
 
 /// Connections that are never kept, for those who use the pool itself.
 const FOR_OTHERS: u32 = 2;
+
+static WAIT_TIME: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    METER
+        .f64_histogram("db.client.connection.wait_time")
+        .with_unit("s")
+        .with_description("Time until the pool gave a connection: to wait for one, to make one, to test one.")
+        .build()
+});
 
 /// A pool, and some of its connections at hand. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -69,7 +80,7 @@ impl Connections {
     async fn take_one(&self, owner: Option<&OwnerFilter>) -> Result<Lent, sqlx::Error> {
         let (connection, rows_of) = match self.trusted(owner) {
             Some(AtHand { connection, rows_of, .. }) => (connection, rows_of),
-            None => (self.pool.acquire().await?, None),
+            None => (acquire(&self.pool).await?, None),
         };
         Ok(Lent { connection, rows_of, home: self.clone() })
     }
@@ -95,6 +106,15 @@ impl Connections {
     fn at_hand(&self) -> MutexGuard<'_, Vec<AtHand>> {
         self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection of the pool, once there is one.
+async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let waiting = Instant::now();
+    let acquired = pool.acquire().await;
+    WAIT_TIME.record(waiting.elapsed().as_secs_f64(), &[]);
+    record_wait(&Span::current(), waiting, "wait: database connection");
+    acquired
 }
 
 /// What the owners of the rows must be `LIKE`.

@@ -53,6 +53,12 @@ impl StoreError {
         matches!(self.kind(), FailureKind::Locked | FailureKind::Collision)
     }
 
+    /// The SQLSTATE that the database reported, if it reported one.
+    pub(crate) fn sqlstate(&self) -> Option<String> {
+        let Self::Database(error) = self else { return None };
+        sqlstate(error).map(Cow::into_owned)
+    }
+
     /// Whose fault it is.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {

@@ -8,6 +8,7 @@ mod lock_room;
 mod measures;
 mod migrate;
 mod monitor;
+mod pool_gauge;
 mod retry;
 
 pub use config::{DatabaseConfig, DatabaseVariables};
@@ -19,5 +20,6 @@ pub(crate) use lock_room::check_lock_room;
 pub use measures::measure;
 pub use migrate::{Schema, SchemaError, migrate};
 pub use monitor::monitor;
+pub(crate) use pool_gauge::show as show_pools;
 pub use retry::in_time;
 pub(crate) use retry::{IfHeldUp, RetryError, answers, retry};

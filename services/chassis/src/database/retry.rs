@@ -8,12 +8,14 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use sqlx::{Connection, PgPool};
 use thiserror::Error;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{FailureKind, StoreError};
 use crate::aggregate::Stopping;
 use crate::backoff::Backoff;
 use crate::tasks::TaskContext;
-use crate::telemetry::METER;
+use crate::telemetry::{METER, is_recorded};
 
 /// How long one transaction may take, from its begin to the answer to its commit: longer than PostgreSQL lets a statement
 /// take, and less than a service has to shut down. A database host that vanished without closing its connections would
@@ -48,6 +50,22 @@ pub(crate) enum RetryError {
     /// The service stops while the transaction fails.
     #[error("the service is stopping")]
     Stopping,
+}
+
+/// Writes down in the trace why a transaction is tried again.
+fn note_retry(kind: FailureKind, error: &StoreError) {
+    let span = Span::current();
+    if is_recorded(&span) {
+        let sqlstate = error.sqlstate().unwrap_or_default();
+        span.add_event(
+            "transaction tried again",
+            vec![
+                KeyValue::new("reason", <&str>::from(kind)),
+                KeyValue::new("db.response.status_code", sqlstate),
+                KeyValue::new("exception.message", error.to_string()),
+            ],
+        );
+    }
 }
 
 /// Tries a transaction until it is committed. `attempt` runs the whole of it, anew each time.
@@ -90,6 +108,7 @@ where
             }
         };
         RETRIES.add(1, &[KeyValue::new("kind", <&str>::from(kind))]);
+        note_retry(kind, &error);
         if task.unless_stopping(backoff.wait()).await.is_none() {
             return Err(RetryError::Stopping);
         }

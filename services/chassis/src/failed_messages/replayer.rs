@@ -7,7 +7,7 @@ use contracts::topology::Queue;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use strum::VariantArray;
-use tracing::{Instrument, error, info, warn};
+use tracing::{Span, error, info, warn};
 
 use super::store::{self, Replay};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
@@ -75,15 +75,17 @@ impl<A: Aggregate> Replayer<A> {
         else {
             return Ok(false);
         };
-        let replayed = self.apply(&replay, task).await?;
+        let (replayed, span) = self.apply(&replay, task).await?;
         REPLAYS.add(1, &[KeyValue::new("result", replayed.result())]);
         let marked = match replayed {
             Replayed::Applied => {
-                info!(failed_message.id = %replay.id, "failed message replayed");
+                span.in_scope(|| info!(failed_message.id = %replay.id, "failed message replayed"));
                 retry(task, IfHeldUp::Persist, || store::mark_replayed(pool, &replay)).await
             }
             Replayed::Failed(reason) => {
-                warn!(failed_message.id = %replay.id, reason, "failed message failed again");
+                span.in_scope(
+                    || warn!(failed_message.id = %replay.id, reason, "failed message failed again"),
+                );
                 retry(task, IfHeldUp::Persist, || store::mark_failed(pool, &replay, &reason)).await
             }
             Replayed::NotYet => return Ok(true),
@@ -92,10 +94,11 @@ impl<A: Aggregate> Replayer<A> {
         Ok(true)
     }
 
-    /// Applies a message as its consumer would.
-    async fn apply(&self, replay: &Replay, task: &TaskContext) -> Result<Replayed, Stopping> {
+    /// Applies a message as its consumer would. Returns the span of its processing as well.
+    async fn apply(&self, replay: &Replay, task: &TaskContext) -> Result<(Replayed, Span), Stopping> {
         let Some(queue) = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == replay.queue) else {
-            return Ok(Replayed::Failed("this service no longer consumes its queue".to_owned()));
+            let reason = "this service no longer consumes its queue".to_owned();
+            return Ok((Replayed::Failed(reason), Span::none()));
         };
         let origin = Origin {
             queue,
@@ -104,7 +107,7 @@ impl<A: Aggregate> Replayer<A> {
             user_id: replay.user_id.clone(),
             correlation_id: replay.correlation_id.clone(),
             trace: replay.trace_context.clone(),
-            delivery_tag: None,
+            delivery: None,
         };
         let aggregate = self.applier.aggregate();
         let Received { span, triggered } = read(aggregate, &self.publishers, &origin, &replay.body);
@@ -113,11 +116,11 @@ impl<A: Aggregate> Replayer<A> {
             Err(unreadable) => {
                 let reason = unreadable.to_string();
                 mark_failed(&span, unreadable.error_type(), &reason);
-                return Ok(Replayed::Failed(reason));
+                return Ok((Replayed::Failed(reason), span));
             }
         };
-        let outcomes = self.applier.apply(&[triggered], task).instrument(span.clone()).await?;
-        Ok(match outcomes.into_iter().next() {
+        let outcomes = self.applier.apply(&[triggered], task).await?;
+        let replayed = match outcomes.into_iter().next() {
             Some(Outcome::Rejected(rejection)) => {
                 let reason = rejection.to_string();
                 mark_failed(&span, rejection.error_type(), &reason);
@@ -125,7 +128,8 @@ impl<A: Aggregate> Replayer<A> {
             }
             Some(Outcome::Newer) => Replayed::NotYet,
             Some(Outcome::Applied { .. }) | None => Replayed::Applied,
-        })
+        };
+        Ok((replayed, span))
     }
 }
 

@@ -168,11 +168,12 @@ fn server_span(
         http.request.method = method,
         http.route = template,
         url.path = request.uri().path(),
-        url.scheme = "http",
         error.r#type = field::Empty,
+        order.id = field::Empty,
         correlation.id = &*correlation_id.0,
-        trace.id = field::Empty,
     );
+    // For the trace alone.
+    span.set_attribute("url.scheme", "http");
     let context = TraceContext::from_headers(request.headers());
     if is_stranger {
         // Whether a trace is recorded is decided here and not by a caller without a key, who could force it or hide in one.

@@ -90,7 +90,7 @@ impl Places {
         let mut ready = Vec::with_capacity(self.queues.len());
         let mut replicas = 1;
         for (queue, _) in &self.queues {
-            let state = self.inspector.inspect(*queue).await?;
+            let state = self.inspector.inspect(queue.name()).await?;
             ready.push(state.messages as usize);
             replicas = replicas.max(state.consumers as usize);
         }

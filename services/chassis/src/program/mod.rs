@@ -16,7 +16,7 @@ pub use lifecycle::{Lifecycle, LifecycleVariables};
 
 use crate::config::{Environment, Problems, Variable, Variables};
 use crate::database::SchemaError;
-use crate::telemetry::{LogVariables, Telemetry, TelemetryConfig};
+use crate::telemetry::{LogVariables, MetricVariables, Telemetry, TelemetryConfig};
 use crate::{huge_pages, open_files};
 use arguments::Invocation;
 use lifecycle::LifecycleConfig;
@@ -40,6 +40,8 @@ pub struct Program<C> {
     pub service: Service,
     /// What it does, in a sentence.
     pub about: &'static str,
+    /// The commit that it was built from, where the build says so (`PAYSAGA_COMMIT`).
+    pub commit: Option<&'static str>,
     /// The variables that it reads besides those of every service.
     pub variables: &'static [&'static [Variable]],
     /// Turns the environment into its configuration.
@@ -100,7 +102,7 @@ impl<C> Program<C> {
             return self.report(&problems);
         };
         install_tls();
-        let telemetry = match Telemetry::start(self.service.name(), &telemetry) {
+        let telemetry = match Telemetry::start(self.service.name(), self.commit, &telemetry) {
             Ok(telemetry) => telemetry,
             Err(error) => {
                 eprintln!("{}: {error}", self.service);
@@ -155,7 +157,7 @@ impl<C> Program<C> {
         }
         help.push_str("\n\nConfigured by environment variables; each may be given as NAME_FILE, the path of a file that holds the value.\n\n");
         help.push_str("| variable | default | meaning |\n|---|---|---|\n");
-        let shared = [LifecycleVariables::VARIABLES, LogVariables::VARIABLES];
+        let shared = [LifecycleVariables::VARIABLES, LogVariables::VARIABLES, MetricVariables::VARIABLES];
         for variable in self.variables.iter().chain(&shared).copied().flatten() {
             let default = variable.default.map_or_else(String::new, |default| format!("`{default}`"));
             // Writing to a String can't fail.

@@ -1,18 +1,49 @@
-//! Metrics, collected through OpenTelemetry and shown as Prometheus text.
+//! Metrics, collected through OpenTelemetry, shown as Prometheus text, and sent by OTLP where that is asked for.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
+use opentelemetry_otlp::WithHttpConfig;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkError;
-use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream,
+};
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Registry, TextEncoder};
+
+use super::otlp::plain_client;
+use super::{TelemetryError, former};
+use crate::config::{Environment, Problems};
+
+crate::variables! {
+    /// What a service's metrics are.
+    pub struct MetricVariables {
+        /// `on`: `/metrics` has the counters of the NestJS services as well, under their names.
+        former_metrics = "off",
+    }
+}
+
+/// What a service's metrics are.
+pub(super) struct MetricConfig {
+    former_names: bool,
+}
+
+impl MetricConfig {
+    pub(super) fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
+        let variables: MetricVariables = environment.read(problems)?;
+        Some(Self { former_names: variables.former_metrics().switch(problems)? })
+    }
+}
 
 /// The meter of every instrument. Modules declare their instruments beside their use, as `static`s made of it; names
 /// and units follow OpenTelemetry's semantic conventions.
 pub static METER: LazyLock<Meter> = LazyLock::new(|| opentelemetry::global::meter("paysaga"));
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+
+/// Whether the names of the services that paysaga replaced are shown as well.
+static FORMER_NAMES: OnceLock<bool> = OnceLock::new();
 
 /// Upper bounds of a saga's duration, in seconds: from what a provider needs to the deadline, by default 15 minutes.
 const SAGA_SECONDS: [f64; 15] =
@@ -21,31 +52,56 @@ const SAGA_SECONDS: [f64; 15] =
 /// Upper bounds of every other duration histogram, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
 
-pub(super) fn start(resource: Resource) -> Result<(), OTelSdkError> {
+pub(super) fn start(
+    resource: Resource,
+    config: &MetricConfig,
+    endpoint: Option<&str>,
+    commit: Option<&'static str>,
+) -> Result<SdkMeterProvider, TelemetryError> {
     let exporter = opentelemetry_prometheus::exporter()
         .with_registry(REGISTRY.clone())
         .scope_info_enabled(false)
         .build()?;
-    let provider = SdkMeterProvider::builder()
-        .with_resource(resource)
-        .with_reader(exporter)
-        .with_view(|instrument: &Instrument| {
-            let in_seconds = instrument.kind() == InstrumentKind::Histogram && instrument.unit() == "s";
-            let boundaries = match instrument.name() {
-                "paysaga.saga.duration" => SAGA_SECONDS.to_vec(),
-                _ => SECONDS.to_vec(),
-            };
-            let aggregation = Aggregation::ExplicitBucketHistogram { boundaries, record_min_max: false };
-            in_seconds.then(|| Stream::builder().with_aggregation(aggregation).build().ok()).flatten()
-        })
-        .build();
-    opentelemetry::global::set_meter_provider(provider);
-    Ok(())
+    // Where the kernel tells nothing about processes, there is nothing to show about this one.
+    REGISTRY.register(Box::new(ProcessCollector::for_self())).ok();
+    FORMER_NAMES.set(config.former_names).ok();
+    let mut builder =
+        SdkMeterProvider::builder().with_resource(resource).with_reader(exporter).with_view(buckets);
+    if let Some(endpoint) = endpoint {
+        let mut exporter = opentelemetry_otlp::MetricExporter::builder().with_http();
+        if let Some(client) = plain_client(endpoint)? {
+            exporter = exporter.with_http_client(client);
+        }
+        builder = builder.with_reader(PeriodicReader::builder(exporter.build()?).build());
+    }
+    let provider = builder.build();
+    opentelemetry::global::set_meter_provider(provider.clone());
+    let build = METER.u64_gauge("paysaga.build_info").with_description("Which program this is.").build();
+    let version = KeyValue::new("version", env!("CARGO_PKG_VERSION"));
+    build.record(1, &[version, KeyValue::new("commit", commit.unwrap_or("unknown"))]);
+    Ok(provider)
+}
+
+/// The buckets of the histograms of durations.
+fn buckets(instrument: &Instrument) -> Option<Stream> {
+    if instrument.kind() != InstrumentKind::Histogram || instrument.unit() != "s" {
+        return None;
+    }
+    let boundaries = match instrument.name() {
+        "paysaga.saga.duration" => SAGA_SECONDS.to_vec(),
+        _ => SECONDS.to_vec(),
+    };
+    let aggregation = Aggregation::ExplicitBucketHistogram { boundaries, record_min_max: false };
+    Stream::builder().with_aggregation(aggregation).build().ok()
 }
 
 /// All metrics of the process in Prometheus' text format.
 pub fn prometheus_text() -> prometheus::Result<String> {
     let mut text = Vec::new();
-    TextEncoder::new().encode(&REGISTRY.gather(), &mut text)?;
+    let mut families = REGISTRY.gather();
+    if FORMER_NAMES.get() == Some(&true) {
+        families.extend(former::families(&families));
+    }
+    TextEncoder::new().encode(&families, &mut text)?;
     String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
 }

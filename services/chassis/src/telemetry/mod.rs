@@ -1,46 +1,59 @@
 //! Logs, traces and metrics of a service.
 //!
 //! Traces leave through OTLP (HTTP, protobuf) when `OTEL_EXPORTER_OTLP_ENDPOINT` or
-//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set; the exporter, the sampler and the batching read the standard `OTEL_*`
-//! variables themselves. Without an endpoint nothing is recorded, but trace ids are still made, passed on and logged.
+//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, metrics and logs where `OTEL_METRICS_EXPORTER=otlp` or `OTEL_LOGS_EXPORTER=otlp`
+//! asks for it; the exporters, the sampler and the batching read the standard `OTEL_*` variables themselves. Without an endpoint
+//! nothing is recorded, but trace ids are still made, passed on and logged.
 
+mod dropped_spans;
 mod failure;
+mod former;
+mod log_fields;
 mod logs;
 mod metrics;
+mod otlp;
+mod past;
 mod resource;
+mod sent_logs;
+mod statements;
 mod trace_context;
 mod traces;
 
 use std::time::Duration;
 
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 pub use failure::{mark_failed, mark_server_error};
 pub use logs::TRACE_ONLY;
 pub use logs::{LogConfig, LogVariables};
-pub use metrics::{METER, prometheus_text};
+pub use metrics::{METER, MetricVariables, prometheus_text};
+pub use past::is_recorded;
+pub(crate) use past::{record_share, record_transit, record_wait};
 pub use trace_context::TraceContext;
 
 use crate::config::{Environment, Problems};
+use metrics::MetricConfig;
+use otlp::Endpoints;
 
 /// What a service's telemetry needs to know.
 pub struct TelemetryConfig {
     logs: LogConfig,
-    /// Where traces go; the exporter reads the same variables and adds the path.
-    traces_endpoint: Option<String>,
+    metrics: MetricConfig,
+    endpoints: Endpoints,
 }
 
 impl TelemetryConfig {
-    /// Reads `LOG_FORMAT` and `RUST_LOG`, and whether there is an endpoint for traces.
+    /// Reads [`LogVariables`] and [`MetricVariables`], and where OpenTelemetry's variables have telemetry sent.
     pub fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
-        let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-        Some(Self {
-            logs: LogConfig::from_environment(environment, problems)?,
-            traces_endpoint: endpoint.iter().find_map(|name| environment.get(name)).map(str::to_owned),
-        })
+        let logs = LogConfig::from_environment(environment, problems);
+        let metrics = MetricConfig::from_environment(environment, problems);
+        Some(Self { logs: logs?, metrics: metrics?, endpoints: Endpoints::of(environment) })
     }
 }
 
@@ -48,10 +61,10 @@ impl TelemetryConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The OTLP exporter refused its `OTEL_*` settings.
-    #[error("traces can't be exported: {0}")]
+    #[error("telemetry can't be exported: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The exporter's HTTP client can't be made; with HTTPS, most often because there are no certificate authorities.
-    #[error("traces can't be exported: {0:?}")]
+    #[error("telemetry can't be exported: {0:?}")]
     Client(#[from] reqwest::Error),
     /// The Prometheus registry refused the exporter.
     #[error("metrics can't be exposed: {0}")]
@@ -61,28 +74,47 @@ pub enum TelemetryError {
     Logs(#[from] TryInitError),
 }
 
-/// The running telemetry of a process. [`Telemetry::shutdown`] sends what is still buffered.
+/// The running telemetry of a process. [`Telemetry::shutdown`] sends and writes what is still buffered.
 pub struct Telemetry {
-    tracer_provider: SdkTracerProvider,
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+    sent_logs: Option<SdkLoggerProvider>,
+    /// Writes the last lines when it is dropped.
+    _lines: WorkerGuard,
 }
 
 impl Telemetry {
-    /// Installs logs, traces and metrics for the whole process.
+    /// Installs logs, traces and metrics for the whole process. `commit` is what the program was built from, if that is known.
     ///
-    /// Call it outside of any async runtime: the exporter brings a blocking HTTP client with a runtime of its own.
-    pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Self, TelemetryError> {
+    /// Call it outside of any async runtime: the exporters bring blocking HTTP clients with runtimes of their own.
+    pub fn start(
+        service: &'static str,
+        commit: Option<&'static str>,
+        config: &TelemetryConfig,
+    ) -> Result<Self, TelemetryError> {
+        let TelemetryConfig { logs, metrics, endpoints } = config;
         let resource = resource::of_service(service);
-        metrics::start(resource.clone())?;
-        let tracer_provider = traces::provider(resource, config.traces_endpoint.as_deref())?;
+        let metrics = metrics::start(resource.clone(), metrics, endpoints.metrics.as_deref(), commit)?;
+        let traces = traces::provider(resource.clone(), endpoints.traces.as_deref())?;
+        opentelemetry::global::set_tracer_provider(traces.clone());
+        let sent_logs = endpoints.logs.as_deref().map(|endpoint| sent_logs::provider(resource, endpoint));
+        let sent_logs = sent_logs.transpose()?;
+        let (output, lines) = logs::standard_output();
+        logs::count_lost(output.error_counter());
         tracing_subscriber::registry()
-            .with(traces::layer(&tracer_provider))
-            .with(logs::layer(&config.logs))
+            .with(traces::layer(&traces))
+            .with(statements::layer())
+            .with(logs::layer(service, logs, output))
+            .with(sent_logs.as_ref().map(|provider| sent_logs::layer(provider, logs)))
             .try_init()?;
-        Ok(Self { tracer_provider })
+        Ok(Self { traces, metrics, sent_logs, _lines: lines })
     }
 
-    /// Sends the spans that are still buffered, for at most `timeout`. Call it outside of any async runtime.
+    /// Sends what is still buffered, for at most `timeout` a signal. Call it outside of any async runtime.
     pub fn shutdown(self, timeout: Duration) -> OTelSdkResult {
-        self.tracer_provider.shutdown_with_timeout(timeout)
+        let traces = self.traces.shutdown_with_timeout(timeout);
+        let metrics = self.metrics.shutdown_with_timeout(timeout);
+        let logs = self.sent_logs.map(|logs| logs.shutdown_with_timeout(timeout));
+        traces.and(metrics).and(logs.unwrap_or(Ok(())))
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::TRACE_ONLY;
+use super::{TRACE_ONLY, traces};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -27,6 +27,9 @@ pub struct TraceContext {
     /// What tracing systems along the way added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
+    /// The `traceparent` of another trace that this one follows from: the order's, in the trace of its cancellation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
 }
 
 impl TraceContext {
@@ -40,7 +43,14 @@ impl TraceContext {
 
     /// The context that headers of these names carry.
     pub(crate) fn new(traceparent: Option<String>, tracestate: Option<String>) -> Self {
-        Self { traceparent, tracestate: tracestate.filter(|state| state.len() <= MAX_TRACESTATE) }
+        let tracestate = tracestate.filter(|state| state.len() <= MAX_TRACESTATE);
+        Self { traceparent, tracestate, follows: None }
+    }
+
+    /// The context that a `traceparent` names.
+    #[must_use]
+    pub fn at(traceparent: String) -> Self {
+        Self::new(Some(traceparent), None)
     }
 
     /// The context that a request's headers carry. Empty if they carry none or a malformed one.
@@ -72,7 +82,16 @@ impl TraceContext {
             // Fails without an OpenTelemetry layer (unit tests) or for a filtered span; both have no trace to join.
             let _ = span.set_parent(parent);
         }
-        record_trace_id(span);
+    }
+
+    /// Whether a span that continues from here may be recorded: where a trace has begun, that is decided. What only a recorded
+    /// span needs is not built for others.
+    #[must_use]
+    pub fn may_be_recorded(&self) -> bool {
+        // The flags are the last two digits: `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`
+        let flags = self.traceparent.as_deref().and_then(|text| text.get(53..55));
+        let flags = flags.and_then(|flags| u8::from_str_radix(flags, 16).ok());
+        traces::are_recorded() && flags.is_none_or(|flags| flags & 1 == 1)
     }
 
     /// Links `span` to this context.
@@ -81,6 +100,27 @@ impl TraceContext {
         if context.is_valid() {
             span.add_link(context);
         }
+    }
+
+    /// Says that `span` repeats what was done here, and links it to that.
+    pub fn repeated_in(&self, span: &Span) {
+        span.set_attribute("paysaga.duplicate", true);
+        self.link_to(span);
+    }
+
+    /// Makes this context the parent of `span`, and links it to the trace that this one follows from.
+    pub fn continue_in(&self, span: &Span) {
+        self.make_parent_of(span);
+        if self.follows.is_some() {
+            Self::new(self.follows.clone(), None).link_to(span);
+        }
+    }
+
+    /// The same, and it follows from another trace.
+    #[must_use]
+    pub fn following(&self, other: &Self) -> Self {
+        let follows = other.traceparent.clone().filter(|_| other.is_other_trace_than(self));
+        Self { follows, ..self.clone() }
     }
 
     /// Links `span` to this context of another trace, and leaves a short span in that trace which links back, so that either
@@ -102,21 +142,9 @@ impl TraceContext {
         self.traceparent.is_some() && trace(self) != trace(other)
     }
 
-    fn as_otel(&self) -> Context {
+    pub(super) fn as_otel(&self) -> Context {
         // An empty context, not the current one: what a message carries must not be mixed with who reads it.
         TraceContextPropagator::new().extract_with_context(&Context::new(), self)
-    }
-}
-
-/// Writes the id of the trace that `span` belongs to into its field `trace.id`, if it has one, for the logs.
-fn record_trace_id(span: &Span) {
-    if !span.has_field("trace.id") {
-        return;
-    }
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    if context.is_valid() {
-        span.record("trace.id", tracing::field::display(context.trace_id()));
     }
 }
 

@@ -3,6 +3,7 @@
 use chassis::database::{Connections, StoreError};
 use contracts::order::IdempotencyClaim;
 use contracts::{IdempotencyKey, IdempotencySecret, OrderId};
+use sqlx::FromRow;
 
 /// What the ids of keyed orders are derived with.
 pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecret, StoreError> {
@@ -13,7 +14,18 @@ pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecre
     Ok(secret.into())
 }
 
-/// Stores what a key stands for, if it stands for nothing yet; returns the order and the fingerprint that it stands for.
+/// What a key stands for.
+#[derive(FromRow)]
+pub(crate) struct Claimed {
+    /// The order.
+    pub(crate) order_id: OrderId,
+    /// The request.
+    pub(crate) fingerprint: String,
+    /// Where the order was placed, if it is there already.
+    pub(crate) traceparent: Option<String>,
+}
+
+/// Stores what a key stands for, if it stands for nothing yet; returns what it stands for.
 ///
 /// The id that a service of an older version derives is taken as well, with a fingerprint that no request has: one that is put
 /// back, or runs beside this one, refuses the key instead of placing a second order.
@@ -21,10 +33,10 @@ pub(crate) async fn claim(
     connections: &Connections,
     secret: &IdempotencySecret,
     claim: &IdempotencyClaim,
-) -> Result<(OrderId, String), StoreError> {
+) -> Result<Claimed, StoreError> {
     let key = IdempotencyKey { client: claim.owner.as_str(), key: &claim.key };
     let (order, former) = (secret.order_of(key), OrderId::from_idempotency_key(key));
-    let mut connection = connections.take().await?;
+    let mut connection = connections.take_for(&claim.owner.clone().into()).await?;
     sqlx::query(
         "INSERT INTO idempotency_keys (order_id, fingerprint)
          SELECT order_id, fingerprint FROM (VALUES ($1::uuid, $2), ($3::uuid, '')) AS new (order_id, fingerprint)
@@ -36,8 +48,9 @@ pub(crate) async fn claim(
     .bind(former)
     .execute(&mut *connection)
     .await?;
-    let stored = sqlx::query_as::<_, (OrderId, String)>(
-        "SELECT order_id, fingerprint FROM idempotency_keys
+    let stored = sqlx::query_as::<_, Claimed>(
+        "SELECT order_id, fingerprint, trace_context->>'traceparent' AS traceparent
+         FROM idempotency_keys LEFT JOIN orders ON orders.id = order_id
          WHERE order_id IN ($1, $2) AND fingerprint <> ''
          ORDER BY order_id = $2 DESC LIMIT 1",
     );

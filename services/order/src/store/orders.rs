@@ -186,6 +186,23 @@ pub(crate) async fn count_overdue(pool: &PgPool, timeout: Duration) -> Result<u6
     Ok(count.bind(timeout).fetch_one(pool).await?.unsigned_abs())
 }
 
+/// Orders that wait for the result of their payment.
+#[derive(FromRow)]
+pub(crate) struct Pending {
+    pub(crate) count: i64,
+    /// In seconds; 0 if there is none.
+    pub(crate) oldest_age: f64,
+}
+
+/// How many orders wait for the result of their payment, and for how long.
+pub(crate) async fn pending(pool: &PgPool) -> Result<Pending, StoreError> {
+    let pending = sqlx::query_as::<_, Pending>(
+        "SELECT count(*) AS count, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_age
+         FROM orders WHERE status = 'PENDING_PAYMENT'",
+    );
+    Ok(pending.fetch_one(pool).await?)
+}
+
 /// How many orders have a status that only a newer version knows.
 pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(

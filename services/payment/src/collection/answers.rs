@@ -3,15 +3,16 @@
 use std::iter;
 use std::time::Instant;
 
-use chassis::aggregate::{Applier, MAX_BATCH, Outcome, Stopping, Triggered};
+use chassis::aggregate::{Applier, Cause, MAX_BATCH, Outcome, Stopping, Triggered};
 use chassis::cadence::Cadence;
 use chassis::tasks::TaskContext;
+use chassis::telemetry::{TraceContext, mark_failed};
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::{Span, debug, error, field, info, info_span, warn};
 
 use super::Answer;
 use super::load::StepLoad;
-use crate::domain::Trigger;
+use crate::domain::{Trigger, retry_delay};
 use crate::handlers::Payments;
 
 pub(super) struct AnswerWorker {
@@ -51,55 +52,59 @@ impl AnswerWorker {
     }
 
     async fn apply(&self, answers: &[Answer], task: &TaskContext) -> Result<(), Stopping> {
-        let triggers: Vec<Triggered<Trigger>> = answers
-            .iter()
-            .map(|Answer { call, trigger, cause }| Triggered {
-                order_id: call.order_id,
-                trigger: trigger.clone(),
-                cause: Some(cause.clone()),
-                event: None,
-            })
-            .collect();
+        let triggers: Vec<Triggered<Trigger>> = answers.iter().map(Answer::triggered).collect();
         let outcomes = self.applier.apply(&triggers, task).await?;
-        for (answer, outcome) in answers.iter().zip(outcomes) {
-            answer.log(&outcome);
+        for ((answer, triggered), outcome) in answers.iter().zip(&triggers).zip(outcomes) {
+            triggered.span.in_scope(|| answer.log(&outcome));
         }
         Ok(())
     }
 }
 
 impl Answer {
+    /// What the answer is to the payment, with a span of its settling in the trace of the call.
+    fn triggered(&self) -> Triggered<Trigger> {
+        let Self { call, trigger, trace } = self;
+        let span = info_span!(
+            "settle answer",
+            order.id = %call.order_id,
+            payment.id = %call.payment_id,
+            payment.attempt = call.attempt,
+            step = <&str>::from(call.step),
+            answer = <&str>::from(trigger),
+            correlation.id = call.cause.correlation_id,
+            error.r#type = field::Empty,
+        );
+        trace.make_parent_of(&span);
+        let cause =
+            Cause { correlation_id: call.cause.correlation_id.clone(), trace: TraceContext::of(&span) };
+        let (order_id, trigger) = (call.order_id, trigger.clone());
+        Triggered { order_id, trigger, cause: Some(cause), event: None, span }
+    }
+
+    /// Says what became of the answer, where its span says about what.
     fn log<Call>(&self, outcome: &Outcome<Call>) {
-        let Self { call, trigger, cause } = self;
-        let step = <&str>::from(call.step);
-        let answer = <&str>::from(trigger);
-        match outcome {
-            Outcome::Applied { .. } => info!(
-                order.id = %call.order_id,
-                payment.id = %call.payment_id,
-                payment.attempt = call.attempt,
-                step,
-                answer,
-                error = trigger.error(),
-                correlation.id = cause.correlation_id,
-                "answer of the payment provider applied"
-            ),
-            Outcome::Newer => info!(
-                order.id = %call.order_id,
-                step,
-                answer,
-                "answer of the payment provider left to a newer version, which wrote the payment since and asks again"
-            ),
-            Outcome::Rejected(rejection) => error!(
-                order.id = %call.order_id,
-                payment.id = %call.payment_id,
-                payment.attempt = call.attempt,
-                step,
-                answer,
-                error = %rejection,
-                correlation.id = cause.correlation_id,
-                "answer of the payment provider can't be stored; the provider is asked again"
-            ),
+        match (outcome, &self.trigger) {
+            (Outcome::Applied { .. }, Trigger::Unanswered { error, attempt }) => {
+                let delay = retry_delay(self.call.order_id, *attempt);
+                let retry_in_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+                warn!(error, retry_in_ms, "the payment provider did not answer; it is asked again");
+            }
+            (Outcome::Applied { .. }, trigger) => {
+                debug!(error = trigger.error(), "answer of the payment provider applied");
+            }
+            (Outcome::Newer, _) => {
+                info!(
+                    "answer of the payment provider left to a newer version, which wrote the payment since and asks again"
+                );
+            }
+            (Outcome::Rejected(rejection), _) => {
+                mark_failed(&Span::current(), rejection.error_type(), &rejection.to_string());
+                error!(
+                    error = %rejection,
+                    "answer of the payment provider can't be stored; the provider is asked again"
+                );
+            }
         }
     }
 }

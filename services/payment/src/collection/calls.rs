@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::crash_here;
+use chassis::telemetry::METER;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::CollectionConfig;
@@ -34,6 +35,7 @@ impl ProviderCalls {
     pub(crate) fn new(config: &CollectionConfig) -> (Self, mpsc::UnboundedReceiver<BegunCall>) {
         let (begun, calls) = mpsc::unbounded_channel();
         let slots = Arc::new(Semaphore::new(config.concurrency));
+        show_in_flight(Arc::clone(&slots), config.concurrency);
         (Self { slots, breaker: Arc::new(Breaker::new()), lease: config.lease(), begun }, calls)
     }
 
@@ -85,6 +87,18 @@ impl ProviderCalls {
             self.begun.send(BegunCall { call, slot }).ok();
         }
     }
+}
+
+/// Shows how many slots are taken: by calls that are under way, or about to begin.
+fn show_in_flight(slots: Arc<Semaphore>, concurrency: usize) {
+    METER
+        .u64_observable_gauge("paysaga.provider.in_flight")
+        .with_description("Calls to the payment provider that are under way, of PROVIDER_CONCURRENCY.")
+        .with_callback(move |observer| {
+            let taken = concurrency.saturating_sub(slots.available_permits());
+            observer.observe(u64::try_from(taken).unwrap_or(u64::MAX), &[]);
+        })
+        .build();
 }
 
 impl Slots {

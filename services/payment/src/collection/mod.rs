@@ -19,11 +19,10 @@ mod steps;
 
 use std::sync::{Arc, LazyLock};
 
-use chassis::aggregate::Cause;
 use chassis::database::{Frontier, measure};
 use chassis::load::Stage;
 use chassis::participant::RunningService;
-use chassis::telemetry::METER;
+use chassis::telemetry::{METER, TraceContext};
 use opentelemetry::metrics::Gauge;
 use tokio::sync::mpsc;
 
@@ -52,7 +51,8 @@ static UNKNOWN: LazyLock<Gauge<u64>> = LazyLock::new(|| {
 struct Answer {
     call: ProviderCall,
     trigger: Trigger,
-    cause: Cause,
+    /// Where the call was made.
+    trace: TraceContext,
 }
 
 /// Starts taking steps, calling the provider and applying its answers. Steps that are due and can't be taken yet wait in `stage`.

@@ -3,10 +3,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use chassis::aggregate::Cause;
 use chassis::crash_here;
 use chassis::tasks::Tasks;
-use chassis::telemetry::{METER, TraceContext, mark_failed};
+use chassis::telemetry::{METER, TRACE_ONLY, TraceContext, mark_failed};
 use chassis::text::storable;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
@@ -96,9 +95,7 @@ impl<P: PaymentProvider> ProviderClient<P> {
             started.elapsed().as_secs_f64(),
             &[KeyValue::new("step", <&str>::from(call.step)), KeyValue::new("outcome", outcome)],
         );
-        let cause =
-            Cause { correlation_id: call.cause.correlation_id.clone(), trace: TraceContext::of(&span) };
-        Answer { call, trigger, cause }
+        Answer { call, trigger, trace: TraceContext::of(&span) }
     }
 
     async fn ask(&self, call: &ProviderCall) -> Result<Trigger, Unanswered> {
@@ -136,8 +133,13 @@ fn charged(charge: Charge) -> Trigger {
 }
 
 fn provider_span(call: &ProviderCall) -> Span {
-    let name = <&str>::from(call.step).to_lowercase();
+    let name = match call.step {
+        Step::Charge => "charge",
+        Step::Lookup => "lookup",
+        Step::Refund => "refund",
+    };
     let span = info_span!(
+        target: TRACE_ONLY,
         "provider",
         otel.name = name,
         otel.kind = "client",
@@ -145,11 +147,11 @@ fn provider_span(call: &ProviderCall) -> Span {
         peer.service = "payment-provider",
         payment.id = %call.payment_id,
         payment.attempt = i64::from(call.attempt),
+        payment.call_reason = <&str>::from(call.reason),
         payment.outcome = field::Empty,
         order.id = %call.order_id,
         correlation.id = call.cause.correlation_id,
-        trace.id = field::Empty,
     );
-    call.cause.trace.make_parent_of(&span);
+    call.cause.trace.continue_in(&span);
     span
 }

@@ -23,7 +23,7 @@ mod transition;
 mod trigger;
 
 pub use retry_delay::retry_delay;
-pub use schedule::ProviderCall;
+pub use schedule::{CallReason, ProviderCall};
 pub use state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step};
 pub use transition::{NoRefusedRefund, Transition, transition};
 pub use trigger::{Decision, Trigger};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context};
 use contracts::{Money, OrderId, PaymentId, Timestamp};
+use strum::IntoStaticStr;
 
 use super::retry_delay::retry_delay;
 use super::state::{Due, LastCharge, NextStep, Payment, Step};
@@ -22,12 +23,26 @@ pub struct ProviderCall {
     pub step: Step,
     /// The number of the attempt.
     pub attempt: u32,
+    /// Why the provider is asked.
+    pub reason: CallReason,
     /// Whether a charge that was sent earlier may still be on its way.
     pub charge_in_transit: bool,
     /// When the step was taken, by this process' clock.
     pub taken_at: Timestamp,
     /// What the step arises from.
     pub cause: Cause,
+}
+
+/// Why the provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum CallReason {
+    /// It was not asked before.
+    First,
+    /// The attempt before brought nothing, and the pause after it is over.
+    Retry,
+    /// No answer to the attempt before was stored: the replica that made it is gone, and its lease has lapsed.
+    LeaseLapsed,
 }
 
 impl Payment {
@@ -53,9 +68,10 @@ impl Payment {
             amount: self.amount,
             step,
             attempt: attempts,
+            reason: self.call_reason(),
             charge_in_transit: self.last_charge != LastCharge::Arrived,
             taken_at: context.now,
-            cause: self.cause.clone(),
+            cause: context.cause.clone(),
         };
         let (step, last_charge) = match step {
             Step::Charge => (Step::Lookup, LastCharge::SentNow),
@@ -63,6 +79,16 @@ impl Payment {
         };
         let next = Some(NextStep { step, due: Due::After(lease) });
         Transition { call: Some(call), ..to(Self { next, attempts, last_charge, ..self }) }
+    }
+
+    fn call_reason(&self) -> CallReason {
+        match (self.attempts, &self.last_error) {
+            (0, _) => CallReason::First,
+            (_, Some(_)) => CallReason::Retry,
+            // Where no charge is begun any more, "not charged yet" is an answer as well, and leaves no error.
+            (_, None) if !self.may_be_charged() => CallReason::Retry,
+            (_, None) => CallReason::LeaseLapsed,
+        }
     }
 
     /// The last step brought nothing; it is taken again after a delay.

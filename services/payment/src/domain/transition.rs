@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chassis::aggregate::Context;
+use chassis::aggregate::{Cause, Context};
 use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed};
 use contracts::{Event, Money, Owner, OwnerFilter, PaymentStatus, Timestamp};
 use thiserror::Error;
@@ -160,9 +160,10 @@ impl Payment {
     /// The provider has the money.
     fn while_approved(self, context: &Context<'_>, trigger: &Trigger) -> Transition {
         match trigger {
-            // The refund belongs to the cancellation, not to the order.
+            // The refund belongs to the cancellation, which follows from the order.
             Trigger::OrderCancelled if !self.cancel_requested => {
-                let cause = context.cause.clone();
+                let trace = context.cause.trace.following(&self.cause.trace);
+                let cause = Cause { trace, ..context.cause.clone() };
                 to(Self { cancel_requested: true, cause, ..self }.with_step(Step::Refund))
             }
             Trigger::Refunded => self.refunded(context),
@@ -210,7 +211,6 @@ impl Payment {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use chassis::aggregate::Cause;
     use proptest::prelude::*;
     use uuid::Uuid;
 

@@ -85,7 +85,7 @@ impl DecisionWorker {
         let Pending { order_id, trigger, applied } = decision;
         let decided = <&str>::from(&trigger);
         // What follows belongs to the order's saga.
-        let triggered = Triggered { order_id, trigger, cause: None, event: None };
+        let triggered = Triggered::of_order(order_id, trigger);
         let outcome = match self.applier.apply(&[triggered], task).await?.into_iter().next() {
             Some(Outcome::Rejected(rejection)) => Err(rejection.into()),
             Some(Outcome::Newer) => Err(Undecided::Newer),
