@@ -1,5 +1,7 @@
 //! A private Jaeger, if one is installed. Nothing depends on it.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +23,46 @@ const STOP_POLICY: StopPolicy = StopPolicy {
 const USUAL_UI: u16 = 16_686;
 const USUAL_OTLP: u16 = 4318;
 
-/// A Jaeger server that keeps traces in memory. It listens on 127.0.0.1 only.
+/// Where Jaeger keeps traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Until it ends.
+    Memory,
+    /// In this folder, for three days.
+    Folder(PathBuf),
+}
+
+/// How long traces are kept in a folder, as Jaeger writes it.
+const KEPT_FOR: &str = "72h";
+/// Most bytes of former runs' traces that are kept, since Jaeger itself knows no bound but time. An order takes some 11 kB.
+const MOST_KEPT: u64 = 2 << 30;
+
+impl Storage {
+    /// Traces are kept like everything else in a directory that is kept.
+    #[must_use]
+    pub fn of(directory: &Directory) -> Self {
+        if directory.is_ephemeral() { Self::Memory } else { Self::Folder(directory.jaeger().join("traces")) }
+    }
+
+    /// Deletes the traces of former runs if they have become too many. To be called while no Jaeger uses them.
+    fn make_room(&self) -> Result<(), Error> {
+        match self {
+            Self::Folder(folder) if size_on_disk(folder) > MOST_KEPT => {
+                fs::remove_dir_all(folder).map_err(failed("remove", folder))
+            }
+            Self::Memory | Self::Folder(_) => Ok(()),
+        }
+    }
+}
+
+/// What the files of a folder take. Jaeger's are sparse, and the size of some is 2 GB before anything is in them.
+fn size_on_disk(folder: &Path) -> u64 {
+    const BLOCK: u64 = 512;
+    let files = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.blocks() * BLOCK).sum()
+}
+
+/// A Jaeger server. It listens on 127.0.0.1 only.
 #[derive(Debug)]
 pub struct Jaeger {
     ui: Port,
@@ -40,14 +81,18 @@ pub fn find(installation: &Installation, cache: Option<&Path>) -> Option<PathBuf
 impl Jaeger {
     /// Starts Jaeger and waits until it answers. If pages were built next to the program (`jaeger-ui/`), they are
     /// served instead of the placeholder in it.
-    pub async fn start(program: &Path, directory: &Directory) -> Result<Self, Error> {
+    pub async fn start(program: &Path, directory: &Directory, storage: &Storage) -> Result<Self, Error> {
         const TIMEOUT: Duration = Duration::from_secs(30);
-        let usual_or_free = |usual| Port::claim_number(usual).map_or_else(Port::claim, Ok);
-        let (ui, otlp, grpc) = (usual_or_free(USUAL_UI)?, usual_or_free(USUAL_OTLP)?, Port::claim()?);
+        // The addresses of traces that were kept should stay the same.
+        let remembered = || Port::claim_remembered(&directory.jaeger().join("port"));
+        let ui = Port::claim_number(USUAL_UI).map_or_else(remembered, Ok)?;
+        let otlp = Port::claim_number(USUAL_OTLP).map_or_else(Port::claim, Ok)?;
+        let grpc = Port::claim()?;
+        storage.make_room()?;
         let pages = program.parent().map(|folder| folder.join("jaeger-ui")).filter(|pages| pages.is_dir());
         let path = directory.jaeger().join("jaeger.yaml");
         let ports = Ports { ui: ui.number(), grpc: grpc.number(), otlp: otlp.number() };
-        let configuration = render(ports, pages.as_deref());
+        let configuration = render(ports, pages.as_deref(), storage);
         write_private(&path, &configuration).map_err(failed("write", &path))?;
         let process = directory
             .launcher()
@@ -102,11 +147,21 @@ struct Ports {
 
 /// A configuration for Jaeger 2: an OpenTelemetry collector with a query service. The collector's own metrics
 /// are off, since they would listen on a port of their own.
-fn render(ports: Ports, pages: Option<&Path>) -> String {
+fn render(ports: Ports, pages: Option<&Path>, storage: &Storage) -> String {
     let Ports { ui, grpc, otlp } = ports;
-    let pages = pages.map_or_else(String::new, |pages| {
-        format!("    ui:\n      assets_path: {}\n", serde_json::Value::from(pages.display().to_string()))
-    });
+    // JSON's strings are YAML's too.
+    let quoted = |path: &Path| serde_json::Value::from(path.display().to_string());
+    let pages =
+        pages.map_or_else(String::new, |pages| format!("    ui:\n      assets_path: {}\n", quoted(pages)));
+    let storage = match storage {
+        Storage::Memory => "{memory: {max_traces: 10000}}".to_owned(),
+        Storage::Folder(folder) => {
+            let folder = quoted(folder);
+            format!(
+                "{{badger: {{ephemeral: false, directories: {{keys: {folder}, values: {folder}}}, ttl: {{spans: {KEPT_FOR}}}}}}}"
+            )
+        }
+    };
     format!(
         "service:
   extensions: [jaeger_storage, jaeger_query]
@@ -117,9 +172,9 @@ fn render(ports: Ports, pages: Option<&Path>) -> String {
 extensions:
   jaeger_storage:
     backends:
-      mem: {{memory: {{max_traces: 10000}}}}
+      traces: {storage}
   jaeger_query:
-    storage: {{traces: mem}}
+    storage: {{traces: traces}}
     http: {{endpoint: 127.0.0.1:{ui}}}
     grpc: {{endpoint: 127.0.0.1:{grpc}}}
 {pages}receivers:
@@ -129,7 +184,7 @@ extensions:
 processors:
   batch:
 exporters:
-  jaeger_storage_exporter: {{trace_storage: mem}}
+  jaeger_storage_exporter: {{trace_storage: traces}}
 "
     )
 }
@@ -142,7 +197,7 @@ mod tests {
 
     #[test]
     fn everything_listens_on_the_loopback_address() {
-        let configuration = render(PORTS, None);
+        let configuration = render(PORTS, None, &Storage::Memory);
         assert_eq!(
             configuration.matches("endpoint: 127.0.0.1:").count(),
             configuration.matches("endpoint:").count()
@@ -152,7 +207,29 @@ mod tests {
 
     #[test]
     fn pages_that_were_built_are_served() {
-        let configuration = render(PORTS, Some(Path::new("/home/me/jaeger-ui")));
+        let configuration = render(PORTS, Some(Path::new("/home/me/jaeger-ui")), &Storage::Memory);
         assert!(configuration.contains("    ui:\n      assets_path: \"/home/me/jaeger-ui\"\nreceivers:"));
+    }
+
+    #[test]
+    fn traces_are_in_the_folder_that_is_given() {
+        let folder = Storage::Folder(PathBuf::from("/data/jaeger: 1"));
+        let configuration = render(PORTS, None, &folder);
+        assert!(
+            configuration.contains(r#"{keys: "/data/jaeger: 1", values: "/data/jaeger: 1"}"#),
+            "{configuration}"
+        );
+        assert!(!configuration.contains("memory"));
+    }
+
+    #[test]
+    fn a_sparse_file_takes_what_is_written_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = fs::File::create(folder.path().join("000001.vlog")).unwrap();
+        file.set_len(MOST_KEPT + 1).unwrap();
+        let storage = Storage::Folder(folder.path().to_owned());
+        storage.make_room().unwrap();
+        assert!(folder.path().is_dir() && size_on_disk(folder.path()) < 1 << 20);
+        assert_eq!(size_on_disk(Path::new("/nowhere")), 0);
     }
 }

@@ -5,6 +5,7 @@
 //! - `ready` (also if there is no such file)
 //! - `ends`: ends with status 7 half a second after it became ready
 //! - `ignores-sigterm`
+//! - `only-in-memory`: a Jaeger that ends at once if it is to keep traces on disk
 
 use std::env;
 use std::error::Error;
@@ -27,7 +28,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let _ignored =
         (behaviour.trim() == "ignores-sigterm").then(|| signal(SignalKind::terminate())).transpose()?;
     let address = if let Some(configuration) = env::args().nth(2) {
-        let port = jaeger_port(&fs::read_to_string(configuration)?).unwrap_or_default();
+        let configuration = fs::read_to_string(configuration)?;
+        if behaviour.trim() == "only-in-memory" && configuration.contains("badger") {
+            println!("no such storage");
+            std::process::exit(1);
+        }
+        let port = jaeger_port(&configuration).unwrap_or_default();
         (Ipv4Addr::LOCALHOST, port).into()
     } else {
         let variable = variables.iter().find(|(name, _)| name == "MANAGEMENT_ADDRESS");

@@ -2,6 +2,8 @@
 //! and handles its failed messages.
 //!
 //! - [`gateway`]: a client of the gateway.
+//! - [`jaeger`]: a client of Jaeger.
+//! - [`saga`]: one order, step by step.
 //! - [`demo`], [`mod@bench`]: orders of every kind, followed until they settle; many orders, measured.
 //! - [`audit`]: checks the invariants on live data.
 //! - [`key_file`]: the gateway's file of API keys.
@@ -16,9 +18,12 @@ pub mod command;
 pub mod demo;
 pub mod forced_outcome;
 pub mod gateway;
+mod http_client;
+pub mod jaeger;
 pub mod key_file;
 pub mod output;
 pub mod pki;
 pub mod privacy;
 pub mod progress;
+pub mod saga;
 pub mod table;

@@ -5,8 +5,10 @@
 #[path = "../../local-stack/tests/left_behind/mod.rs"]
 mod left_behind;
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::iter;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -51,7 +53,8 @@ impl Workplace {
             .env("RABBITMQ_URL", "amqp://given")
             .env("ORDER_DATABASE_URL", "postgres://given/order")
             .env("PAYMENT_DATABASE_URL", "postgres://given/payment")
-            .env("JAEGER_BIN", "/nowhere/jaeger")
+            .env("JAEGER_BIN", "")
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
@@ -66,14 +69,9 @@ impl Workplace {
 
     /// Starts it and waits until it prints that everything is up.
     fn running(&self) -> Running {
-        let mut child = self.up().spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut welcome = String::new();
-        while !welcome.contains("Ctrl-C stops everything") {
-            assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
-        }
+        let (running, _) = welcomed(&mut self.up());
         assert_eq!(processes_of(&[&self.data()]).len(), 4, "the command and three services");
-        Running(child)
+        running
     }
 
     fn variables_of(&self, service: &str) -> Vec<(String, String)> {
@@ -83,6 +81,17 @@ impl Workplace {
 }
 
 struct Running(Child);
+
+/// Starts it and waits until it prints that everything is up; also returns what it prints then.
+fn welcomed(up: &mut Command) -> (Running, String) {
+    let mut child = up.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut welcome = String::new();
+    while !welcome.contains("Ctrl-C stops everything") {
+        assert_ne!(output.read_line(&mut welcome).unwrap(), 0, "{welcome}");
+    }
+    (Running(child), welcome)
+}
 
 impl Running {
     fn signal(&self, signal: Signal) {
@@ -128,9 +137,7 @@ fn services_get_what_they_need_and_nothing_else_of_the_environment() {
     let mut up = place.up();
     up.env("PROVIDER_LATENCY_MS", "5").env("AWS_SECRET_ACCESS_KEY", "hush").env_remove("SSL_CERT_FILE");
     up.env_remove("SSL_CERT_DIR").env_remove("RUST_LOG").env("TZ", "UTC").env("HOME", "/");
-    let mut child = up.spawn().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(output.any(|line| line.unwrap().contains("Ctrl-C stops everything")));
+    let (_running, _) = welcomed(&mut up);
     let names = |service| place.variables_of(service).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let order = [
         "DATABASE_URL",
@@ -157,7 +164,51 @@ fn services_get_what_they_need_and_nothing_else_of_the_environment() {
             .variables_of("order")
             .contains(&("DATABASE_URL".to_owned(), "postgres://given/order".to_owned()))
     );
-    drop(Running(child));
+}
+
+#[test]
+fn the_callers_endpoint_for_traces_is_used_instead_of_a_jaeger() {
+    let place = Workplace::new();
+    let mut up = place.up();
+    up.env("JAEGER_BIN", place.0.path().join("order")).env("OTEL_SERVICE_NAME", "one-for-all");
+    up.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318").env("OTEL_TRACES_SAMPLER", "always_on");
+    let (_running, welcome) = welcomed(&mut up);
+    assert!(welcome.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && !welcome.contains("Jaeger"), "{welcome}");
+    assert!(!place.data().join("log/jaeger.log").exists());
+    let variables = place.variables_of("order");
+    let of_traces: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with("OTEL_")).collect();
+    let expected =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"), ("OTEL_TRACES_SAMPLER", "always_on")];
+    assert_eq!(of_traces, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn no_jaeger_is_started_if_its_program_is_empty() {
+    let place = Workplace::new();
+    let mut up = place.up();
+    // The one that would be found.
+    let path = env::var_os("PATH").unwrap();
+    let path = iter::once(place.0.path().to_owned()).chain(env::split_paths(&path));
+    up.env("PATH", env::join_paths(path).unwrap());
+    fs::copy(place.0.path().join("order"), place.0.path().join("jaeger")).unwrap();
+    let (running, welcome) = welcomed(&mut up);
+    assert!(!welcome.contains("Jaeger"), "{welcome}");
+    drop(running);
+    let (_running, welcome) = welcomed(up.env_remove("JAEGER_BIN"));
+    assert!(welcome.contains("Jaeger      http://127.0.0.1:"), "{welcome}");
+    assert!(welcome.contains("data/log.previous"), "{welcome}");
+}
+
+#[test]
+fn traces_are_in_memory_if_jaeger_can_not_keep_them_and_that_is_said() {
+    let place = Workplace::new().with("jaeger", "only-in-memory");
+    fs::copy(place.0.path().join("order"), place.0.path().join("jaeger")).unwrap();
+    let mut up = place.up();
+    let (running, welcome) = welcomed(up.env("JAEGER_BIN", place.0.path().join("jaeger")));
+    assert!(welcome.contains("Jaeger      http://127.0.0.1:"), "{welcome}");
+    running.signal(Signal::TERM);
+    let (_, stderr) = running.end();
+    assert!(stderr.contains("! Jaeger") && stderr.contains("only until this one ends"), "{stderr}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //!   log/            what every process prints;  log.previous/ of the run before
 //!   postgres/       data/, passwords, port      (elsewhere if its account can't reach it, see `postgres`)
 //!   rabbitmq/       mnesia/, configuration, cookie, password, ports; node-2/, … of a cluster
-//!   jaeger/         configuration
+//!   jaeger/         configuration, port; traces/ of this run and former ones
 //!   gateway/        the API key: api-key, its digest for the gateway, and the header that curl sends
 //! ```
 
@@ -121,6 +121,12 @@ impl Directory {
         self.path.join("log")
     }
 
+    /// What [`Directory::logs`] held of the run before, if there was one.
+    #[must_use]
+    pub fn previous_logs(&self) -> PathBuf {
+        self.path.join("log.previous")
+    }
+
     /// The log of one process.
     #[must_use]
     pub fn log(&self, process: &str) -> PathBuf {
@@ -177,7 +183,7 @@ impl Directory {
     /// Every run writes new logs; those of the run before are kept beside them.
     fn begin_logs(&self) -> Result<(), Error> {
         let logs = self.logs();
-        let previous = self.path.join("log.previous");
+        let previous = self.previous_logs();
         if logs.exists() {
             remove(&previous)?;
             fs::rename(&logs, &previous).map_err(failed("rename", &logs))?;

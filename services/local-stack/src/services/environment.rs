@@ -92,9 +92,32 @@ pub(crate) fn configuration(
         Service::Payment => variables.extend(connections.payment_database.variables()),
     }
     if let Some(otlp) = &connections.otlp_url {
-        variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.clone()));
+        let callers_attributes =
+            env::var_os("OTEL_RESOURCE_ATTRIBUTES").and_then(|text| text.into_string().ok());
+        variables.extend([
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.clone()),
+            ("OTEL_RESOURCE_ATTRIBUTES", on_one_host(callers_attributes.as_deref())),
+        ]);
     }
     variables
+}
+
+/// Resource attributes that tell Jaeger that the services share a host, and with it a clock. It takes spans without them for those of
+/// different hosts, and warns of clock skew wherever one begins or ends outside of its parent; a step of a saga does, since it
+/// follows the one that caused it. Its API for its pages reads `ip`, its newer one `host.ip`.
+fn on_one_host(callers_attributes: Option<&str>) -> String {
+    let ours = ["ip=127.0.0.1", "host.ip=127.0.0.1"];
+    let callers = callers_attributes.filter(|attributes| !attributes.is_empty());
+    ours.into_iter().chain(callers).collect::<Vec<_>>().join(",")
+}
+
+/// The caller's own endpoint for traces, if the environment names one. The services send traces there, and not to a private Jaeger.
+#[must_use]
+pub fn otlp_endpoint_of_caller() -> Option<String> {
+    ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+        .into_iter()
+        .filter_map(|name| env::var_os(name)?.into_string().ok())
+        .find(|endpoint| !endpoint.is_empty())
 }
 
 impl DatabaseUrls {
@@ -112,8 +135,11 @@ pub(crate) fn passed_through() -> Vec<(OsString, OsString)> {
 
 fn is_passed_through(name: &OsStr) -> bool {
     const NAMES: [&str; 6] = ["HOME", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "RUST_LOG", "SAGA_TIMEOUT"];
+    const PREFIXES: [&str; 3] = ["PROVIDER_", "RETENTION_", "OTEL_"];
+    // One name for three services would make them one in every trace.
+    const KEPT_BACK: &str = "OTEL_SERVICE_NAME";
     name.to_str().is_some_and(|name| {
-        NAMES.contains(&name) || name.starts_with("PROVIDER_") || name.starts_with("RETENTION_")
+        name != KEPT_BACK && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
     })
 }
 
@@ -189,11 +215,30 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_the_provider_are_passed_through_and_nothing_that_could_hold_a_secret_is() {
-        for name in ["PROVIDER_LATENCY_MS", "RETENTION_TIMELINE", "RUST_LOG", "SAGA_TIMEOUT", "TZ"] {
+    fn spans_are_those_of_one_host_and_keep_the_callers_attributes() {
+        assert_eq!(on_one_host(None), "ip=127.0.0.1,host.ip=127.0.0.1");
+        assert_eq!(on_one_host(Some("")), on_one_host(None));
+        // The last of a name counts.
+        assert_eq!(
+            on_one_host(Some("team=a,ip=10.0.0.1")),
+            "ip=127.0.0.1,host.ip=127.0.0.1,team=a,ip=10.0.0.1"
+        );
+    }
+
+    #[test]
+    fn settings_of_provider_and_traces_are_passed_through_and_nothing_else_is() {
+        for name in [
+            "PROVIDER_LATENCY_MS",
+            "RETENTION_TIMELINE",
+            "RUST_LOG",
+            "SAGA_TIMEOUT",
+            "TZ",
+            "OTEL_TRACES_SAMPLER",
+        ] {
             assert!(is_passed_through(OsStr::new(name)), "{name}");
         }
-        for name in ["AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "PORT", "MY_PROVIDER_KEY"] {
+        for name in ["AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "PORT", "MY_PROVIDER_KEY", "OTEL_SERVICE_NAME"]
+        {
             assert!(!is_passed_through(OsStr::new(name)), "{name}");
         }
     }

@@ -10,6 +10,8 @@ use contracts::topology::Service;
 use crate::installation::Installation;
 use crate::process::{StopPolicy, StopSignal};
 
+pub use environment::otlp_endpoint_of_caller;
+
 /// A service finishes what it has begun before it ends; the timeout is the time for that.
 pub(crate) const STOP_POLICY: StopPolicy = StopPolicy {
     signal: StopSignal::Terminate,

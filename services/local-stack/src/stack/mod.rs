@@ -65,6 +65,8 @@ pub struct Addresses {
     pub jaeger: Option<String>,
     /// Where the logs are.
     pub logs: PathBuf,
+    /// Where those of the run before are, if there was one.
+    pub previous_logs: Option<PathBuf>,
 }
 
 impl Stack {
@@ -119,6 +121,7 @@ impl Stack {
             key: self.key.clone(),
             jaeger: jaeger.as_ref().map(Jaeger::url),
             logs: directory.logs(),
+            previous_logs: Some(directory.previous_logs()).filter(|logs| logs.is_dir()),
         }
     }
 

@@ -16,7 +16,7 @@ use super::running::RunningStack;
 use crate::directory::Directory;
 use crate::error::{Error, failed};
 use crate::http;
-use crate::jaeger::Jaeger;
+use crate::jaeger::{Jaeger, Storage};
 use crate::postgres::{Passwords, Postgres, owner_of};
 use crate::process::{Process, ProcessError};
 use crate::progress::{Progress, Step};
@@ -157,9 +157,24 @@ async fn start_jaeger(
 ) -> Result<(), Error> {
     let Some(program) = program else { return Ok(()) };
     let step = progress.step("Jaeger");
-    match Jaeger::start(program, directory).await {
-        Ok(started) => step.done(&jaeger.insert(started).url()),
-        Err(error) => step.warn(&format!("going on without traces: {error}")),
+    let storage = Storage::of(directory);
+    let started = Jaeger::start(program, directory, &storage).await;
+    let in_memory = match &started {
+        // A folder that it can't use, or a program that has no such storage.
+        Err(Error::Process(ProcessError::Ended { .. })) if storage != Storage::Memory => {
+            Jaeger::start(program, directory, &Storage::Memory).await.ok()
+        }
+        _ => None,
+    };
+    match (started, in_memory) {
+        (Ok(started), _) => step.done(&jaeger.insert(started).url()),
+        (Err(error), Some(started)) => {
+            let url = jaeger.insert(started).url();
+            step.warn(&format!(
+                "{url}, without the traces of former runs and only until this one ends: {error}"
+            ));
+        }
+        (Err(error), None) => step.warn(&format!("going on without traces: {error}")),
     }
     Ok(())
 }

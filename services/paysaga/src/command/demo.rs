@@ -4,11 +4,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::Url;
 use serde::Serialize;
 
+use super::jaeger_option::JaegerOption;
 use super::running_stack::StackOptions;
 use crate::demo::{self, FollowedOrder, Kind};
+use crate::jaeger::JaegerUrl;
 use crate::output::stdout;
 use crate::progress::Progress;
 
@@ -20,12 +21,11 @@ pub(super) struct Demo {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Address of Jaeger's pages, to print where a trace can be seen [default: that of the stack that runs in --directory]
-    #[arg(long, value_name = "URL")]
-    jaeger: Option<Url>,
     /// How long an order may take to settle
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
+    #[command(flatten)]
+    jaeger: JaegerOption,
     // Last: the heading it brings holds for everything after it.
     #[command(flatten)]
     stack: StackOptions,
@@ -34,7 +34,17 @@ pub(super) struct Demo {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
-    orders: &'a [FollowedOrder],
+    orders: Vec<OrderWithTrace<'a>>,
+    /// The trace that has the most to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_url: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderWithTrace<'a> {
+    #[serde(flatten)]
+    order: &'a FollowedOrder,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_url: Option<String>,
 }
@@ -43,19 +53,16 @@ impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let progress = Progress::new();
         let found = self.stack.find(&progress)?;
-        let gateway = self.stack.gateway(found.as_ref())?;
-        let jaeger = self.jaeger.or_else(|| found?.jaeger_url?.parse().ok());
+        // It asks for each order many times a second.
+        let gateway = self.stack.gateway(found.as_ref())?.without_traces_of_reads();
+        let jaeger = self.jaeger.of(found.as_ref());
         let orders = demo::run(&gateway, Duration::from_secs(self.timeout), &progress).await?;
-        let trace_url = jaeger.and_then(|jaeger| trace_url(&jaeger, &orders));
         let mut output = stdout();
         if self.json {
-            serde_json::to_writer_pretty(&mut output, &Report { orders: &orders, trace_url })?;
+            serde_json::to_writer_pretty(&mut output, &Report::new(&orders, jaeger.as_ref()))?;
             writeln!(output)?;
         } else {
-            writeln!(output, "{}", demo::render(&orders))?;
-            if let Some(url) = trace_url {
-                writeln!(output, "\nThe order that was cancelled after it was paid, as one trace: {url}")?;
-            }
+            writeln!(output, "{}", demo::render(&orders, jaeger.as_ref()))?;
         }
         let wrong: Vec<String> = orders
             .iter()
@@ -67,8 +74,13 @@ impl Demo {
     }
 }
 
-/// The page of the trace that has the most to show.
-fn trace_url(jaeger: &Url, orders: &[FollowedOrder]) -> Option<String> {
-    let order = orders.iter().find(|order| order.kind == Kind::CancelledAfterPaid)?;
-    Some(format!("{}/trace/{}", jaeger.as_str().trim_end_matches('/'), order.trace.as_ref()?))
+impl<'a> Report<'a> {
+    fn new(orders: &'a [FollowedOrder], jaeger: Option<&JaegerUrl>) -> Self {
+        let page = |order: &FollowedOrder| order.trace_page(jaeger?);
+        let cancelled = orders.iter().find(|order| order.kind == Kind::CancelledAfterPaid);
+        Self {
+            orders: orders.iter().map(|order| OrderWithTrace { order, trace_url: page(order) }).collect(),
+            trace_url: cancelled.and_then(page),
+        }
+    }
 }

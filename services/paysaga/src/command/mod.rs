@@ -7,8 +7,10 @@ mod definitions;
 mod demo;
 mod failed;
 mod infrastructure_urls;
+mod jaeger_option;
 mod key;
 mod listing;
+mod order;
 mod pki;
 mod privacy;
 mod prune;
@@ -32,6 +34,8 @@ enum Command {
     Up(up::Up),
     /// Place orders of every kind against a running stack and follow each until it settles
     Demo(demo::Demo),
+    /// Show one order: where order and payment stand, what happened when, and where its trace can be seen
+    Order(order::ShowOrder),
     /// Measure a running stack: time to settle, throughput, and what batching brings
     Bench(bench::Bench),
     /// Prove on live data that nothing is lost, charged twice or stuck
@@ -62,6 +66,7 @@ impl Cli {
         match self.command {
             Command::Up(up) => up.run().await,
             Command::Demo(demo) => demo.run().await,
+            Command::Order(order) => order.run().await,
             Command::Bench(bench) => bench.run().await,
             Command::Check(check) => check.run().await,
             Command::Definitions(definitions) => definitions.run(),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::goal::{EndState, Goal, Judgement, Observed};
 use super::kind::Kind;
 use crate::gateway::{Gateway, GatewayError, Placed, Placing, Trace};
+use crate::jaeger::JaegerUrl;
 
 /// How often an order and its payment are read. Times are that precise.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -37,6 +38,14 @@ pub struct FollowedOrder {
     pub trace: Option<Trace>,
     /// How it differs from what its kind should do.
     pub problem: Option<String>,
+}
+
+impl FollowedOrder {
+    /// Where its trace can be seen.
+    #[must_use]
+    pub fn trace_page(&self, jaeger: &JaegerUrl) -> Option<String> {
+        Some(jaeger.of_trace(&self.trace.as_ref()?.to_string()))
+    }
 }
 
 /// Places orders and follows them.

@@ -11,15 +11,18 @@ mod trace;
 use std::fmt;
 use std::time::Duration;
 
-use contracts::order::{CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order};
+use contracts::order::{
+    CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order, Timeline, TimelineEntry,
+};
 use contracts::page::{Page, PageRequest};
 use contracts::payment::{Payment, PaymentStats};
-use contracts::{OrderId, Word};
-use local_stack::http::{ClientError, plain_builder};
+use contracts::{OrderId, PaymentId, Word};
+use local_stack::http::ClientError;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, header};
-use rustls::crypto::ring;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
+
+use crate::http_client;
 
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
@@ -38,6 +41,7 @@ pub struct Gateway {
     url: GatewayUrl,
     api_key: Option<ApiKey>,
     client: Client,
+    traces_reads: bool,
 }
 
 /// Which page of a list.
@@ -93,13 +97,20 @@ impl Gateway {
 
     /// A client for the gateway at `url`; nothing is sent yet.
     pub fn new(url: GatewayUrl, api_key: Option<ApiKey>) -> Result<Self, ClientError> {
-        let client = client_builder(&url)?
+        let client = http_client::builder(url.is_encrypted())?
             .connect_timeout(Duration::from_secs(5))
             // The gateway closes connections that were idle for 5 s; a request must not meet that.
             .pool_idle_timeout(Duration::from_secs(3))
             .redirect(Policy::none())
             .build()?;
-        Ok(Self { url, api_key, client })
+        Ok(Self { url, api_key, client, traces_reads: true })
+    }
+
+    /// The same gateway for a caller that asks again and again: what it reads is recorded in no trace, so that the traces of what it
+    /// waits for are not buried. The gateway listens to that of callers with a key.
+    #[must_use]
+    pub fn without_traces_of_reads(self) -> Self {
+        Self { traces_reads: false, ..self }
     }
 
     /// The gateway's port, if it is at an address of this machine that only this machine reaches.
@@ -153,6 +164,27 @@ impl Gateway {
         self.get(&format!("/api/orders?{paging}")).await
     }
 
+    /// `GET /api/orders/{id}/events`, to its end; `None` if the gateway knows nothing of the order.
+    pub async fn timeline(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<Vec<TimelineEntry<Word, Word>>>, GatewayError> {
+        const LIMIT: u32 = PageRequest::MAX_LIMIT;
+        let mut events: Vec<TimelineEntry<Word, Word>> = Vec::new();
+        loop {
+            let after = events.last().map(|last| format!("&after={}", last.event_id)).unwrap_or_default();
+            let path = format!("/api/orders/{order}/events?limit={LIMIT}{after}");
+            let Some(page) = self.find::<Timeline<TimelineEntry<Word, Word>>>(&path).await? else {
+                return Ok((!events.is_empty()).then_some(events));
+            };
+            let is_last = page.events.len() < LIMIT as usize;
+            events.extend(page.events);
+            if is_last {
+                return Ok(Some(events));
+            }
+        }
+    }
+
     /// `GET /api/payments`, newest first.
     pub async fn payments(&self, paging: Paging) -> Result<Page<Payment<Word>>, GatewayError> {
         self.get(&format!("/api/payments?{paging}")).await
@@ -166,13 +198,22 @@ impl Gateway {
         self.find(&format!("/api/payments/order/{order}")).await
     }
 
+    /// `GET /api/payments/{id}`; `None` if there is none.
+    pub async fn payment(&self, id: PaymentId) -> Result<Option<Payment<Word>>, GatewayError> {
+        self.find(&format!("/api/payments/{id}")).await
+    }
+
     /// `GET /api/payments/stats`
     pub async fn payment_stats(&self) -> Result<PaymentStats<Word>, GatewayError> {
         self.get("/api/payments/stats").await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, GatewayError> {
-        self.body(self.send(self.request(Method::GET, path)).await?).await
+        let mut request = self.request(Method::GET, path);
+        if !self.traces_reads {
+            request = request.header(TRACEPARENT, trace::not_recorded());
+        }
+        self.body(self.send(request).await?).await
     }
 
     async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GatewayError> {
@@ -212,14 +253,4 @@ impl Gateway {
         serde_json::from_slice(&bytes)
             .map_err(|error| GatewayError::unexpected(&self.url, status, &error.to_string()))
     }
-}
-
-/// Certificates are read for HTTPS only: a machine that has none can still reach a gateway by plain HTTP.
-fn client_builder(url: &GatewayUrl) -> Result<ClientBuilder, ClientError> {
-    if !url.is_encrypted() {
-        return plain_builder();
-    }
-    // reqwest is built without a TLS provider of its own. Where one is installed already, this changes nothing.
-    ring::default_provider().install_default().ok();
-    Ok(Client::builder().no_proxy())
 }

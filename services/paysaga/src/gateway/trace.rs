@@ -4,6 +4,7 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 /// A place in a trace (W3C Trace Context §3.2). What is sent with it becomes part of that trace. Shown as the trace's id,
 /// 32 hexadecimal digits.
@@ -27,6 +28,12 @@ impl Trace {
     pub(super) fn traceparent(&self) -> HeaderValue {
         self.traceparent.clone()
     }
+}
+
+/// A `traceparent` of a trace that is not recorded (W3C Trace Context §3.2.2.5: the flag `sampled` is not set).
+pub(super) fn not_recorded() -> String {
+    let (trace, span) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
+    format!("00-{trace}-{}-00", &span[..16])
 }
 
 impl fmt::Display for Trace {
@@ -60,5 +67,13 @@ mod tests {
         ] {
             assert_eq!(of(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_trace_that_is_not_recorded_is_a_valid_one() {
+        let traceparent = not_recorded();
+        assert!(Trace::of_traceparent(&traceparent.parse().unwrap()).is_some(), "{traceparent}");
+        assert!(traceparent.len() == 55 && traceparent.ends_with("-00"), "{traceparent}");
+        assert_ne!(not_recorded(), traceparent);
     }
 }
