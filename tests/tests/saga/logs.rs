@@ -107,7 +107,7 @@ async fn a_rejected_message(stack: &Stack) -> OrderId {
 /// The messages of the lines that are logged about an order.
 fn messages_about(service: &ServiceProcess, id: OrderId) -> Vec<String> {
     let lines = service.log_lines();
-    let about = lines.iter().filter(|line| line["order.id"] == Value::from(id.to_string()));
+    let about = lines.iter().filter(|line| line["order.id"] == id.to_string());
     about.map(|line| line["message"].as_str().expect("a text").to_owned()).collect()
 }
 
