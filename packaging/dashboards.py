@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = ["paysaga-gateway", "paysaga-order", "paysaga-payment"]
-RATE_INTERVAL = "1m"
+RATE_INTERVAL = "30s"
 
 
 def main():
