@@ -69,5 +69,6 @@ in
     ../migrations/operator.sql
     ../packaging/rabbitmq-definitions.json
     ../packaging/prometheus
+    ../packaging/grafana
   ];
 }

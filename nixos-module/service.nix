@@ -98,6 +98,7 @@ in
     ./service-token.nix
     ./tracing.nix
     ./metrics.nix
+    ./grafana.nix
     ./operator.nix
   ];
 

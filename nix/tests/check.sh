@@ -109,7 +109,9 @@ systemd_accepts_the_units() {
     # What comes from NixOS itself.
     printf '[Unit]\nDescription=stand-in\n' >"$folder/postgresql.target"
     [[ -e $folder/rabbitmq.service ]] || printf '[Service]\n' >"$folder/rabbitmq.service"
-    printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >>"$folder/rabbitmq.service"
+    for unit in rabbitmq grafana; do
+      [[ ! -e $folder/$unit.service ]] || printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >>"$folder/$unit.service"
+    done
     # shellcheck disable=SC2046 # the names of units have no spaces
     verdict=$(SYSTEMD_UNIT_PATH=$folder: SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=warning \
       systemd-analyze verify --man=no --recursive-errors=no $(find "$folder" -name "*.service" -or -name "*.path" -or -name "*.timer") 2>&1) || true

@@ -86,6 +86,15 @@ rec {
     };
   };
 
+  # Dashboards for what Prometheus collects.
+  observed = {
+    imports = [ everything ];
+    services.paysaga.metrics = {
+      enable = true;
+      grafana.enable = true;
+    };
+  };
+
   # A proxy in front of the gateway.
   behind = {
     imports = [ everything ];

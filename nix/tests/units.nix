@@ -17,6 +17,7 @@ lib.mapAttrs (_: installed) (
   {
     bare = hosts.host hosts.everything;
     full = hosts.host hosts.full;
+    observed = hosts.host hosts.observed;
     behind = hosts.host hosts.behind;
     upgrading = hosts.host hosts.upgrading;
     upgraded = hosts.host hosts.upgraded;

@@ -17,6 +17,7 @@ let
 
   bare = host hosts.everything;
   full = host hosts.full;
+  observed = host hosts.observed;
   services = config: config.systemd.services;
 
   paysaga = settings: { services.paysaga = settings; };
@@ -82,6 +83,7 @@ in
   "a unit depends on units that exist" =
     dependsOnKnown bare
     && dependsOnKnown full
+    && dependsOnKnown observed
     && all dependsOnKnown (builtins.attrValues severalConfigs);
   "a service starts after the broker, the database setup and its migration" =
     all (name: isOrderedAfter bare name "rabbitmq.service") [
@@ -368,6 +370,49 @@ in
         "127.0.0.1:15692"
       ]
     ];
+  "Grafana shows the dashboards of the Prometheus beside it, on loopback" =
+    let
+      inherit (observed.services) grafana;
+      datasource = builtins.head grafana.provision.datasources.settings.datasources;
+      provider = builtins.head grafana.provision.dashboards.settings.providers;
+    in
+    grafana.enable
+    && grafana.settings.server.http_addr == "127.0.0.1"
+    && grafana.settings.server.http_port == 3300
+    && datasource.url == "http://127.0.0.1:9090"
+    &&
+      attrNames (builtins.readDir provider.options.path) == [
+        "broker-and-outbox.json"
+        "money.json"
+        "saga-overview.json"
+        "service.json"
+      ]
+    && !(full.services.grafana ? enable);
+  "Grafana's secrets are made on its host, or given as a file, and are files to it" =
+    let
+      given = host {
+        imports = [ hosts.observed ];
+        services.paysaga.metrics.grafana.adminPasswordFile = "/run/secrets/grafana";
+      };
+      credentialsOf = config: (services config).grafana.serviceConfig.LoadCredential;
+      makes = config: (services config).paysaga-grafana-secrets.serviceConfig.ExecStart;
+      inherit (observed.services.grafana.settings) security;
+    in
+    security.admin_password == "$__file{/run/credentials/grafana.service/admin-password}"
+    && security.secret_key == "$__file{/run/credentials/grafana.service/secret-key}"
+    && isOrderedAfter observed "grafana" "paysaga-grafana-secrets.service"
+    &&
+      credentialsOf observed == [
+        "admin-password:/var/lib/paysaga-grafana/admin-password"
+        "secret-key:/var/lib/paysaga-grafana/secret-key"
+      ]
+    &&
+      credentialsOf given == [
+        "admin-password:/run/secrets/grafana"
+        "secret-key:/var/lib/paysaga-grafana/secret-key"
+      ]
+    && lib.hasSuffix " secret-key admin-password" (makes observed)
+    && lib.hasSuffix " secret-key" (makes given);
   "health and metrics are on loopback unless told otherwise, and not opened to the network" =
     (services full).paysaga-gateway.environment.MANAGEMENT_ADDRESS == "127.0.0.1:4000"
     &&

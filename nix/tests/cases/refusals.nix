@@ -26,6 +26,9 @@ in
     credentials.API_KEYS = "/run/keys";
     settings.AUTHENTICATION = "off";
   }) [ "give one of them" ];
+  "Grafana without Prometheus is refused" = isRefused (paysaga {
+    metrics.grafana.enable = true;
+  }) [ "services.paysaga.metrics.enable" ];
   "an open firewall for a loopback address is refused" =
     isRefused (gateway { openFirewall = true; })
       [

@@ -6,6 +6,7 @@ lib.evalModules {
     {
       services.rabbitmq.port = lib.mkDefault 5672;
       services.postgresql.settings.port = lib.mkDefault 5432;
+      services.prometheus.port = lib.mkDefault 9090;
       # The boot test runs these, at the paths of Debian.
       services.postgresql.finalPackage = lib.mkDefault { outPath = "/usr"; };
       services.postgresql.dataDir = lib.mkDefault "/var/lib/postgresql/17";
@@ -37,6 +38,10 @@ lib.evalModules {
     [
       "services"
       "prometheus"
+    ]
+    [
+      "services"
+      "grafana"
     ]
     [
       "services"
