@@ -13,7 +13,7 @@ use contracts::order::{
 use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem};
 use opentelemetry::metrics::Counter;
 use tracing::field::display;
-use tracing::{Span, error, info};
+use tracing::{Span, debug, error, info};
 
 use crate::audit::{self, Attempt};
 use crate::bulkhead::Kind;
@@ -80,7 +80,8 @@ pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Re
     let published = publish(&gateway, EventId::new(), event, &request.correlation_id).await;
     attempt.answered(published.as_ref().err().map_or(202, |problem| problem.status));
     published?;
-    info!("cancellation accepted");
+    // The record for the audit has told who asked for it.
+    debug!("cancellation accepted");
     Ok(http::json(StatusCode::ACCEPTED, &CancelOrderAccepted::from(order_id)))
 }
 

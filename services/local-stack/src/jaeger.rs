@@ -38,10 +38,11 @@ const KEPT_FOR: &str = "72h";
 const MOST_KEPT: u64 = 2 << 30;
 
 impl Storage {
-    /// Traces are kept like everything else in a directory that is kept.
+    /// Traces are kept like everything else in a directory. In Jaeger's memory, a search for `error=true` would find nothing: it
+    /// takes the text for a boolean there (seen with 2.13).
     #[must_use]
     pub fn of(directory: &Directory) -> Self {
-        if directory.is_ephemeral() { Self::Memory } else { Self::Folder(directory.jaeger().join("traces")) }
+        Self::Folder(directory.jaeger().join("traces"))
     }
 
     /// Deletes the traces of former runs if they have become too many. To be called while no Jaeger uses them.

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use contracts::{EventType, OrderStatus, PaymentStatus};
+use contracts::{EventType, OrderId, OrderStatus, PaymentStatus};
 use futures_util::future::join_all;
+use http::StatusCode;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use local_stack::jaeger::{self, Jaeger, Storage};
 use local_stack::{Directory, Installation};
 use reqwest::Url;
 use serde_json::{Value, json};
-use tests::api::{accepted, order};
+use tests::api::{accepted, header, order};
 use tests::{Stack, eventually};
 
 use super::tracing::{PLACED, trace_of};
@@ -27,18 +28,20 @@ async fn jaeger_has_every_saga_whole_finds_what_went_wrong_and_draws_the_service
     let cache = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/paysaga"));
     let program = jaeger::find(&installation, cache.as_deref()).expect("there is a Jaeger");
     let directory = Directory::ephemeral(&installation).await.expect("there is room");
-    let mut jaeger = Jaeger::start(&program, &directory, &Storage::Memory).await.expect("Jaeger starts");
+    let mut jaeger =
+        Jaeger::start(&program, &directory, &Storage::of(&directory)).await.expect("Jaeger starts");
     let api = JaegerApi(jaeger.url());
     let stack = Stack::with()
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_url())
+        // As `paysaga up` has it: one host, one clock.
+        .env("OTEL_RESOURCE_ATTRIBUTES", "ip=127.0.0.1")
         .env("OTEL_BSP_MAX_QUEUE_SIZE", "65536")
         .env("OTEL_BSP_SCHEDULE_DELAY", "100")
         .start()
         .await;
 
-    let placed = join_all((0..ORDERS).map(|_| stack.api.post(order("10.01")))).await;
-    let traces: Vec<_> = placed.iter().map(trace_of).collect();
-    let ids = join_all(placed.into_iter().map(accepted)).await;
+    let placed = join_all((0..ORDERS).map(|_| place(&stack))).await;
+    let (traces, ids): (Vec<_>, Vec<_>) = placed.into_iter().unzip();
     for id in &ids {
         stack.api.order_becomes(*id, OrderStatus::Paid).await;
     }
@@ -82,6 +85,18 @@ async fn jaeger_has_every_saga_whole_finds_what_went_wrong_and_draws_the_service
     })
     .await;
     jaeger.stop().await.expect("Jaeger stops");
+}
+
+/// Places an order, as soon as there is room for it; returns its trace as well.
+async fn place(stack: &Stack) -> (String, OrderId) {
+    loop {
+        let placed = stack.api.post(order("10.01")).await;
+        if placed.status() != StatusCode::SERVICE_UNAVAILABLE {
+            return (trace_of(&placed), accepted(placed).await);
+        }
+        let seconds = header(&placed, "retry-after").parse().expect("a number of seconds");
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
 }
 
 /// Jaeger as its pages see it.

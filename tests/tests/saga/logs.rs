@@ -12,7 +12,10 @@ use super::tracing::stop;
 
 #[tokio::test]
 async fn every_line_is_flat_and_one_about_an_order_belongs_to_a_trace() {
-    let stack = Stack::with().env("RUST_LOG", "debug,sqlx=warn,lapin=off").start().await;
+    let stack = Stack::with()
+        .env("RUST_LOG", "info,sqlx=warn,lapin=off,chassis=debug,gateway=debug,order=debug,payment=debug")
+        .start()
+        .await;
     for (total, status) in
         [("10.01", OrderStatus::Paid), ("10.02", OrderStatus::Cancelled), ("10.03", OrderStatus::Failed)]
     {
@@ -60,7 +63,7 @@ async fn a_paid_order_is_one_line_in_each_service() {
     stack.api.payment_becomes(id, PaymentStatus::Refunded).await;
     stack.drain_every_queue().await;
     for (service, message) in [
-        (&stack.gateway, "cancellation accepted"),
+        (&stack.gateway, "recorded for the audit"),
         (&stack.order, "order CANCELLED"),
         (&stack.payment, "payment REFUNDED"),
     ] {

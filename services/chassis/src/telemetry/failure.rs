@@ -25,7 +25,5 @@ pub fn mark_server_error(span: &Span, status: StatusCode) {
 fn mark(span: &Span, description: &str) {
     if is_recorded(span) {
         span.set_status(Status::error(description.to_owned()));
-        // What Jaeger makes of the status itself where it stores spans in its own form; one that keeps them as they came does not.
-        span.set_attribute("error", true);
     }
 }
