@@ -104,6 +104,12 @@ impl Collector {
         format!("{spans:?}{}{}", self.sent("metrics"), self.sent("logs"))
     }
 
+    /// Every span that has arrived.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans.lock().expect("no thread panicked while it held the lock").clone()
+    }
+
     /// The spans of one trace that have arrived.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Vec<Span> {

@@ -192,7 +192,15 @@ exporters:
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::time::Instant;
+
+    use contracts::Timestamp;
+    use reqwest::Client;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::services::environment::on_one_host;
 
     const PORTS: Ports = Ports { ui: 20_001, grpc: 20_002, otlp: 20_003 };
 
@@ -232,5 +240,74 @@ mod tests {
         storage.make_room().unwrap();
         assert!(folder.path().is_dir() && size_on_disk(folder.path()) < 1 << 20);
         assert_eq!(size_on_disk(Path::new("/nowhere")), 0);
+    }
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const OF_SEVERAL_HOSTS: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    #[tokio::test]
+    #[ignore = "needs ./dev jaeger"]
+    async fn traces_outlast_jaeger_and_one_host_has_no_clock_skew() {
+        let folder = tempfile::tempdir().unwrap();
+        let installation = Installation::of_this_machine();
+        let cache = Path::new(&env::var_os("HOME").unwrap()).join(".cache/paysaga");
+        let program = find(&installation, Some(&cache)).unwrap();
+        let directory = Directory::persistent(&folder.path().join("data"), &installation).await.unwrap();
+        let storage = Storage::of(&directory);
+        let http = http::client().unwrap();
+
+        let mut jaeger = Jaeger::start(&program, &directory, &storage).await.unwrap();
+        let traces = format!("{}/v1/traces", jaeger.otlp_url());
+        for (trace, attributes) in [(TRACE, on_one_host(None)), (OF_SEVERAL_HOSTS, String::new())] {
+            let sent = http.post(&traces).json(&step_after_step(trace, &attributes)).send().await.unwrap();
+            assert!(sent.status().is_success(), "{sent:?}");
+        }
+        warnings(&http, &jaeger, TRACE).await;
+        warnings(&http, &jaeger, OF_SEVERAL_HOSTS).await;
+        jaeger.stop().await.unwrap();
+
+        let mut jaeger = Jaeger::start(&program, &directory, &storage).await.unwrap();
+        assert_eq!(warnings(&http, &jaeger, TRACE).await, [""; 0]);
+        let skew = warnings(&http, &jaeger, OF_SEVERAL_HOSTS).await;
+        assert!(skew.len() == 1 && skew[0].contains("clock skew"), "{skew:?}");
+        jaeger.stop().await.unwrap();
+    }
+
+    /// A span of the gateway and, caused by it, one of the order service that begins when the first has ended.
+    fn step_after_step(trace: &str, attributes: &str) -> Value {
+        let attribute = |(key, value): (&str, &str)| json!({"key": key, "value": {"stringValue": value}});
+        let now = Timestamp::now();
+        let nanoseconds =
+            |later| (now + Duration::from_millis(later)).as_datetime().unix_timestamp_nanos().to_string();
+        let span = |service: &str, id: &str, parent: &str, from: u64| {
+            let attributes = attributes.split(',').filter_map(|pair| pair.split_once('='));
+            let attributes: Vec<Value> =
+                attributes.chain([("service.name", service)]).map(attribute).collect();
+            json!({
+                "resource": {"attributes": attributes},
+                "scopeSpans": [{"spans": [{
+                    "traceId": trace, "spanId": id, "parentSpanId": parent, "name": service, "kind": 1,
+                    "startTimeUnixNano": nanoseconds(from), "endTimeUnixNano": nanoseconds(from + 10),
+                }]}],
+            })
+        };
+        let gateway = span("gateway", "00f067aa0ba902b7", "", 0);
+        json!({"resourceSpans": [gateway, span("order", "b7ad6b7169203331", "00f067aa0ba902b7", 10)]})
+    }
+
+    /// What Jaeger has to say about the spans of a trace, once it has both.
+    async fn warnings(http: &Client, jaeger: &Jaeger, trace: &str) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let answer = http.get(format!("{}/api/traces/{trace}", jaeger.url())).send().await.unwrap();
+            let answer: Value = answer.json().await.unwrap();
+            let spans = answer["data"][0]["spans"].as_array().cloned().unwrap_or_default();
+            if spans.len() == 2 {
+                let warnings = spans.iter().filter_map(|span| span["warnings"].as_array()).flatten();
+                return warnings.filter_map(Value::as_str).map(str::to_owned).collect();
+            }
+            assert!(Instant::now() < deadline, "Jaeger does not have the trace: {answer}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }

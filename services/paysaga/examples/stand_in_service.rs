@@ -17,6 +17,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What a Jaeger that has one trace answers to every search.
+const TRACES: &str = r#"{"data":[{"traceID":"4bf92f3577b34da6a3ce929d0e0e4736","spans":[
+    {"operationName":"POST /api/orders","startTime":1767323045678000,"tags":[]}]}]}"#;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut variables: Vec<(String, String)> = env::vars_os()
@@ -45,10 +49,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (mut connection, _) = listener.accept().await?;
         asked += 1;
         let mut request = [0; 1024];
-        let _ = connection.read(&mut request).await?;
+        let length = connection.read(&mut request).await?;
         // The first answers are a service's that still waits for its broker.
         let (status, body) = match asked {
             1..3 => ("503 Service Unavailable", r#"{"status":"down","checks":{"broker":"no connection"}}"#),
+            _ if request[..length].starts_with(b"GET /api/traces?") => ("200 OK", TRACES),
             _ => ("200 OK", r#"{"status":"up"}"#),
         };
         let head =

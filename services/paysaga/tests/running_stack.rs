@@ -109,7 +109,8 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn a_running_stack_is_shown_and_measured() {
     let stack = Stack::start();
-    every_kind_of_order_ends_as_it_should(&stack);
+    let orders = every_kind_of_order_ends_as_it_should(&stack);
+    an_order_is_shown_with_its_correlation_id_and_traces(&stack, &orders[6]);
     an_order_that_does_not_settle_in_time_is_a_failure(&stack);
     every_order_of_the_bench_is_accounted_for(&stack);
     every_order_at_a_rate_is_accounted_for(&stack);
@@ -121,7 +122,7 @@ fn a_running_stack_is_shown_and_measured() {
     stack.stop();
 }
 
-fn every_kind_of_order_ends_as_it_should(stack: &Stack) {
+fn every_kind_of_order_ends_as_it_should(stack: &Stack) -> Vec<Value> {
     let report = stack.json(&["demo", "--json"]);
     let orders = report["orders"].as_array().unwrap();
     let ends: Vec<[&str; 3]> = orders
@@ -151,8 +152,28 @@ fn every_kind_of_order_ends_as_it_should(stack: &Stack) {
         "the lost answer was waited for: {}",
         orders[3]
     );
-    let trace = format!("{}/trace/{}", stack.jaeger, orders[6]["traceId"].as_str().unwrap());
-    assert_eq!(report["traceUrl"], trace.as_str());
+    for order in orders {
+        let trace = format!("{}/trace/{}", stack.jaeger, order["traceId"].as_str().unwrap());
+        assert_eq!(order["traceUrl"], trace.as_str());
+    }
+    assert_eq!(report["traceUrl"], orders[6]["traceUrl"]);
+    orders.clone()
+}
+
+fn an_order_is_shown_with_its_correlation_id_and_traces(stack: &Stack, order: &Value) {
+    let id = order["orderId"].as_str().unwrap();
+    let shown = stack.json(&["order", id, "--json"]);
+    assert_eq!((&shown["order"]["id"], &shown["payment"]["status"]), (&order["orderId"], &"REFUNDED".into()));
+    assert_eq!(shown["events"].as_array().unwrap().len(), 6, "{shown}");
+    // Which the gateway does not show: from the order service's database.
+    assert_eq!(shown["traceId"], order["traceId"]);
+    let correlation_id = shown["correlationId"].as_str().unwrap();
+    assert_eq!(correlation_id.len(), 36);
+    // From the stand-in for Jaeger.
+    let page = format!("{}/trace/4bf92f3577b34da6a3ce929d0e0e4736", stack.jaeger);
+    assert_eq!(shown["traces"][0]["url"], page.as_str());
+    let text = String::from_utf8(stack.run(&["order", id]).stdout).unwrap();
+    assert!(text.contains(&page) && text.contains(correlation_id), "{text}");
 }
 
 fn an_order_that_does_not_settle_in_time_is_a_failure(stack: &Stack) {
@@ -165,6 +186,7 @@ fn an_order_that_does_not_settle_in_time_is_a_failure(stack: &Stack) {
     );
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("PENDING_PAYMENT") && table.contains('✗'), "{table}");
+    assert_eq!(table.matches(&format!("{}/trace/", stack.jaeger)).count(), 8, "{table}");
 }
 
 fn every_order_of_the_bench_is_accounted_for(stack: &Stack) {

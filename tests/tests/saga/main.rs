@@ -33,6 +33,7 @@ mod money;
 mod nestjs;
 mod newer_version;
 mod operations;
+mod order_command;
 mod orders;
 mod outages;
 mod outcomes;

@@ -105,7 +105,7 @@ pub(crate) fn configuration(
 /// Resource attributes that tell Jaeger that the services share a host, and with it a clock. It takes spans without them for those of
 /// different hosts, and warns of clock skew wherever one begins or ends outside of its parent; a step of a saga does, since it
 /// follows the one that caused it. Its API for its pages reads `ip`, its newer one `host.ip`.
-fn on_one_host(callers_attributes: Option<&str>) -> String {
+pub(crate) fn on_one_host(callers_attributes: Option<&str>) -> String {
     let ours = ["ip=127.0.0.1", "host.ip=127.0.0.1"];
     let callers = callers_attributes.filter(|attributes| !attributes.is_empty());
     ours.into_iter().chain(callers).collect::<Vec<_>>().join(",")

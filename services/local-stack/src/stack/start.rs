@@ -158,23 +158,20 @@ async fn start_jaeger(
     let Some(program) = program else { return Ok(()) };
     let step = progress.step("Jaeger");
     let storage = Storage::of(directory);
-    let started = Jaeger::start(program, directory, &storage).await;
-    let in_memory = match &started {
+    match Jaeger::start(program, directory, &storage).await {
+        Ok(started) => step.done(&jaeger.insert(started).url()),
         // A folder that it can't use, or a program that has no such storage.
-        Err(Error::Process(ProcessError::Ended { .. })) if storage != Storage::Memory => {
-            Jaeger::start(program, directory, &Storage::Memory).await.ok()
+        Err(Error::Process(ProcessError::Ended { log, .. })) if storage != Storage::Memory => {
+            match Jaeger::start(program, directory, &Storage::Memory).await {
+                Ok(started) => step.warn(&format!(
+                    "{}, without the traces of former runs and only until this one ends; {} says why",
+                    jaeger.insert(started).url(),
+                    log.display()
+                )),
+                Err(error) => step.warn(&format!("going on without traces: {error}")),
+            }
         }
-        _ => None,
-    };
-    match (started, in_memory) {
-        (Ok(started), _) => step.done(&jaeger.insert(started).url()),
-        (Err(error), Some(started)) => {
-            let url = jaeger.insert(started).url();
-            step.warn(&format!(
-                "{url}, without the traces of former runs and only until this one ends: {error}"
-            ));
-        }
-        (Err(error), None) => step.warn(&format!("going on without traces: {error}")),
+        Err(error) => step.warn(&format!("going on without traces: {error}")),
     }
     Ok(())
 }

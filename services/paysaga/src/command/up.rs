@@ -25,9 +25,8 @@ use crate::progress::Progress;
 #[command(
     after_help = "Of the caller's environment the services get PROVIDER_*, RETENTION_*, SAGA_TIMEOUT, RUST_LOG, OTEL_* but \
                         OTEL_SERVICE_NAME, HOME, TZ, SSL_CERT_FILE, SSL_CERT_DIR and PATH.\n\n\
-                        Traces go to OTEL_EXPORTER_OTLP_ENDPOINT if it is set, and to a private Jaeger otherwise. That keeps \
-                        them for three days, and so do they outlast what wrote them; with --ephemeral it keeps them until it \
-                        stops.\n\n\
+                        Traces go to OTEL_EXPORTER_OTLP_ENDPOINT if it is set, and to a private Jaeger otherwise, which keeps \
+                        them for three days, over restarts too; with --ephemeral, until it stops.\n\n\
                         Logs are in log/ of the directory, those of the run before in log.previous/."
 )]
 pub(super) struct Up {

@@ -76,11 +76,10 @@ impl Saga {
             return None;
         }
         Some(match (order, payment) {
-            (O::PendingPayment, None) => "the payment service",
             (_, Some(P::Processing)) => "the payment provider",
             (O::PendingPayment, Some(_)) => "the order service",
             (O::Cancelled | O::Failed, Some(P::Approved)) => "the refund",
-            (O::Paid | O::Cancelled | O::Failed, _) => "the payment service",
+            _ => "the payment service",
         })
     }
 }
