@@ -71,7 +71,6 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
 /// `PATCH /api/orders/{id}/cancel`; a body is ignored.
 pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let order_id = request.id("id")?;
-    Span::current().record("order.id", display(order_id));
     request.body.read().await?;
     let owner = Some(access::may_cancel(&request)?);
     gateway.admission.admit(&access::caller(&request)?.name).await?;

@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 
-use contracts::{EventType, OrderStatus};
+use contracts::event::PaymentApproved;
+use contracts::topology::Queue;
+use contracts::{Envelope, EventType, OrderId, OrderStatus};
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{
     self, Client, Consumer, Internal, Producer, Server,
 };
@@ -261,6 +265,7 @@ async fn a_clients_own_trace_is_continued_through_queries_and_commands() {
     let spans = rooted(collector.trace(query_trace), parent);
     is_this_trace(&spans, &query);
     has(&spans, "GET /api/orders/{id}", "http.response.status_code", json!(200));
+    has(&spans, "GET /api/orders/{id}", "order.id", json!(id));
 }
 
 #[tokio::test]
@@ -291,6 +296,40 @@ async fn a_request_with_the_same_idempotency_key_says_so_and_links_to_the_first(
         assert!(span.links.contains(&placed_at.id), "{span:#?}");
         assert!(first.iter().all(|span| !span.attributes.contains_key("paysaga.duplicate")));
     }
+}
+
+#[tokio::test]
+async fn a_late_replay_says_so_and_is_linked_with_the_order() {
+    let (collector, mut stack) = traced_stack().await;
+    assert!(stack.payment.stop().await.success());
+    let order_id = OrderId::new();
+    let approval = Envelope::now(PaymentApproved { order_id, transaction_id: "t-1".to_owned() }, None);
+    let other = "3af7651916cd43dd8448eb211c80319c";
+    let mut headers = FieldTable::default();
+    let traceparent = format!("00-{other}-b7ad6b7169203331-01");
+    headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.into()));
+    let properties = BasicProperties::default().with_headers(headers);
+    let body = approval.encode().expect("an event can be written").body;
+    stack.amqp.publish(EventType::PaymentApproved, body.as_bytes(), properties).await;
+    let failed = stack.api.failed_messages_are(Queue::OrderPaymentResult, 1).await.remove(0);
+    stack.amqp.place(order_id, None).await;
+    stack.api.order_becomes(order_id, OrderStatus::PendingPayment).await;
+    let replayed = stack.paysaga(&["failed", "replay", &failed.id.to_string()]).await;
+    assert_eq!(replayed.code, Some(0), "{replayed:?}");
+    stack.api.order_becomes(order_id, OrderStatus::Paid).await;
+    stack.payment.start_again().await;
+    stop(stack).await;
+
+    let placed = "process orders.exchange:order.create.requested:order.create.queue";
+    let placed = collector.spans().into_iter().find(|span| span.name == placed).expect("it was placed");
+    let replay = collector.trace(other);
+    let is_replay = |span: &&Span| span.attributes.get("paysaga.replay") == Some(&json!(true));
+    let replay = replay.iter().find(is_replay).unwrap_or_else(|| panic!("{replay:#?}"));
+    assert!(replay.links.contains(&placed.id), "{replay:#?}");
+    assert_eq!(replay.attributes.get("saga.outcome"), Some(&json!("PAID")));
+    let back = collector.trace(&placed.trace_id);
+    let back = back.iter().find(|span| span.name == "linked: payment.approved").expect("it links back");
+    assert_eq!(back.links, std::slice::from_ref(&replay.id));
 }
 
 #[tokio::test]

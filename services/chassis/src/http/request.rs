@@ -8,6 +8,8 @@ use contracts::problem::InvalidMember;
 use contracts::{OwnerFilter, Problem};
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
+use tracing::Span;
+use tracing::field::display;
 use uuid::Uuid;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -59,7 +61,12 @@ impl Request {
     /// The id in the path at the place called `name`; 400 if it is no UUID.
     pub fn id<T: From<Uuid>>(&self, name: &str) -> Result<T, Problem> {
         let invalid = |_| Problem::invalid(vec![InvalidMember::new(name, "must be a UUID")]);
-        Uuid::parse_str(self.parameter(name)).map(T::from).map_err(invalid)
+        let id = Uuid::parse_str(self.parameter(name)).map_err(invalid)?;
+        if name == "orderId" || self.template.contains("/orders/{id}") {
+            // So that a search for an order finds who asked about it as well.
+            Span::current().record("order.id", display(id));
+        }
+        Ok(id.into())
     }
 
     /// `template` with this request's ids in the places of the same names; 400 if one is no UUID.
