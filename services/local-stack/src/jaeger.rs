@@ -46,9 +46,9 @@ impl Storage {
     }
 
     /// Deletes the traces of former runs if they have become too many. To be called while no Jaeger uses them.
-    fn make_room(&self) -> Result<(), Error> {
+    fn make_room(&self, most_kept: u64) -> Result<(), Error> {
         match self {
-            Self::Folder(folder) if size_on_disk(folder) > MOST_KEPT => {
+            Self::Folder(folder) if size_on_disk(folder) > most_kept => {
                 fs::remove_dir_all(folder).map_err(failed("remove", folder))
             }
             Self::Memory | Self::Folder(_) => Ok(()),
@@ -89,7 +89,7 @@ impl Jaeger {
         let ui = Port::claim_number(USUAL_UI).map_or_else(remembered, Ok)?;
         let otlp = Port::claim_number(USUAL_OTLP).map_or_else(Port::claim, Ok)?;
         let grpc = Port::claim()?;
-        storage.make_room()?;
+        storage.make_room(MOST_KEPT)?;
         let pages = program.parent().map(|folder| folder.join("jaeger-ui")).filter(|pages| pages.is_dir());
         let path = directory.jaeger().join("jaeger.yaml");
         let ports = Ports { ui: ui.number(), grpc: grpc.number(), otlp: otlp.number() };
@@ -232,14 +232,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sparse_file_takes_what_is_written_in_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = fs::File::create(folder.path().join("000001.vlog")).unwrap();
-        file.set_len(MOST_KEPT + 1).unwrap();
-        let storage = Storage::Folder(folder.path().to_owned());
-        storage.make_room().unwrap();
-        assert!(folder.path().is_dir() && size_on_disk(folder.path()) < 1 << 20);
-        assert_eq!(size_on_disk(Path::new("/nowhere")), 0);
+    fn traces_that_take_too_much_are_deleted_and_a_sparse_file_takes_what_is_written_in_it() {
+        const MOST: u64 = 1 << 16;
+        let data = tempfile::tempdir().unwrap();
+        let folder = data.path().join("traces");
+        let storage = Storage::Folder(folder.clone());
+        storage.make_room(MOST).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::File::create(folder.join("000001.vlog")).unwrap().set_len(2 * MOST).unwrap();
+        storage.make_room(MOST).unwrap();
+        assert!(folder.is_dir());
+        fs::write(folder.join("000001.sst"), vec![1; 2 << 16]).unwrap();
+        storage.make_room(MOST).unwrap();
+        assert!(!folder.exists());
     }
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
