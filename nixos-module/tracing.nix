@@ -96,6 +96,10 @@ in
             OTEL_TRACES_SAMPLER = "parentbased_traceidratio";
             OTEL_TRACES_SAMPLER_ARG = cfg.sampling;
           }
+          # One host, one clock: without these Jaeger takes the services for those of different hosts, and warns of clock skew.
+          // lib.optionalAttrs cfg.jaeger.enable {
+            OTEL_RESOURCE_ATTRIBUTES = "ip=127.0.0.1,host.ip=127.0.0.1";
+          }
         );
       });
     })

@@ -83,7 +83,7 @@ others_are_refused_credentials() {
 # What each subcommand that gets credentials says about itself.
 help_of_each() {
   local command subcommand
-  for command in check failed refunds bench demo key; do
+  for command in check failed order refunds bench demo key; do
     /opt/paysaga $command --help
     for subcommand in $(/opt/paysaga $command --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p'); do
       [[ $subcommand == help ]] || /opt/paysaga $command "$subcommand" --help

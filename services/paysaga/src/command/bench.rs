@@ -133,7 +133,7 @@ impl Bench {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let progress = Progress::new();
         let found = self.stack.find(&progress)?;
-        let gateway = self.stack.gateway(found.as_ref())?;
+        let gateway = self.stack.gateway(found.as_ref())?.without_traces_of_reads();
         // Each request that waits for its answer has a connection.
         open_files::raise_limit();
         if cfg!(debug_assertions) {
