@@ -32,4 +32,10 @@ unset RUSTFLAGS
 export SOURCE_DATE_EPOCH=0
 export CARGO_ENCODED_RUSTFLAGS=$flags CFLAGS_x86_64_unknown_linux_musl="${CFLAGS_x86_64_unknown_linux_musl:-}$c_flags"
 
+# What /metrics says that it was built from (paysaga_build_info). Only of what is committed; an archive of the sources does not know.
+if [[ -z ${PAYSAGA_COMMIT-} && -z $(git status --porcelain 2>/dev/null || echo none) ]]; then
+  PAYSAGA_COMMIT=$(git rev-parse HEAD)
+  export PAYSAGA_COMMIT
+fi
+
 cargo build --locked -p gateway -p order -p payment -p paysaga --target "$musl" --profile "$profile"

@@ -14,7 +14,10 @@ import html
 import json
 import math
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -72,10 +75,24 @@ def check():
                 problems.append(f"{file}: there is no panel {panel} of {uid}")
     alerts = (ROOT / "packaging/prometheus/alerts.yaml").read_text().split("- alert: ")[1:]
     problems += [f"{alert.split()[0]} links to no panel" for alert in alerts if "dashboard_url: " not in alert]
+    problems += problems_of_expressions(every)
     if problems:
         sys.exit("\n".join(problems))
     panels = sum(len(dashboard["panels"]) for dashboard in every.values())
     print(f"dashboards: {len(every)} with {panels} panels fit together with {len(alerts)} alerts and the runbook")
+
+
+def problems_of_expressions(every):
+    """What promtool, where there is one, has to say about the expressions, as rules."""
+    if not shutil.which("promtool"):
+        return []
+    found = [expression for dashboard in every.values() for _, _, expression in expressions(dashboard)]
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(found)]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"groups": [{"name": "panels", "rules": rules}]}, file)
+        file.flush()
+        checked = subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, text=True)
+    return [] if checked.returncode == 0 else [checked.stdout + checked.stderr]
 
 
 def problems_of(dashboard, sections):

@@ -67,7 +67,7 @@
       default = "info,sqlx=warn,lapin=off";
       description = "What is logged, as `level` or `target=level,…` (tracing's `EnvFilter`).";
     };
-    FORMER_METRICS = {
+    NESTJS_METRICS = {
       type = types.switch;
       default = "off";
       description = "`on`: `/metrics` has the counters of the NestJS services as well, under their names.";
