@@ -207,7 +207,10 @@ pub struct IdempotencyClaim {
 pub struct IdempotencyClaimed {
     /// Its id.
     pub order_id: OrderId,
-    /// Where the order was placed, as `traceparent` (W3C Trace Context): there is one already, so this request repeats another.
+    /// Whether the key stood for this request before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_repeated: bool,
+    /// Where the order was placed, as `traceparent` (W3C Trace Context), if it is there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_at: Option<String>,
 }

@@ -97,13 +97,6 @@ impl Collector {
         bodies.map(|body| String::from_utf8_lossy(body).into_owned()).collect()
     }
 
-    /// All that has arrived, to be searched.
-    #[must_use]
-    pub fn everything(&self) -> String {
-        let spans = self.spans.lock().expect("no thread panicked while it held the lock");
-        format!("{spans:?}{}{}", self.sent("metrics"), self.sent("logs"))
-    }
-
     /// Every span that has arrived.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use contracts::Owner;
 use contracts::topology::{Queue, Service};
-use sqlx::PgPool;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::{
@@ -18,7 +17,7 @@ use crate::broker::{
 };
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
-use crate::database::{self, DatabaseConfig, DatabaseVariables, Schema};
+use crate::database::{self, Connections, DatabaseConfig, DatabaseVariables, Schema};
 use crate::failed_messages::FailedMessages;
 use crate::http::{GatewayOnly, GatewayOnlyVariables, HttpConfig, HttpVariables, Routes, Server};
 use crate::load::{Places, Probe, Stage};
@@ -158,7 +157,7 @@ impl ParticipantConfig {
 impl<A, R, T> Participant<A, R, T>
 where
     A: Aggregate,
-    R: FnOnce(PgPool) -> Routes,
+    R: FnOnce(Connections) -> Routes,
     T: FnOnce(RunningService<A>),
 {
     /// Brings the schema up to date, then starts everything. Unavailable infrastructure is waited for.
@@ -167,6 +166,7 @@ where
         let invalid = |error: sqlx::Error| StartError::Config(error.to_string());
         let pool = config.database.pool(name).map_err(invalid)?;
         let outbox_pool = config.database.relaxed_pool(name, Outbox::CONNECTIONS).map_err(invalid)?;
+        let connections_of_saga = Connections::of(pool.clone());
         let Lifecycle { health, intake, delivery, connections, shutdown, migrate_only, .. } = &lifecycle;
 
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
@@ -174,9 +174,11 @@ where
         let (schema, lock_room) = (part("schema"), part("room for locks"));
         let probe = Probe::new(health.clone());
         if !migrate_only {
-            let queries = config.database.query_pool(name).map_err(invalid)?;
-            let (saga, outbox) = (pool.clone(), outbox_pool.clone());
-            database::show_pools(vec![("saga", saga), ("queries", queries.clone()), ("outbox", outbox)]);
+            let queries = Connections::of(config.database.query_pool(name).map_err(invalid)?);
+            let outbox = Connections::of(outbox_pool.clone());
+            let pools =
+                [("saga", connections_of_saga.clone()), ("queries", queries.clone()), ("outbox", outbox)];
+            database::show_pools(pools);
             let routes = (self.routes)(queries);
             let routes = routes.merge(probe.routes());
             let identity = config.transport.identity.as_ref();
@@ -193,6 +195,7 @@ where
             return Ok(());
         }
 
+        database::start_counting_retries();
         let queues: Vec<Queue> = self.service.queues().collect();
         database::check_lock_room(&pool, queues.len() + OTHER_SOURCES, &lock_room).await?;
 
@@ -204,7 +207,7 @@ where
         let broker = connect(Purpose::Consuming);
         let outbox =
             Outbox::start(self.service, outbox_pool, publisher.clone(), confirm_timeout, health, delivery);
-        let applier = Applier::new(self.aggregate, pool, outbox.clone());
+        let applier = Applier::new(self.aggregate, connections_of_saga, outbox.clone());
         applier.measure_newer(intake);
         let (mut stages, mut progress) = (Vec::new(), Vec::new());
         for &queue in &queues {

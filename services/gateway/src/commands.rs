@@ -144,8 +144,9 @@ async fn claim(
 
 /// Says in the trace that a request repeats another, and links to that.
 fn note_repetition(claimed: &IdempotencyClaimed) {
-    if let Some(placed_at) = &claimed.placed_at {
-        TraceContext::at(placed_at.clone()).repeated_in(&Span::current());
+    if claimed.is_repeated {
+        let placed_at = claimed.placed_at.clone().map(TraceContext::from_traceparent);
+        placed_at.unwrap_or_default().repeated_in(&Span::current());
     }
 }
 

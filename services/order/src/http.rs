@@ -12,19 +12,18 @@ use contracts::order::{IdempotencyClaim, IdempotencyClaimed};
 use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
 use contracts::{IdempotencySecret, OrderId, Problem};
-use sqlx::PgPool;
 use tokio::sync::OnceCell;
 
 use crate::settlement::Settlements;
+use crate::store::idempotency_keys::{self, Claimed};
 use crate::store::orders::{self, ClientOrder};
-use crate::store::{idempotency_keys, timeline};
+use crate::store::timeline;
 
 /// The longest that a client may wait for an order to settle; if it asks for longer, it waits as long as this.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-pub(crate) fn routes(pool: &PgPool, settlements: Arc<Settlements>) -> Routes {
-    let failed_messages = failed_messages::routes(pool.clone());
-    let connections = Connections::of(pool.clone());
+pub(crate) fn routes(connections: Connections, settlements: Arc<Settlements>) -> Routes {
+    let failed_messages = failed_messages::routes(connections.pool().clone());
     let reads = Arc::new(Reads {
         connections: connections.clone(),
         orders: SharedReads::of_one(),
@@ -116,6 +115,6 @@ async fn claim_key(keys: Arc<Keys>, request: Request) -> Result<Response, Proble
     if claimed.fingerprint != claim.fingerprint {
         return Err(Problem::new(422, "The key was used with another request."));
     }
-    let (order_id, placed_at) = (claimed.order_id, claimed.traceparent);
-    Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id, placed_at }))
+    let Claimed { order_id, is_repeated, traceparent: placed_at, .. } = claimed;
+    Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id, is_repeated, placed_at }))
 }

@@ -23,11 +23,10 @@ mod store;
 
 use std::sync::Arc;
 
-use chassis::database::Schema;
+use chassis::database::{Connections, Schema};
 use chassis::participant::{Participant, RunningService};
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 use crate::audit::AuditHead;
@@ -62,13 +61,16 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             default_owner: config.participant.default_owner.clone(),
             settlements: Arc::clone(&settlements),
         },
-        routes: |pool: PgPool| http::routes(&pool, waiters).merge(audit::routes(pool.clone(), stored)),
+        routes: |queries: Connections| {
+            let audit = audit::routes(queries.pool().clone(), stored);
+            http::routes(queries, waiters).merge(audit)
+        },
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {
             let intake = &running.lifecycle.intake;
+            pending::start(&looking, intake);
             intake.spawn_essential("settlements", settlements.run(looking, intake.stopping()));
             audit_head.start(running.applier.pool().clone(), &running.lifecycle.delivery);
-            pending::start(running.applier.pool(), intake);
             deadline::start(config.saga_timeout, running);
         },
     };

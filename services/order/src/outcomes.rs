@@ -50,7 +50,7 @@ pub(crate) fn count(changes: &Changes<'_, Order>, ages: &HashMap<OrderId, Durati
     PLACED.add(changes.inserted.len() as u64, &[]);
     // Cancelled before they came.
     for (_, order) in changes.inserted.iter().filter(|(_, order)| is_settled(order)) {
-        settled(order, Duration::ZERO);
+        SETTLED.add(1, &labels("status", order.status, order.cancel_reason));
     }
     for Updated { order_id, before, after } in &changes.updated {
         if before.status == after.status || !is_settled(after) {

@@ -66,7 +66,7 @@ impl Settlements {
         }
     }
 
-    /// Looks for orders that are waited for and have settled, until the service stops; then no one waits any longer.
+    /// Looks for orders that are waited for and have settled, until the service stops; then none waits any longer.
     pub(crate) async fn run(self: Arc<Self>, pool: PgPool, stopping: CancellationToken) {
         stopping.run_until_cancelled(self.look_again_and_again(&pool)).await;
         let mut waiters = self.waiters();

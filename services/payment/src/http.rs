@@ -10,15 +10,14 @@ use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, Share
 use contracts::page::ListRequest;
 use contracts::payment::PaymentStats;
 use contracts::{OrderId, OwnerFilter, PaymentId, Problem, Word};
-use sqlx::PgPool;
 
 use crate::store::payment_totals;
 use crate::store::payments::{self, ClientPayment};
 
-pub(crate) fn routes(pool: PgPool) -> Routes {
-    let failed_messages = failed_messages::routes(pool.clone());
+pub(crate) fn routes(connections: Connections) -> Routes {
+    let failed_messages = failed_messages::routes(connections.pool().clone());
     let own = Routes::new(
-        Arc::new(Reads::new(Connections::of(pool))),
+        Arc::new(Reads::new(connections)),
         [
             route(Method::GET, "/payments", list),
             route(Method::GET, "/payments/stats", stats),

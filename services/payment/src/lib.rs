@@ -21,12 +21,11 @@ mod store;
 
 use std::sync::Arc;
 
-use chassis::database::Schema;
+use chassis::database::{Connections, Schema};
 use chassis::load::Stage;
 use chassis::participant::Participant;
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 
@@ -63,7 +62,9 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             calls,
             default_owner: participant.default_owner.clone(),
         },
-        routes: |pool: PgPool| http::routes(pool.clone()).merge(refunds::routes(pool, decisions)),
+        routes: |queries: Connections| {
+            http::routes(queries.clone()).merge(refunds::routes(queries, decisions))
+        },
         stages: vec![waiting_steps.clone()],
         tasks: |running| {
             refunds::start(decided, &running);

@@ -2,16 +2,21 @@
 
 use contracts::topology::Queue;
 use contracts::{EventType, OrderStatus, PaymentStatus};
+use http::Method;
 use lapin::BasicProperties;
 use tests::api::{USER, accepted, order};
 use tests::api_keys::{KeyFile, OPERATOR};
 use tests::otlp::Collector;
+use tests::service::ServiceProcess;
 use tests::{Stack, eventually};
 
-use super::tracing::{stop, traced};
+use super::tracing::traced;
 
-/// In a body that is no event.
+/// In bodies that are no events.
 const CARD_NUMBER: &str = "4111 1111 1111 1111";
+
+/// An event, but for its payload.
+const EVENT: &str = r#"{"eventType":"OrderCancelRequested","eventId":"0f7c3b1e-52f8-4a3f-9d39-2f4f3d2d4b11","occurredAt":"2026-01-01T00:00:00.000Z","payload":{"orderId":"PAYLOAD"}}"#;
 
 #[tokio::test]
 async fn telemetry_has_no_secrets_and_no_personal_data() {
@@ -25,9 +30,32 @@ async fn telemetry_has_no_secrets_and_no_personal_data() {
         .env("OTEL_LOGS_EXPORTER", "otlp");
     let (collector, mut stack) = traced(builder).await;
     stack.api = stack.api.with_key(OPERATOR);
-    let body = format!(r#"{{"card":"{CARD_NUMBER}","userId":"{USER}"}}"#);
-    stack.amqp.publish(EventType::CreateOrderRequested, body.as_bytes(), BasicProperties::default()).await;
-    stack.api.failed_messages_are(Queue::OrderCreate, 1).await;
+    // Each with another reason for which an error would quote it.
+    let bodies = [
+        format!(r#"{{"card":"{CARD_NUMBER}","userId":"{USER}"}}"#),
+        format!(r#""{CARD_NUMBER}""#),
+        EVENT.replace("OrderCancelRequested", CARD_NUMBER),
+        EVENT.replace("2026-01-01T00:00:00.000Z", CARD_NUMBER),
+        EVENT.replace("PAYLOAD", CARD_NUMBER),
+        EVENT.replace(r#""eventId""#, &format!(r#""eventId":"{CARD_NUMBER}","other""#)),
+    ];
+    for body in &bodies {
+        let properties = BasicProperties::default();
+        stack.amqp.publish(EventType::OrderCancelRequested, body.as_bytes(), properties).await;
+    }
+    let failed = stack.api.failed_messages_are(Queue::OrderCancelRequested, bodies.len()).await;
+    // The operator who decides about them is told all of it.
+    assert!(failed.iter().any(|failed| failed.reason.contains(CARD_NUMBER)), "{failed:#?}");
+    for failed in failed {
+        let replay = format!("/api/admin/order/failed-messages/{}/replay", failed.id);
+        let replayed = stack.api.request(Method::POST, &replay).send().await.expect("an answer");
+        assert!(replayed.status().is_success(), "{replayed:?}");
+    }
+    eventually("they failed again", async || {
+        let again = stack.order.log().matches("failed message failed again").count();
+        if again == bodies.len() { Ok(()) } else { Err(again.to_string()) }
+    })
+    .await;
     let wrong = format!(r#"{{"userId":"{USER}","total":"{CARD_NUMBER}"}}"#);
     assert_eq!(stack.api.post(wrong).await.status(), 400);
     let placed = stack.api.post_order(order("10.01")).header("Idempotency-Key", "key-of-the-client");
@@ -54,16 +82,15 @@ async fn telemetry_has_no_secrets_and_no_personal_data() {
     let mut told = Vec::new();
     for service in services {
         told.push(service.metrics().await);
-        told.push(service.log());
     }
-    stop(stack).await;
-    told.push(collector.everything());
+    let (gateway, order, payment) =
+        tokio::join!(stack.gateway.stop(), stack.order.stop(), stack.payment.stop());
+    assert!(gateway.success() && order.success() && payment.success());
+    told.extend([&stack.gateway, &stack.order, &stack.payment].map(ServiceProcess::log));
+    told.extend([format!("{:?}", collector.spans()), collector.sent("metrics"), collector.sent("logs")]);
     // It is searched where there is something.
-    assert!(
-        told.iter().all(|text| text.len() > 1000),
-        "{:?}",
-        told.iter().map(String::len).collect::<Vec<_>>()
-    );
+    let lengths: Vec<_> = told.iter().map(String::len).collect();
+    assert!(told.len() == 9 && lengths.iter().all(|length| *length > 1000), "{lengths:?}");
     for secret in secrets {
         let found = told.iter().find_map(|text| {
             let at = text.find(&secret)?;
@@ -87,7 +114,7 @@ async fn metrics_and_logs_are_sent_where_that_is_asked_for() {
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
     for (signal, expected) in
-        [("metrics", "paysaga.saga.duration"), ("logs", "order PAID"), ("logs", "payment APPROVED")]
+        [("metrics", "paysaga.saga.duration"), ("logs", "order PAID"), ("logs", &*id.to_string())]
     {
         eventually(&format!("{signal} have {expected}"), async || {
             let sent = collector.sent(signal);

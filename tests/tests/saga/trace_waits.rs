@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::OrderStatus;
+use contracts::{OrderStatus, PaymentStatus};
 use serde_json::json;
 use tests::api::{accepted, order};
 use tests::otlp::{Collector, Span};
@@ -24,7 +24,8 @@ async fn a_lock_that_is_waited_for_and_the_retry_after_it_are_in_the_trace() {
     let trace_id = trace_of(&cancelled);
     eventually("the transaction is tried again", async || {
         let metrics = stack.order.metrics().await;
-        let tried = metrics.contains(r#"paysaga_transaction_retries_total{kind="locked"}"#);
+        let never = r#"paysaga_transaction_retries_total{kind="locked"} 0"#;
+        let tried = metrics.lines().all(|line| line != never);
         if tried { Ok(()) } else { Err("not yet") }
     })
     .await;
@@ -32,7 +33,11 @@ async fn a_lock_that_is_waited_for_and_the_retry_after_it_are_in_the_trace() {
     stack.drain_every_queue().await;
     stop(stack).await;
 
+    // It waited for as long as a lock is waited for, and once more.
     let transaction = named(&collector, &trace_id, "transaction");
+    let spans = collector.trace(&trace_id);
+    let mut waits = spans.iter().filter(|span| span.name == "wait: lock" && span.parent == transaction.id);
+    assert!(waits.any(|wait| wait.duration > Duration::from_secs(3)), "{spans:#?}");
     let retries = transaction.events.iter().filter(|(name, _)| name == "transaction tried again");
     let codes: Vec<_> =
         retries.map(|(_, attributes)| attributes["db.response.status_code"].clone()).collect();
@@ -82,11 +87,19 @@ async fn a_call_after_the_lease_of_a_dead_replica_and_one_after_a_pause_say_so()
     .await;
     provider.release().await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let cancelled = stack.api.patch(&format!("/api/orders/{id}/cancel"), "").await;
+    let refunded = trace_of(&cancelled);
+    stack.api.payment_becomes(id, PaymentStatus::Refunded).await;
     stop(stack).await;
 
-    for (trace_id, reason) in [(orphaned, "lease_lapsed"), (unanswered, "retry")] {
-        let lookup = named(&collector, &trace_id, "lookup");
-        assert_eq!(lookup.attributes.get("payment.call_reason"), Some(&json!(reason)), "{lookup:#?}");
+    for (trace_id, call, reason) in [
+        (&orphaned, "lookup", "lease_lapsed"),
+        (&unanswered, "charge", "new"),
+        (&unanswered, "lookup", "retry"),
+        (&refunded, "refund", "new"),
+    ] {
+        let call = named(&collector, trace_id, call);
+        assert_eq!(call.attributes.get("payment.call_reason"), Some(&json!(reason)), "{call:#?}");
     }
 }
 

@@ -14,10 +14,10 @@ use tracing::{Instrument, Span, debug, error};
 
 use super::batch::{Applied, Batch};
 use super::lock::{IfLocked, lock};
-use super::observe::{SharedTransaction, observe};
+use super::observe::{SharedTransaction, SpansOfOrders, observe};
 use super::{Aggregate, Outcome, Rejection, Stopping, Stored, Triggered, early_cancellations};
 use crate::crash_here;
-use crate::database::{Connections, IfHeldUp, RetryError, StoreError, retry};
+use crate::database::{Connections, IfHeldUp, RetryError, StoreError, count_retry, retry};
 use crate::outbox::Outbox;
 use crate::panics;
 use crate::tasks::TaskContext;
@@ -31,8 +31,8 @@ pub struct Applier<A> {
 }
 
 impl<A: Aggregate> Applier<A> {
-    pub(crate) fn new(aggregate: A, pool: PgPool, outbox: Outbox) -> Self {
-        Self { aggregate: Arc::new(aggregate), connections: Connections::of(pool), outbox }
+    pub(crate) fn new(aggregate: A, connections: Connections, outbox: Outbox) -> Self {
+        Self { aggregate: Arc::new(aggregate), connections, outbox }
     }
 
     /// The service's aggregate.
@@ -58,11 +58,8 @@ impl<A: Aggregate> Applier<A> {
         triggers: &[Triggered<A::Trigger>],
         task: &TaskContext,
     ) -> Result<Vec<Outcome<A::Call>>, Stopping> {
-        let transaction = SharedTransaction::begin(triggers);
-        let applied = self.apply_batch(triggers, IfLocked::Wait, task).instrument(transaction.span()).await;
-        transaction.end(triggers);
         // With locks that are waited for, none is skipped.
-        Ok(applied?.into_iter().flatten().collect())
+        Ok(self.apply_batch(triggers, IfLocked::Wait, task).await?.into_iter().flatten().collect())
     }
 
     /// Applies a trigger to the orders that `find` finds because its time has come. `None` is an order that was skipped,
@@ -117,7 +114,9 @@ impl<A: Aggregate> Applier<A> {
             let mut applied = self.apply_together(alone, if_locked, if_held_up, task).await;
             if let Err(RetryError::Failed(StoreError::Panicked(panic))) = &applied {
                 // Only one that panics again is to blame.
-                debug!(panic, order.id = %triggered.order_id, "applying a trigger panicked; trying once more");
+                triggered.span.in_scope(
+                    || debug!(panic, order.id = %triggered.order_id, "applying a trigger panicked; trying once more"),
+                );
                 applied = self.apply_together(alone, if_locked, if_held_up, task).await;
             }
             match applied {
@@ -142,13 +141,22 @@ impl<A: Aggregate> Applier<A> {
         if_held_up: IfHeldUp,
         task: &TaskContext,
     ) -> Result<Vec<Option<Outcome<A::Call>>>, RetryError> {
+        let (shared, spans) = (SharedTransaction::begin(triggers), SpansOfOrders::default());
         // On the heap: every wrapper around a future of that size would copy it.
-        let transaction = || unless_panicking(Box::pin(self.transaction(triggers, if_locked)));
-        let (applied, saved) = retry(task, if_held_up, transaction).await?;
+        let transaction = || unless_panicking(Box::pin(self.transaction(triggers, if_locked, &spans)));
+        let committed = retry(task, if_held_up, transaction).instrument(shared.span().clone()).await;
+        if let Err(RetryError::Failed(error)) = &committed
+            && triggers.len() > 1
+        {
+            // They are applied one by one now.
+            shared.span().in_scope(|| count_retry(error));
+        }
+        shared.end(triggers, &spans);
+        let (applied, saved) = committed?;
         self.aggregate.committed(&applied.changes, saved);
         self.outbox.publish(applied.messages);
-        for seen in &applied.seen {
-            observe::<A>(seen);
+        for observation in &applied.observations {
+            observe::<A>(observation);
         }
         Ok(applied.outcomes)
     }
@@ -157,12 +165,14 @@ impl<A: Aggregate> Applier<A> {
         &self,
         triggers: &'a [Triggered<A::Trigger>],
         if_locked: IfLocked,
+        spans: &SpansOfOrders,
     ) -> Result<(Applied<'a, A>, A::Saved), StoreError> {
         let mut connection = self.connections.take().await?;
         let mut transaction = connection.begin().await?;
         let locking = Instant::now();
-        let locked = lock(&mut transaction, triggers, if_locked).await?;
+        let locked = lock(&mut transaction, triggers, if_locked).await;
         record_wait(&Span::current(), locking, "wait: lock");
+        let locked = locked?;
         let (mut known, mut newer) = (Vec::new(), HashSet::new());
         for (order_id, stored) in self.aggregate.load(&mut transaction, &locked).await? {
             match stored {
@@ -173,7 +183,7 @@ impl<A: Aggregate> Applier<A> {
         let states = early_cancellations::complete(&mut transaction, &locked, known).await?;
         let mut batch = Batch::<A>::new(states, newer);
         for triggered in triggers {
-            batch.apply(triggered)?;
+            batch.apply(triggered, spans)?;
         }
         let applied = batch.finish();
         early_cancellations::insert(&mut transaction, &applied.changes.cancelled_early).await?;

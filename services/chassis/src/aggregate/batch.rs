@@ -4,15 +4,14 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use contracts::{Envelope, EventType, OrderId, Timestamp};
-use tracing::{Span, field, info_span};
+use tracing::Span;
 
-use super::observe::Seen;
+use super::observe::{Observation, SpansOfOrders};
 use super::{
     Aggregate, Cause, Changes, Context, HistoryEntry, Outcome, Rejection, State, Triggered, Updated,
 };
 use crate::broker::Message;
 use crate::database::StoreError;
-use crate::telemetry::TraceContext;
 
 /// A batch of triggers, as far as it has been applied.
 pub(super) struct Batch<'a, A: Aggregate> {
@@ -21,7 +20,7 @@ pub(super) struct Batch<'a, A: Aggregate> {
     /// Those of them whose rows are of a newer version.
     newer: HashSet<OrderId>,
     outcomes: Vec<Option<Outcome<A::Call>>>,
-    seen: Vec<Seen>,
+    observations: Vec<Observation>,
     messages: Vec<Message>,
     history: Vec<HistoryEntry<'a, A::Entity>>,
 }
@@ -31,7 +30,7 @@ pub(super) struct Applied<'a, A: Aggregate> {
     /// One for each trigger; `None` if it was skipped.
     pub(super) outcomes: Vec<Option<Outcome<A::Call>>>,
     /// What is to be told about those that were applied.
-    pub(super) seen: Vec<Seen>,
+    pub(super) observations: Vec<Observation>,
     pub(super) changes: Changes<'a, A::Entity>,
     pub(super) messages: Vec<Message>,
 }
@@ -54,14 +53,18 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             orders,
             newer,
             outcomes: Vec::new(),
-            seen: Vec::new(),
+            observations: Vec::new(),
             messages: Vec::new(),
             history: Vec::new(),
         }
     }
 
     /// Applies the next trigger, or skips it if its order is not locked.
-    pub(super) fn apply(&mut self, triggered: &'a Triggered<A::Trigger>) -> Result<(), StoreError> {
+    pub(super) fn apply(
+        &mut self,
+        triggered: &'a Triggered<A::Trigger>,
+        spans: &SpansOfOrders,
+    ) -> Result<(), StoreError> {
         let Triggered { order_id, trigger, cause, event, span } = triggered;
         let order_id = *order_id;
         if self.newer.contains(&order_id) {
@@ -75,23 +78,31 @@ impl<'a, A: Aggregate> Batch<'a, A> {
         let of_order = state.known().map(A::cause);
         let name = event.as_ref().map(|envelope| envelope.event.event_type());
         let name = name.map_or_else(|| A::span_name(trigger), |event| event.route().routing_key);
-        let (span, cause) = match cause {
-            Some(cause) => (span.clone(), cause.clone()),
-            None => span_of_order(name, order_id, of_order.cloned().unwrap_or_default()),
+        let now = Timestamp::now();
+        let transition = |cause: &Cause| {
+            A::transition(&Context { order_id, cause, now }, state, trigger)
+                .map_err(|error| error.to_string())
+        };
+        let (span, cause) = match (cause, of_order.cloned().unwrap_or_default()) {
+            (Some(cause), _) => (span.clone(), cause.clone()),
+            // Nothing becomes of it: another replica was first.
+            (None, cause) if transition(&cause).is_ok_and(|transition| transition.is_none(state)) => {
+                (Span::none(), cause)
+            }
+            (None, cause) => spans.of(name, order_id, &cause),
         };
         let order_trace = of_order.map(|order| &order.trace);
         let order_trace = order_trace.filter(|order| order.is_other_trace_than(&cause.trace)).cloned();
-        let context = Context { order_id, cause: &cause, now: Timestamp::now() };
         crate::fail_on_order!(order_id);
-        let transition = match A::transition(&context, state, trigger) {
+        let transition = match transition(&cause) {
             Ok(transition) => transition,
             Err(violation) => {
-                self.outcomes.push(Some(Outcome::Rejected(Rejection::Violation(violation.to_string()))));
+                self.outcomes.push(Some(Outcome::Rejected(Rejection::Violation(violation))));
                 return Ok(());
             }
         };
         let opens = event.as_ref().is_some_and(|envelope| opens_order(envelope.event.event_type()));
-        self.seen.push(Seen {
+        self.observations.push(Observation {
             span,
             name,
             order_trace,
@@ -115,7 +126,7 @@ impl<'a, A: Aggregate> Batch<'a, A> {
 
     /// What the triggers came to.
     pub(super) fn finish(self) -> Applied<'a, A> {
-        let Self { orders, outcomes, seen, messages, history, .. } = self;
+        let Self { orders, outcomes, observations, messages, history, .. } = self;
         let mut changes =
             Changes { inserted: Vec::new(), updated: Vec::new(), history, cancelled_early: Vec::new() };
         for (order_id, order) in orders.into_iter().filter(|(_, order)| order.before != order.now) {
@@ -131,22 +142,8 @@ impl<'a, A: Aggregate> Batch<'a, A> {
                 (_, State::CancelledEarly(_) | State::Unknown) => {}
             }
         }
-        Applied { outcomes, seen, changes, messages }
+        Applied { outcomes, observations, changes, messages }
     }
-}
-
-/// The span of a trigger that arises from its order alone, in the order's trace, and what arises from it.
-fn span_of_order(name: &'static str, order_id: OrderId, cause: Cause) -> (Span, Cause) {
-    let span = info_span!(
-        "due",
-        otel.name = name,
-        order.id = %order_id,
-        correlation.id = cause.correlation_id,
-        error.r#type = field::Empty,
-    );
-    cause.trace.continue_in(&span);
-    let trace = TraceContext { follows: cause.trace.follows, ..TraceContext::of(&span) };
-    (span, Cause { trace, ..cause })
 }
 
 /// Whether an order begins with such an event, for the service that consumes it.

@@ -244,6 +244,14 @@ impl<Entity, Call> Transition<Entity, Call> {
         Self { next, event: None, call: None, is_history: true }
     }
 
+    /// Whether nothing follows.
+    pub(crate) fn is_none(&self, state: &State<Entity>) -> bool
+    where
+        Entity: PartialEq,
+    {
+        self.next == *state && self.event.is_none() && self.call.is_none()
+    }
+
     /// The same, and the order's history does not grow by it: clients could repeat it without end.
     #[must_use]
     pub fn without_history(self) -> Self {

@@ -1,16 +1,18 @@
 //! What traces and logs tell about triggers that were applied.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use opentelemetry::trace::TraceContextExt;
-use tracing::{Span, debug, info, info_span};
+use contracts::OrderId;
+use tracing::{Span, debug, field, info, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{Aggregate, Standing, Triggered};
+use super::{Aggregate, Cause, Standing, Triggered};
 use crate::telemetry::{TRACE_ONLY, TraceContext, is_recorded, record_share};
 
-/// The transaction that a batch of triggers shares. Its span is the child of one of theirs; each of the others has a span of its
-/// share, which links to it.
+/// The transaction that triggers share. Its span is the child of the first of theirs that is recorded; each of the others has a span
+/// of its share, which links to it.
 pub(super) struct SharedTransaction {
     span: Span,
     /// Whose trace has it.
@@ -33,22 +35,52 @@ impl SharedTransaction {
         Self { span, first, since }
     }
 
-    pub(super) fn span(&self) -> Span {
-        self.span.clone()
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
     }
 
-    pub(super) fn end<T>(self, triggers: &[Triggered<T>]) {
-        if self.span.is_none() {
-            return;
-        }
-        for triggered in triggers.iter().skip(self.first + 1) {
-            let others = triggered.span.context().span().span_context().clone();
-            if others.is_sampled() {
-                self.span.add_link(others);
+    /// Records the shares of the others, and those of triggers that got their spans in it.
+    pub(super) fn end<T>(self, triggers: &[Triggered<T>], of_orders: &SpansOfOrders) {
+        if !self.span.is_none() {
+            for triggered in triggers.iter().skip(self.first + 1) {
                 record_share(&triggered.span, self.since, &self.span, count(triggers));
             }
         }
+        for span in of_orders.all() {
+            record_share(&span, self.since, &self.span, count(triggers));
+        }
     }
+}
+
+/// The spans of triggers that arise from their orders alone, which are made once the order is loaded: one for each, however often the
+/// transaction is tried.
+#[derive(Default)]
+pub(super) struct SpansOfOrders(Mutex<HashMap<OrderId, (Span, Cause)>>);
+
+impl SpansOfOrders {
+    /// The span of a trigger, in the trace of its order, and what arises from it.
+    pub(super) fn of(&self, name: &'static str, order_id: OrderId, cause: &Cause) -> (Span, Cause) {
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.entry(order_id).or_insert_with(|| span_of_order(name, order_id, cause)).clone()
+    }
+
+    fn all(&self) -> Vec<Span> {
+        let spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.values().map(|(span, _)| span.clone()).collect()
+    }
+}
+
+fn span_of_order(name: &'static str, order_id: OrderId, cause: &Cause) -> (Span, Cause) {
+    let span = info_span!(
+        "due",
+        otel.name = name,
+        order.id = %order_id,
+        correlation.id = cause.correlation_id,
+        error.r#type = field::Empty,
+    );
+    cause.trace.continue_in(&span);
+    let trace = TraceContext { follows: cause.trace.follows.clone(), ..TraceContext::of(&span) };
+    (span, Cause { correlation_id: cause.correlation_id.clone(), trace })
 }
 
 fn count<T>(triggers: &[T]) -> i64 {
@@ -56,7 +88,7 @@ fn count<T>(triggers: &[T]) -> i64 {
 }
 
 /// A trigger that was applied, and what is to be told about it.
-pub(super) struct Seen {
+pub(super) struct Observation {
     /// The span of its handling.
     pub(super) span: Span,
     /// What it is called.
@@ -72,8 +104,8 @@ pub(super) struct Seen {
 }
 
 /// Tells about a trigger that was applied, once that is committed.
-pub(super) fn observe<A: Aggregate>(seen: &Seen) {
-    let Seen { span, name, order_trace, before, after, is_duplicate } = seen;
+pub(super) fn observe<A: Aggregate>(observation: &Observation) {
+    let Observation { span, name, order_trace, before, after, is_duplicate } = observation;
     let outcome = after.filter(|after| after.is_outcome && before.as_ref() != Some(after));
     if is_recorded(span) {
         let names = A::NAMES;
@@ -100,7 +132,8 @@ pub(super) fn observe<A: Aggregate>(seen: &Seen) {
         if let Some(Standing { status, reason, .. }) = outcome {
             info!(reason, "{} {status}", A::NAMES.entity);
         } else {
-            debug!(trigger = name, is_duplicate, "applied");
+            let status = after.map(|after| after.status);
+            debug!(trigger = name, is_duplicate, status, "trigger applied");
         }
     });
 }

@@ -1,12 +1,11 @@
 //! How long the queues of a service are, and their dead-letter queues.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use contracts::topology::Queue;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Gauge;
-use tokio::sync::Mutex;
 
 use super::QueueInspector;
 use crate::tasks::Tasks;
@@ -15,35 +14,57 @@ use crate::telemetry::METER;
 /// How often the broker is asked.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long it may take to answer everything.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to answer about a queue.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-static MESSAGES: LazyLock<Gauge<u64>> = LazyLock::new(|| {
-    METER
-        .u64_gauge("paysaga.queue.messages")
-        .with_description("Messages that are ready in a queue (`kind` is `ready`), or in its dead-letter queue (`dead_letter`).")
-        .build()
-});
+/// How long a measure is shown. Of a queue that does not answer, nothing is known after that.
+const VALID: Duration = Duration::from_mins(1);
 
-/// Measures these queues until the tasks stop. What can't be measured keeps its last measure; the broker's part of the health
-/// reports why.
+/// The queues and what was measured, by queue and kind.
+type Lengths = Arc<Mutex<HashMap<(Queue, &'static str), (Instant, u32)>>>;
+
+/// Measures these queues until the tasks stop.
 pub(crate) fn measure_queues(queues: Vec<Queue>, inspector: QueueInspector, tasks: &Tasks) {
-    let (queues, inspector) = (Arc::new(queues), Arc::new(Mutex::new(inspector)));
+    let lengths = Lengths::default();
+    show(Arc::clone(&lengths));
+    let (queues, inspector) = (Arc::new(queues), Arc::new(tokio::sync::Mutex::new(inspector)));
+    let stopping = tasks.stopping();
     tasks.spawn_every(INTERVAL, "queue gauge", move || {
-        let (queues, inspector) = (Arc::clone(&queues), Arc::clone(&inspector));
+        let (queues, inspector, lengths) =
+            (Arc::clone(&queues), Arc::clone(&inspector), Arc::clone(&lengths));
+        let stopping = stopping.clone();
         async move {
             let mut inspector = inspector.lock().await;
-            tokio::time::timeout(TIMEOUT, measure_once(&queues, &mut inspector)).await.ok();
+            // A broker that is away must not hold up the end of the service.
+            stopping.run_until_cancelled(measure(&queues, &mut inspector, &lengths)).await;
         }
     });
 }
 
-async fn measure_once(queues: &[Queue], inspector: &mut QueueInspector) {
+fn show(lengths: Lengths) {
+    METER
+        .u64_observable_gauge("paysaga.queue.messages")
+        .with_description(
+            "Messages that are ready in a queue (`ready`) and in its dead-letter queue (`dead_letter`).",
+        )
+        .with_callback(move |observer| {
+            let lengths = lengths.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = lengths.iter().filter(|(_, (at, _))| at.elapsed() < VALID);
+            for ((queue, kind), (_, messages)) in known {
+                let labels = [KeyValue::new("queue", queue.name()), KeyValue::new("kind", *kind)];
+                observer.observe(u64::from(*messages), &labels);
+            }
+        })
+        .build();
+}
+
+async fn measure(queues: &[Queue], inspector: &mut QueueInspector, lengths: &Lengths) {
     for queue in queues {
         for (name, kind) in [(queue.name(), "ready"), (queue.dead_letter_queue(), "dead_letter")] {
-            let Some(state) = inspector.inspect(name).await else { return };
-            let labels = [KeyValue::new("queue", queue.name()), KeyValue::new("kind", kind)];
-            MESSAGES.record(u64::from(state.messages), &labels);
+            if let Ok(Some(state)) = tokio::time::timeout(TIMEOUT, inspector.inspect(name)).await {
+                let mut lengths = lengths.lock().unwrap_or_else(PoisonError::into_inner);
+                lengths.insert((*queue, kind), (Instant::now(), state.messages));
+            }
         }
     }
 }

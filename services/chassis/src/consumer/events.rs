@@ -13,7 +13,7 @@ use tracing::{Span, info, warn};
 use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
 use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
-use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
+use crate::aggregate::{Aggregate, Applier, Outcome, Stopping, Triggered};
 use crate::broker::Publishers;
 use crate::crash_here;
 use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
@@ -44,6 +44,34 @@ static DEAD_LETTERED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
+/// Why a message is rejected.
+struct Reason {
+    /// A word for searches.
+    error_type: &'static str,
+    /// A sentence for the operator who decides about the message.
+    text: String,
+    /// The same for logs and traces, where the first quotes the message.
+    without_content: Option<String>,
+}
+
+impl Reason {
+    const fn new(error_type: &'static str, text: String) -> Self {
+        Self { error_type, text, without_content: None }
+    }
+}
+
+fn count_dead_letter(queue: Queue, error_type: &'static str, count: u64) {
+    DEAD_LETTERED
+        .add(count, &[KeyValue::new("queue", queue.name()), KeyValue::new("error_type", error_type)]);
+}
+
+/// Makes the counter of a queue visible before there is something to count: what appears later has no rate at first.
+pub(super) fn start_counting_dead_letters(queue: Queue) {
+    for error_type in ["unreadable", "contract", "constraint", "panic"] {
+        count_dead_letter(queue, error_type, 0);
+    }
+}
+
 /// Applies the events of a queue.
 pub(super) struct EventHandler<A: Aggregate> {
     pub(super) queue: Queue,
@@ -71,11 +99,12 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
                 read(self.applier.aggregate(), &self.publishers, &origin, &delivery.data);
             match triggered {
                 Ok(triggered) => {
-                    batch.push((delivery, span));
+                    batch.push(delivery);
                     triggers.push(triggered);
                 }
                 Err(unreadable) => {
-                    let reason = (unreadable.error_type(), &*unreadable.to_string());
+                    let reason = Reason::new(unreadable.error_type(), unreadable.to_string());
+                    let reason = Reason { without_content: unreadable.without_content(), ..reason };
                     self.reject(channel, &delivery, &span, reason).await?;
                 }
             }
@@ -90,17 +119,17 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
         crash_here!("after-commit-before-ack");
         aggregate.begin(outcomes.iter_mut().filter_map(Outcome::take_call).collect(), reserved);
         let mut last_applied = None;
-        for ((delivery, span), outcome) in batch.iter().zip(outcomes) {
+        for ((delivery, Triggered { span, .. }), outcome) in batch.iter().zip(&triggers).zip(outcomes) {
             match outcome {
                 Outcome::Applied { .. } => last_applied = Some(delivery),
                 Outcome::Rejected(rejection) => {
-                    let reason = (rejection.error_type(), &*rejection.to_string());
+                    let reason = Reason::new(rejection.error_type(), rejection.to_string());
                     self.reject(channel, delivery, span, reason).await?;
                 }
                 Outcome::Newer => match self.hold(delivery, span, task).await? {
                     Ok(()) => last_applied = Some(delivery),
                     Err(error) => {
-                        let reason = ("constraint", &*error.to_string());
+                        let reason = Reason::new("constraint", error.to_string());
                         self.reject(channel, delivery, span, reason).await?;
                     }
                 },
@@ -138,17 +167,20 @@ impl<A: Aggregate> EventHandler<A> {
         }
     }
 
-    /// Sends a message to the dead-letter queue, for a reason of which the first part is a word for searches.
+    /// Sends a message to the dead-letter queue.
     async fn reject(
         &self,
         channel: &Channel,
         delivery: &Delivery,
         span: &Span,
-        (error_type, reason): (&'static str, &str),
+        reason: Reason,
     ) -> Result<(), ChannelLost> {
+        let Reason { error_type, text, without_content } = reason;
+        let reason = without_content.as_ref().unwrap_or(&text);
         mark_failed(span, error_type, reason);
-        let labels = [KeyValue::new("queue", self.queue.name()), KeyValue::new("error_type", error_type)];
-        DEAD_LETTERED.add(1, &labels);
+        rejections::insert(self.applier.pool(), self.queue, delivery, &text).await;
+        reject(channel, delivery).await?;
+        count_dead_letter(self.queue, error_type, 1);
         span.in_scope(|| {
             warn!(
                 queue = %self.queue,
@@ -157,8 +189,7 @@ impl<A: Aggregate> EventHandler<A> {
                 "message rejected and dead-lettered"
             );
         });
-        rejections::insert(self.applier.pool(), self.queue, delivery, reason).await;
-        reject(channel, delivery).await
+        Ok(())
     }
 
     fn measure(&self, messages: usize, started: Instant) {

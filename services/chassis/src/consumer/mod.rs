@@ -32,7 +32,7 @@ use crate::aggregate::{Aggregate, Applier};
 use crate::broker::Broker;
 use crate::cadence::Cadence;
 use crate::load::Stage;
-use events::EventHandler;
+use events::{EventHandler, start_counting_dead_letters};
 
 /// The consumer of a queue: each event is a trigger to the service's aggregate. What it has taken waits in `stage`, and
 /// `progress` tells how far it has come.
@@ -44,6 +44,7 @@ pub(crate) fn consumer<A: Aggregate>(
     stage: Stage,
     progress: Progress,
 ) -> Subscription<impl DeliveryHandler> {
+    start_counting_dead_letters(queue);
     let handler = EventHandler { queue, applier, publishers: broker.publishers() };
     let cadence = match queue {
         // No order waits for what is recorded beside the saga.

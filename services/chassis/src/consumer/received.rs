@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use contracts::topology::Queue;
 use contracts::{DecodeError, Envelope, EventType};
 use lapin::message::Delivery;
+use serde_json::error::Category;
 use thiserror::Error;
 use tracing::{Span, field, info_span, record_all};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -88,6 +89,37 @@ impl Unreadable {
             Self::Panicked(_) => "panic",
         }
     }
+}
+
+impl Unreadable {
+    /// What is wrong without what the message says, where the error quotes that: for logs and traces.
+    pub(crate) fn without_content(&self) -> Option<String> {
+        match self {
+            Self::Decode(DecodeError::Envelope(error)) => {
+                Some(format!("not an event envelope: {}", place(error)))
+            }
+            Self::Decode(DecodeError::UnknownEventType(_)) => Some("an unknown eventType".to_owned()),
+            Self::Decode(DecodeError::Payload { event_type, source }) => {
+                Some(format!("payload of {event_type}: {}", place(source)))
+            }
+            Self::Forged(_) | Self::WrongQueue { .. } | Self::NotConsumed(_) | Self::Panicked(_) => None,
+        }
+    }
+}
+
+/// What is wrong with a JSON text, and where, without a word of it.
+fn place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // Names a member of the contract and quotes nothing.
+    if text.starts_with("missing field") {
+        return text;
+    }
+    let what = match error.classify() {
+        Category::Io | Category::Eof => "it ends early",
+        Category::Syntax => "no JSON",
+        Category::Data => "a value that is not what it must be",
+    };
+    format!("{what}, at line {} column {}", error.line(), error.column())
 }
 
 /// What a message was found to be.

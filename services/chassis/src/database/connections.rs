@@ -61,6 +61,11 @@ impl Connections {
         &self.pool
     }
 
+    /// How many connections are not in use.
+    pub(crate) fn idle(&self) -> usize {
+        self.pool.num_idle() + self.at_hand().len()
+    }
+
     /// A connection that was used just now, or one of the pool's.
     pub async fn take(&self) -> Result<Lent, sqlx::Error> {
         self.take_one(None).await

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::postgres::PgQueryResult;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 use thiserror::Error;
 
 /// Why a store could not read or write.
@@ -27,7 +27,7 @@ pub enum StoreError {
 }
 
 /// Whose fault an error is, and so what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum FailureKind {
     /// The database is unavailable, full, not set up, or its password changed: wait until it has been repaired.

@@ -22,4 +22,4 @@ pub use migrate::{Schema, SchemaError, migrate};
 pub use monitor::monitor;
 pub(crate) use pool_gauge::show as show_pools;
 pub use retry::in_time;
-pub(crate) use retry::{IfHeldUp, RetryError, answers, retry};
+pub(crate) use retry::{IfHeldUp, RetryError, answers, count_retry, retry, start_counting_retries};

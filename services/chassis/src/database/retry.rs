@@ -7,6 +7,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;
 use sqlx::{Connection, PgPool};
+use strum::VariantArray;
 use thiserror::Error;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -52,8 +53,17 @@ pub(crate) enum RetryError {
     Stopping,
 }
 
-/// Writes down in the trace why a transaction is tried again.
-fn note_retry(kind: FailureKind, error: &StoreError) {
+/// Makes the counter visible before there is something to count: what appears later has no rate at first.
+pub(crate) fn start_counting_retries() {
+    for kind in FailureKind::VARIANTS {
+        RETRIES.add(0, &[KeyValue::new("kind", <&str>::from(kind))]);
+    }
+}
+
+/// Counts a transaction that is tried again, and tells the trace why.
+pub(crate) fn count_retry(error: &StoreError) {
+    let kind = error.kind();
+    RETRIES.add(1, &[KeyValue::new("kind", <&str>::from(kind))]);
     let span = Span::current();
     if is_recorded(&span) {
         let sqlstate = error.sqlstate().unwrap_or_default();
@@ -107,8 +117,7 @@ where
                 &mut while_unavailable
             }
         };
-        RETRIES.add(1, &[KeyValue::new("kind", <&str>::from(kind))]);
-        note_retry(kind, &error);
+        count_retry(&error);
         if task.unless_stopping(backoff.wait()).await.is_none() {
             return Err(RetryError::Stopping);
         }

@@ -37,17 +37,24 @@ pub(super) struct Replayer<A: Aggregate> {
 /// What became of a message.
 enum Replayed {
     Applied,
-    /// It failed again, and why.
-    Failed(String),
+    /// It failed again, and why; for logs and traces, without what the message says.
+    Failed {
+        reason: String,
+        told: String,
+    },
     /// It can't be applied before a newer version is back. Its lease is the pause until then.
     NotYet,
 }
 
 impl Replayed {
+    fn failed(reason: String) -> Self {
+        Self::Failed { told: reason.clone(), reason }
+    }
+
     const fn result(&self) -> &'static str {
         match self {
             Self::Applied => "handled",
-            Self::Failed(_) => "failed",
+            Self::Failed { .. } => "failed",
             Self::NotYet => "held",
         }
     }
@@ -55,6 +62,10 @@ impl Replayed {
 
 impl<A: Aggregate> Replayer<A> {
     pub(super) fn start(self, health: &Health, tasks: &Tasks) {
+        // What appears later has no rate at first.
+        for result in ["handled", "failed", "held"] {
+            REPLAYS.add(0, &[KeyValue::new("result", result)]);
+        }
         tasks.spawn_monitored("replayer", health, |task| self.run(task));
     }
 
@@ -82,9 +93,9 @@ impl<A: Aggregate> Replayer<A> {
                 span.in_scope(|| info!(failed_message.id = %replay.id, "failed message replayed"));
                 retry(task, IfHeldUp::Persist, || store::mark_replayed(pool, &replay)).await
             }
-            Replayed::Failed(reason) => {
+            Replayed::Failed { reason, told } => {
                 span.in_scope(
-                    || warn!(failed_message.id = %replay.id, reason, "failed message failed again"),
+                    || warn!(failed_message.id = %replay.id, reason = told, "failed message failed again"),
                 );
                 retry(task, IfHeldUp::Persist, || store::mark_failed(pool, &replay, &reason)).await
             }
@@ -98,7 +109,7 @@ impl<A: Aggregate> Replayer<A> {
     async fn apply(&self, replay: &Replay, task: &TaskContext) -> Result<(Replayed, Span), Stopping> {
         let Some(queue) = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == replay.queue) else {
             let reason = "this service no longer consumes its queue".to_owned();
-            return Ok((Replayed::Failed(reason), Span::none()));
+            return Ok((Replayed::failed(reason), Span::none()));
         };
         let origin = Origin {
             queue,
@@ -115,8 +126,9 @@ impl<A: Aggregate> Replayer<A> {
             Ok(triggered) => triggered,
             Err(unreadable) => {
                 let reason = unreadable.to_string();
-                mark_failed(&span, unreadable.error_type(), &reason);
-                return Ok((Replayed::Failed(reason), span));
+                let told = unreadable.without_content().unwrap_or_else(|| reason.clone());
+                mark_failed(&span, unreadable.error_type(), &told);
+                return Ok((Replayed::Failed { reason, told }, span));
             }
         };
         let outcomes = self.applier.apply(&[triggered], task).await?;
@@ -124,7 +136,7 @@ impl<A: Aggregate> Replayer<A> {
             Some(Outcome::Rejected(rejection)) => {
                 let reason = rejection.to_string();
                 mark_failed(&span, rejection.error_type(), &reason);
-                Replayed::Failed(reason)
+                Replayed::failed(reason)
             }
             Some(Outcome::Newer) => Replayed::NotYet,
             Some(Outcome::Applied { .. }) | None => Replayed::Applied,

@@ -15,6 +15,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
+use opentelemetry::trace::TraceContextExt;
 use tracing::{Instrument, Span, error, field, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use warp::filters::BoxedFilter;
@@ -24,7 +25,7 @@ use super::body::Limits;
 use super::context::{CORRELATION_ID, ClientCertificate};
 use super::{Body, Caller, CorrelationId, HttpConfig, Routes, Unidentified, reply};
 use crate::health::Health;
-use crate::telemetry::{METER, TraceContext, mark_server_error};
+use crate::telemetry::{METER, TraceContext, is_recorded, mark_server_error};
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -160,10 +161,8 @@ fn server_span(
     if template.is_some_and(is_polled) {
         return Span::none();
     }
-    let name = template.map_or_else(|| method.to_owned(), |template| format!("{method} {template}"));
     let span = info_span!(
         "request",
-        otel.name = name,
         otel.kind = "server",
         http.request.method = method,
         http.route = template,
@@ -172,15 +171,20 @@ fn server_span(
         order.id = field::Empty,
         correlation.id = &*correlation_id.0,
     );
-    // For the trace alone.
-    span.set_attribute("url.scheme", "http");
     let context = TraceContext::from_headers(request.headers());
-    if is_stranger {
-        // Whether a trace is recorded is decided here and not by a caller without a key, who could force it or hide in one.
-        TraceContext::default().make_parent_of(&span);
-        context.link_to(&span);
-    } else {
+    if !is_stranger {
         context.make_parent_of(&span);
+    }
+    // Now it is decided whether it is recorded.
+    if is_recorded(&span) {
+        let name = template.map_or_else(|| method.to_owned(), |template| format!("{method} {template}"));
+        span.context().span().update_name(name);
+        // For the trace alone.
+        span.set_attribute("url.scheme", "http");
+        if is_stranger {
+            // Whether a trace is recorded is decided here and not by a caller without a key, who could force it or hide in one.
+            context.link_to(&span);
+        }
     }
     span
 }

@@ -31,7 +31,7 @@ const EXIT_USAGE: u8 = 64;
 const NOT_FOR_MIGRATION: [(&str, &str); 2] =
     [("RABBITMQ_URL", "amqp://localhost"), ("AUTHENTICATION", "off")];
 
-/// How long buffered spans may take to leave at the end.
+/// How long buffered telemetry may take to leave at the end.
 const TELEMETRY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A service's program, as `main` describes it.
@@ -120,7 +120,7 @@ impl<C> Program<C> {
         let code = runtime.block_on(self.live(lifecycle, migrate_only, |parts| start(config, parts)));
         runtime.shutdown_timeout(Duration::from_millis(100));
         if let Err(error) = telemetry.shutdown(TELEMETRY_TIMEOUT) {
-            eprintln!("{}: the last spans were not sent: {error}", self.service);
+            eprintln!("{}: the last of the telemetry was not sent: {error}", self.service);
         }
         code
     }

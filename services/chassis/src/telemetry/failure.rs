@@ -18,7 +18,7 @@ pub fn mark_failed(span: &Span, error_type: &'static str, description: &str) {
 
 /// Marks the span of an exchange whose answer is a 5xx, which says by itself what went wrong (OpenTelemetry HTTP conventions).
 pub fn mark_server_error(span: &Span, status: StatusCode) {
-    span.record("error.type", i64::from(status.as_u16()));
+    span.record("error.type", status.as_str());
     mark(span, "");
 }
 

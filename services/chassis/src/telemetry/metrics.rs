@@ -13,26 +13,26 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::otlp::plain_client;
-use super::{TelemetryError, former};
+use super::{TelemetryError, nestjs_counters};
 use crate::config::{Environment, Problems};
 
 crate::variables! {
     /// What a service's metrics are.
     pub struct MetricVariables {
         /// `on`: `/metrics` has the counters of the NestJS services as well, under their names.
-        former_metrics = "off",
+        nestjs_metrics = "off",
     }
 }
 
 /// What a service's metrics are.
 pub(super) struct MetricConfig {
-    former_names: bool,
+    nestjs_counters: bool,
 }
 
 impl MetricConfig {
     pub(super) fn from_environment(environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let variables: MetricVariables = environment.read(problems)?;
-        Some(Self { former_names: variables.former_metrics().switch(problems)? })
+        Some(Self { nestjs_counters: variables.nestjs_metrics().switch(problems)? })
     }
 }
 
@@ -42,8 +42,8 @@ pub static METER: LazyLock<Meter> = LazyLock::new(|| opentelemetry::global::mete
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 
-/// Whether the names of the services that paysaga replaced are shown as well.
-static FORMER_NAMES: OnceLock<bool> = OnceLock::new();
+/// Whether the counters of the NestJS services are shown as well.
+static NESTJS_COUNTERS: OnceLock<bool> = OnceLock::new();
 
 /// Upper bounds of a saga's duration, in seconds: from what a provider needs to the deadline, by default 15 minutes.
 const SAGA_SECONDS: [f64; 15] =
@@ -64,7 +64,7 @@ pub(super) fn start(
         .build()?;
     // Where the kernel tells nothing about processes, there is nothing to show about this one.
     REGISTRY.register(Box::new(ProcessCollector::for_self())).ok();
-    FORMER_NAMES.set(config.former_names).ok();
+    NESTJS_COUNTERS.set(config.nestjs_counters).ok();
     let mut builder =
         SdkMeterProvider::builder().with_resource(resource).with_reader(exporter).with_view(buckets);
     if let Some(endpoint) = endpoint {
@@ -99,8 +99,8 @@ fn buckets(instrument: &Instrument) -> Option<Stream> {
 pub fn prometheus_text() -> prometheus::Result<String> {
     let mut text = Vec::new();
     let mut families = REGISTRY.gather();
-    if FORMER_NAMES.get() == Some(&true) {
-        families.extend(former::families(&families));
+    if NESTJS_COUNTERS.get() == Some(&true) {
+        families.extend(nestjs_counters::families(&families));
     }
     TextEncoder::new().encode(&families, &mut text)?;
     String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))

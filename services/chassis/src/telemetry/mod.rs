@@ -1,25 +1,25 @@
 //! Logs, traces and metrics of a service.
 //!
 //! Traces leave through OTLP (HTTP, protobuf) when `OTEL_EXPORTER_OTLP_ENDPOINT` or
-//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, metrics and logs where `OTEL_METRICS_EXPORTER=otlp` or `OTEL_LOGS_EXPORTER=otlp`
-//! asks for it; the exporters, the sampler and the batching read the standard `OTEL_*` variables themselves. Without an endpoint
+//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, metrics and logs where `OTEL_METRICS_EXPORTER=otlp`, `OTEL_LOGS_EXPORTER=otlp` or an
+//! endpoint of their own asks for it; the exporters, the sampler and the batching read the standard `OTEL_*` variables themselves. Without an endpoint
 //! nothing is recorded, but trace ids are still made, passed on and logged.
 
 mod dropped_spans;
 mod failure;
-mod former;
 mod log_fields;
 mod logs;
 mod metrics;
+mod nestjs_counters;
 mod otlp;
-mod past;
+mod otlp_logs;
 mod resource;
-mod sent_logs;
+mod retroactive;
 mod statements;
 mod trace_context;
 mod traces;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -30,11 +30,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 pub use failure::{mark_failed, mark_server_error};
-pub use logs::TRACE_ONLY;
-pub use logs::{LogConfig, LogVariables};
+pub use logs::{LogConfig, LogVariables, TRACE_ONLY};
 pub use metrics::{METER, MetricVariables, prometheus_text};
-pub use past::is_recorded;
-pub(crate) use past::{record_share, record_transit, record_wait};
+pub use retroactive::is_recorded;
+pub(crate) use retroactive::{record_share, record_transit, record_wait};
 pub use trace_context::TraceContext;
 
 use crate::config::{Environment, Problems};
@@ -78,7 +77,7 @@ pub enum TelemetryError {
 pub struct Telemetry {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
-    sent_logs: Option<SdkLoggerProvider>,
+    otlp_logs: Option<SdkLoggerProvider>,
     /// Writes the last lines when it is dropped.
     _lines: WorkerGuard,
 }
@@ -97,24 +96,26 @@ impl Telemetry {
         let metrics = metrics::start(resource.clone(), metrics, endpoints.metrics.as_deref(), commit)?;
         let traces = traces::provider(resource.clone(), endpoints.traces.as_deref())?;
         opentelemetry::global::set_tracer_provider(traces.clone());
-        let sent_logs = endpoints.logs.as_deref().map(|endpoint| sent_logs::provider(resource, endpoint));
-        let sent_logs = sent_logs.transpose()?;
+        let otlp_logs = endpoints.logs.as_deref().map(|endpoint| otlp_logs::provider(resource, endpoint));
+        let otlp_logs = otlp_logs.transpose()?;
         let (output, lines) = logs::standard_output();
         logs::count_lost(output.error_counter());
         tracing_subscriber::registry()
             .with(traces::layer(&traces))
             .with(statements::layer())
             .with(logs::layer(service, logs, output))
-            .with(sent_logs.as_ref().map(|provider| sent_logs::layer(provider, logs)))
+            .with(otlp_logs.as_ref().map(|provider| otlp_logs::layer(provider, logs)))
             .try_init()?;
-        Ok(Self { traces, metrics, sent_logs, _lines: lines })
+        Ok(Self { traces, metrics, otlp_logs, _lines: lines })
     }
 
-    /// Sends what is still buffered, for at most `timeout` a signal. Call it outside of any async runtime.
+    /// Sends what is still buffered, for at most `timeout` in all. Call it outside of any async runtime.
     pub fn shutdown(self, timeout: Duration) -> OTelSdkResult {
-        let traces = self.traces.shutdown_with_timeout(timeout);
-        let metrics = self.metrics.shutdown_with_timeout(timeout);
-        let logs = self.sent_logs.map(|logs| logs.shutdown_with_timeout(timeout));
+        let deadline = Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let traces = self.traces.shutdown_with_timeout(left());
+        let metrics = self.metrics.shutdown_with_timeout(left());
+        let logs = self.otlp_logs.map(|logs| logs.shutdown_with_timeout(left()));
         traces.and(metrics).and(logs.unwrap_or(Ok(())))
     }
 }

@@ -15,7 +15,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::past::{before_now, record};
+use super::retroactive::{before_now, is_recorded, record};
 
 /// Where sqlx reports statements.
 const TARGET: &str = "sqlx::query";
@@ -31,10 +31,14 @@ struct StatementSpans;
 
 impl<S: Subscriber> Layer<S> for StatementSpans {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let span = Span::current();
+        if !is_recorded(&span) {
+            return;
+        }
         let mut statement = Statement::default();
         event.record(&mut statement);
         let Statement { summary, text, elapsed } = statement;
-        record(&Span::current().context(), before_now(elapsed), || {
+        record(&span.context(), before_now(elapsed), || {
             // A statement of a few words is its own summary.
             let text = if text.is_empty() { summary.clone() } else { text };
             SpanBuilder::from_name(summary.clone()).with_kind(SpanKind::Client).with_attributes([

@@ -49,7 +49,7 @@ impl TraceContext {
 
     /// The context that a `traceparent` names.
     #[must_use]
-    pub fn at(traceparent: String) -> Self {
+    pub fn from_traceparent(traceparent: String) -> Self {
         Self::new(Some(traceparent), None)
     }
 
@@ -102,7 +102,7 @@ impl TraceContext {
         }
     }
 
-    /// Says that `span` repeats what was done here, and links it to that.
+    /// Says that `span` repeats what was done here, and links it to that if this is a context.
     pub fn repeated_in(&self, span: &Span) {
         span.set_attribute("paysaga.duplicate", true);
         self.link_to(span);

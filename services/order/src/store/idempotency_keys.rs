@@ -23,6 +23,9 @@ pub(crate) struct Claimed {
     pub(crate) fingerprint: String,
     /// Where the order was placed, if it is there already.
     pub(crate) traceparent: Option<String>,
+    /// Whether it stood for that before.
+    #[sqlx(skip)]
+    pub(crate) is_repeated: bool,
 }
 
 /// Stores what a key stands for, if it stands for nothing yet; returns what it stands for.
@@ -37,7 +40,7 @@ pub(crate) async fn claim(
     let key = IdempotencyKey { client: claim.owner.as_str(), key: &claim.key };
     let (order, former) = (secret.order_of(key), OrderId::from_idempotency_key(key));
     let mut connection = connections.take_for(&claim.owner.clone().into()).await?;
-    sqlx::query(
+    let inserted = sqlx::query(
         "INSERT INTO idempotency_keys (order_id, fingerprint)
          SELECT order_id, fingerprint FROM (VALUES ($1::uuid, $2), ($3::uuid, '')) AS new (order_id, fingerprint)
          WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3 AND fingerprint <> '')
@@ -56,5 +59,5 @@ pub(crate) async fn claim(
     );
     let stored = stored.bind(order).bind(former).fetch_one(&mut *connection).await?;
     connection.keep();
-    Ok(stored)
+    Ok(Claimed { is_repeated: inserted.rows_affected() == 0, ..stored })
 }

@@ -133,6 +133,17 @@ fn charged(charge: Charge) -> Trigger {
 }
 
 fn provider_span(call: &ProviderCall) -> Span {
+    let trace = &call.cause.trace;
+    if !trace.may_be_recorded() {
+        let span = info_span!(
+            target: TRACE_ONLY,
+            "provider",
+            error.r#type = field::Empty,
+            payment.outcome = field::Empty
+        );
+        trace.make_parent_of(&span);
+        return span;
+    }
     let name = match call.step {
         Step::Charge => "charge",
         Step::Lookup => "lookup",
@@ -152,6 +163,6 @@ fn provider_span(call: &ProviderCall) -> Span {
         order.id = %call.order_id,
         correlation.id = call.cause.correlation_id,
     );
-    call.cause.trace.continue_in(&span);
+    trace.continue_in(&span);
     span
 }

@@ -23,7 +23,9 @@ mod transition;
 mod trigger;
 
 pub use retry_delay::retry_delay;
-pub use schedule::{CallReason, ProviderCall};
-pub use state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step};
+pub use schedule::ProviderCall;
+pub use state::{
+    Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step, StepReason,
+};
 pub use transition::{NoRefusedRefund, Transition, transition};
 pub use trigger::{Decision, Trigger};

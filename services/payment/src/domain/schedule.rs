@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Context};
 use contracts::{Money, OrderId, PaymentId, Timestamp};
-use strum::IntoStaticStr;
 
 use super::retry_delay::retry_delay;
-use super::state::{Due, LastCharge, NextStep, Payment, Step};
+use super::state::{Due, LastCharge, NextStep, Payment, Step, StepReason};
 use super::transition::{Transition, to};
 
 /// A step that was taken: what the provider is to be asked once that is committed.
@@ -24,7 +23,7 @@ pub struct ProviderCall {
     /// The number of the attempt.
     pub attempt: u32,
     /// Why the provider is asked.
-    pub reason: CallReason,
+    pub reason: StepReason,
     /// Whether a charge that was sent earlier may still be on its way.
     pub charge_in_transit: bool,
     /// When the step was taken, by this process' clock.
@@ -33,23 +32,11 @@ pub struct ProviderCall {
     pub cause: Cause,
 }
 
-/// Why the provider is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum CallReason {
-    /// It was not asked before.
-    First,
-    /// The attempt before brought nothing, and the pause after it is over.
-    Retry,
-    /// No answer to the attempt before was stored: the replica that made it is gone, and its lease has lapsed.
-    LeaseLapsed,
-}
-
 impl Payment {
     /// A replica takes the step, if it is due. Should it never report back, another one takes the next when the lease has
     /// lapsed: a charge is then looked up before it is sent again; asking and refunding can simply be done again.
     pub(super) fn take_step(self, context: &Context<'_>, lease: Duration) -> Transition {
-        let Some(NextStep { step, .. }) = self.next.filter(|next| next.due.is_reached()) else {
+        let Some(NextStep { step, reason, .. }) = self.next.filter(|next| next.due.is_reached()) else {
             return to(self);
         };
         let step = match step {
@@ -68,7 +55,7 @@ impl Payment {
             amount: self.amount,
             step,
             attempt: attempts,
-            reason: self.call_reason(),
+            reason,
             charge_in_transit: self.last_charge != LastCharge::Arrived,
             taken_at: context.now,
             cause: context.cause.clone(),
@@ -77,18 +64,8 @@ impl Payment {
             Step::Charge => (Step::Lookup, LastCharge::SentNow),
             Step::Lookup | Step::Refund => (step, self.last_charge),
         };
-        let next = Some(NextStep { step, due: Due::After(lease) });
+        let next = Some(NextStep { step, due: Due::After(lease), reason: StepReason::LeaseLapsed });
         Transition { call: Some(call), ..to(Self { next, attempts, last_charge, ..self }) }
-    }
-
-    fn call_reason(&self) -> CallReason {
-        match (self.attempts, &self.last_error) {
-            (0, _) => CallReason::First,
-            (_, Some(_)) => CallReason::Retry,
-            // Where no charge is begun any more, "not charged yet" is an answer as well, and leaves no error.
-            (_, None) if !self.may_be_charged() => CallReason::Retry,
-            (_, None) => CallReason::LeaseLapsed,
-        }
     }
 
     /// The last step brought nothing; it is taken again after a delay.
@@ -96,14 +73,15 @@ impl Payment {
         let Some(NextStep { step, .. }) = self.next else { return to(self) };
         let due = Due::After(retry_delay(context.order_id, self.attempts));
         let last_error = error.cloned().or(self.last_error);
-        to(Self { next: Some(NextStep { step, due }), last_error, ..self })
+        let next = Some(NextStep { step, due, reason: StepReason::Retry });
+        to(Self { next, last_error, ..self })
     }
 
     /// The next step is this one, at once; if it was already, it stays when it was.
     pub(super) fn with_step(self, step: Step) -> Self {
         let next = match self.next {
             Some(next) if next.step == step => next,
-            _ => NextStep { step, due: Due::Now },
+            _ => NextStep { step, due: Due::Now, reason: StepReason::New },
         };
         Self { next: Some(next), ..self }
     }

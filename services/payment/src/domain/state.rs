@@ -87,6 +87,20 @@ pub struct NextStep {
     pub step: Step,
     /// When.
     pub due: Due,
+    /// Why then.
+    pub reason: StepReason,
+}
+
+/// Why a step is due when it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum StepReason {
+    /// It follows from what has happened.
+    New,
+    /// The attempt before brought nothing, and there is a pause after it.
+    Retry,
+    /// It is in the hands of a replica until then. Should no answer be stored by then, that replica is gone.
+    LeaseLapsed,
 }
 
 /// What the provider is asked.

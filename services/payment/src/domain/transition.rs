@@ -9,7 +9,7 @@ use contracts::{Event, Money, Owner, OwnerFilter, PaymentStatus, Timestamp};
 use thiserror::Error;
 
 use super::schedule::ProviderCall;
-use super::state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, Step};
+use super::state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, Step, StepReason};
 use super::trigger::Trigger;
 
 /// When the provider is asked once more about the charge of a cancelled order that it did not know. By then it is certain that
@@ -100,7 +100,7 @@ impl Payment {
             owner,
             amount,
             status: PaymentStatus::Processing,
-            next: Some(NextStep { step: Step::Charge, due: Due::Now }),
+            next: Some(NextStep { step: Step::Charge, due: Due::Now, reason: StepReason::New }),
             attempts: 0,
             last_charge: LastCharge::Arrived,
             expiry: expires_at.map_or(Expiry::Ahead, Expiry::At),
@@ -148,7 +148,8 @@ impl Payment {
             Trigger::NotCharged { .. } if self.may_be_charged() => to(self.with_step(Step::Charge)),
             // Only if no charge can still arrive does "no charge" mean that there is none and will be none.
             Trigger::NotCharged { charge_in_transit: false, .. } => {
-                let last_look = NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK) };
+                let last_look =
+                    NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK), reason: StepReason::New };
                 let event = PaymentCancelled { order_id, transaction_id: None };
                 Self { next: Some(last_look), ..self }.moved(PaymentStatus::Cancelled, event)
             }
@@ -319,6 +320,33 @@ pub(super) mod tests {
         }
     }
 
+    #[test]
+    fn a_call_tells_why_it_is_made() {
+        use StepReason::{LeaseLapsed, New, Retry};
+        use Trigger::OrderCancelled;
+        let not_charged = Trigger::NotCharged { attempt: 2, charge_in_transit: true };
+        for (triggers, expected) in [
+            (vec![created()], New),
+            (vec![created(), step_due()], LeaseLapsed),
+            (vec![created(), step_due(), unanswered()], Retry),
+            (vec![created(), step_due(), unanswered(), step_due()], LeaseLapsed),
+            // A charge that the provider does not know is a new step; so is a refund, however often the provider was asked.
+            (vec![created(), step_due(), unanswered(), step_due(), not_charged], New),
+            (vec![created(), step_due(), approved(), OrderCancelled], New),
+        ] {
+            let mut state = PaymentState::Unknown;
+            for trigger in &triggers {
+                // Whatever the next step waits for, its time has come.
+                if let PaymentState::Known(Payment { next: Some(next), .. }) = &mut state {
+                    next.due = Due::Reached;
+                }
+                state = apply(&state, trigger).next;
+            }
+            let next = state.known().and_then(|payment| payment.next).expect("there is a next step");
+            assert_eq!(next.reason, expected, "{triggers:?}");
+        }
+    }
+
     /// So that the model check need not tell them apart.
     #[test]
     fn a_charge_that_is_taken_at_once_is_opened_and_taken() {
@@ -354,7 +382,7 @@ pub(super) mod tests {
         let not_found = |attempt| Trigger::NotCharged { attempt, charge_in_transit: false };
         let closed = [created(), step_due(), Trigger::OrderCancelled, not_found(1)];
         let (state, events) = run(&closed);
-        let last_look = NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK) };
+        let last_look = NextStep { step: Step::Lookup, due: Due::After(LAST_LOOK), reason: StepReason::New };
         assert_eq!(state.known().unwrap().next, Some(last_look));
         assert_eq!(events.len(), 1);
         for (found, step) in [
@@ -378,7 +406,8 @@ pub(super) mod tests {
         let taken = apply(&state, &step_due());
         let call = taken.call.unwrap();
         assert_eq!((call.step, call.attempt, call.charge_in_transit), (Step::Charge, 1, false));
-        let leased = Some(NextStep { step: Step::Lookup, due: Due::After(LEASE) });
+        let leased =
+            Some(NextStep { step: Step::Lookup, due: Due::After(LEASE), reason: StepReason::LeaseLapsed });
         assert_eq!(taken.next.known().unwrap().next, leased);
 
         let again = apply(&taken.next, &step_due());
@@ -391,7 +420,8 @@ pub(super) mod tests {
             [(LastCharge::Arrived, false), (LastCharge::InTransit, true), (LastCharge::SentNow, true)]
         {
             let (state, _) = run(&[created(), step_due()]);
-            let next = Some(NextStep { step: Step::Lookup, due: Due::Reached });
+            let next =
+                Some(NextStep { step: Step::Lookup, due: Due::Reached, reason: StepReason::LeaseLapsed });
             let lapsed = Payment { next, last_charge, ..state.known().unwrap().clone() };
             let call = apply(&PaymentState::Known(lapsed), &step_due()).call.unwrap();
             assert_eq!((call.step, call.attempt, call.charge_in_transit), (Step::Lookup, 2, expected));
@@ -403,7 +433,7 @@ pub(super) mod tests {
         let (state, _) = run(&[created(), step_due(), unanswered()]);
         let payment = state.known().unwrap();
         assert!(
-            matches!(payment.next, Some(NextStep { step: Step::Lookup, due: Due::After(delay) }) if delay < LEASE)
+            matches!(payment.next, Some(NextStep { step: Step::Lookup, due: Due::After(delay), .. }) if delay < LEASE)
         );
         assert_eq!(payment.last_error.as_deref(), Some("no answer in time"));
         // What the order service says meanwhile does not bring it forward.

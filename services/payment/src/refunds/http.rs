@@ -7,7 +7,6 @@ use chassis::http::{self, Request, Response, Routes, route};
 use contracts::problem::InvalidMember;
 use contracts::refund::{RefundDetails, RefundStatus, RetryRequest, SettleRequest};
 use contracts::{PaymentId, Problem, Word};
-use sqlx::PgPool;
 
 use super::decisions::{Decisions, Undecided};
 use crate::domain::{Decision, Trigger};
@@ -23,9 +22,9 @@ struct Context {
 }
 
 /// List refunds that are owed, look at one, and decide about one that the provider refused.
-pub(crate) fn routes(pool: PgPool, decisions: Decisions) -> Routes {
+pub(crate) fn routes(connections: Connections, decisions: Decisions) -> Routes {
     Routes::new(
-        Context { connections: Connections::of(pool), decisions },
+        Context { connections, decisions },
         [
             route(Method::GET, "/refunds", list),
             route(Method::GET, "/refunds/{paymentId}", find),

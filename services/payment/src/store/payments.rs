@@ -14,7 +14,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use strum::VariantArray;
 
 use super::payment_totals;
-use crate::domain::{Due, Expiry, LastCharge, NextStep, Payment, Refund, Step};
+use crate::domain::{Due, Expiry, LastCharge, NextStep, Payment, Refund, Step, StepReason};
 
 /// A payment as clients see it, whichever version wrote it.
 pub(crate) type ClientPayment = payment::Payment<Word>;
@@ -26,6 +26,7 @@ struct StateRow {
     amount: Money,
     status: Word,
     next_step: Option<Word>,
+    step_reason: Option<Word>,
     is_due: Option<bool>,
     attempts: i32,
     charge_in_transit: bool,
@@ -44,11 +45,13 @@ impl From<StateRow> for Stored<Payment> {
         let due = if row.is_due == Some(true) { Due::Reached } else { Due::Ahead };
         let step = row.next_step.map(|step| step.parse::<Step>()).transpose();
         let (Ok(status), Ok(step)) = (row.status.parse(), step) else { return Self::Newer };
+        // Rows of older versions have none; it is for traces alone.
+        let reason = row.step_reason.and_then(|reason| reason.parse().ok()).unwrap_or(StepReason::New);
         Self::Known(Payment {
             owner: row.owner,
             amount: row.amount,
             status,
-            next: step.map(|step| NextStep { step, due }),
+            next: step.map(|step| NextStep { step, due, reason }),
             attempts: row.attempts.unsigned_abs(),
             last_charge: if row.charge_in_transit { LastCharge::InTransit } else { LastCharge::Arrived },
             expiry: if row.is_expired { Expiry::Passed } else { Expiry::Ahead },
@@ -79,7 +82,7 @@ pub(crate) async fn load(
     transit: Duration,
 ) -> Result<Vec<(OrderId, Stored<Payment>)>, StoreError> {
     let rows = sqlx::query_as::<_, StateRow>(
-        "SELECT order_id, owner, amount, status, next_step, due_at <= now() AS is_due, attempts,
+        "SELECT order_id, owner, amount, status, next_step, step_reason, due_at <= now() AS is_due, attempts,
                 coalesce(last_charge_at >= now() - $2::interval, false) AS charge_in_transit,
                 coalesce(expires_at <= now(), false) AS is_expired, cancel_requested, transaction_id, last_error,
                 refund_refusal, refund_reference, correlation_id, trace_context
@@ -101,6 +104,7 @@ struct Row<'a> {
     amount: Money,
     status: PaymentStatus,
     next_step: Option<&'static str>,
+    step_reason: Option<&'static str>,
     /// When the next step is due, from now on; when it was due before, if this is not given.
     due_in_ms: Option<u128>,
     attempts: u32,
@@ -131,6 +135,7 @@ impl<'a> Row<'a> {
             amount: payment.amount,
             status: payment.status,
             next_step: payment.step().map(Into::into),
+            step_reason: payment.next.map(|next| next.reason.into()),
             due_in_ms: payment.next.and_then(|next| match next.due {
                 Due::Reached | Due::Ahead => None,
                 Due::Now => Some(0),
@@ -160,15 +165,16 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     let rows: Vec<Row<'_>> = opened.iter().map(|(order_id, payment)| Row::of(*order_id, payment)).collect();
     let inserted = sqlx::query(
-        "INSERT INTO payments (id, order_id, owner, amount, status, next_step, due_at, attempts, last_charge_at,
+        "INSERT INTO payments (id, order_id, owner, amount, status, next_step, step_reason, due_at, attempts, last_charge_at,
                                expires_at, cancel_requested, transaction_id, last_error, refund_owed_since, refund_refusal,
                                refund_reference, correlation_id, trace_context)
-         SELECT id, order_id, owner, amount, status, next_step, now() + due_in_ms * interval '1 millisecond', attempts,
+         SELECT id, order_id, owner, amount, status, next_step, step_reason, now() + due_in_ms * interval '1 millisecond', attempts,
                 CASE WHEN charge_sent THEN now() END, expires_at, cancel_requested, transaction_id,
                 last_error,
                 CASE WHEN owes_refund THEN now() END, refund_refusal, refund_reference, correlation_id, trace_context
          FROM jsonb_to_recordset($1)
-              AS new (id uuid, order_id uuid, owner text, amount numeric, status text, next_step text, due_in_ms bigint,
+              AS new (id uuid, order_id uuid, owner text, amount numeric, status text, next_step text, step_reason text,
+                      due_in_ms bigint,
                       attempts integer, charge_sent boolean, expires_at timestamptz, cancel_requested boolean,
                       transaction_id text, last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
                       correlation_id text, trace_context jsonb)
@@ -202,6 +208,7 @@ pub(crate) async fn update(
         "UPDATE payments
          SET status = change.status,
              next_step = change.next_step,
+             step_reason = change.step_reason,
              due_at = CASE WHEN change.next_step IS NOT NULL
                            THEN coalesce(now() + change.due_in_ms * interval '1 millisecond', payments.due_at) END,
              attempts = change.attempts,
@@ -217,7 +224,8 @@ pub(crate) async fn update(
              updated_at = CASE WHEN change.status <> change.status_before THEN now() ELSE payments.updated_at END
          FROM jsonb_to_recordset($1)
               AS change (status_before text, attempts_before integer,
-                         id uuid, order_id uuid, owner text, amount numeric, status text, next_step text, due_in_ms bigint,
+                         id uuid, order_id uuid, owner text, amount numeric, status text, next_step text, step_reason text,
+                         due_in_ms bigint,
                          attempts integer, charge_sent boolean, expires_at timestamptz, cancel_requested boolean,
                          transaction_id text, last_error text, owes_refund boolean, refund_refusal text, refund_reference text,
                          correlation_id text, trace_context jsonb)

@@ -68,7 +68,7 @@ impl ShowOrder {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let progress = Progress::new();
         let found = self.stack.find(&progress)?;
-        let gateway = self.stack.gateway(found.as_ref())?;
+        let gateway = self.stack.gateway(found.as_ref())?.without_traces_of_reads();
         let Some(saga) = saga::read(&gateway, self.id).await? else {
             return Err(unknown(&gateway, self.id).await);
         };
