@@ -83,13 +83,13 @@ impl<'a, A: Aggregate> Batch<'a, A> {
             A::transition(&Context { order_id, cause, now }, state, trigger)
                 .map_err(|error| error.to_string())
         };
-        let (span, cause) = match (cause, of_order.cloned().unwrap_or_default()) {
-            (Some(cause), _) => (span.clone(), cause.clone()),
-            // Nothing becomes of it: another replica was first.
-            (None, cause) if transition(&cause).is_ok_and(|transition| transition.is_none(state)) => {
-                (Span::none(), cause)
-            }
-            (None, cause) => spans.of(name, order_id, &cause),
+        let (span, cause) = if let Some(cause) = cause {
+            (span.clone(), cause.clone())
+        } else {
+            let cause = of_order.cloned().unwrap_or_default();
+            // Where nothing becomes of it, another replica was first.
+            let is_void = transition(&cause).is_ok_and(|transition| transition.is_none(state));
+            if is_void { (Span::none(), cause) } else { spans.of(name, order_id, &cause) }
         };
         let order_trace = of_order.map(|order| &order.trace);
         let order_trace = order_trace.filter(|order| order.is_other_trace_than(&cause.trace)).cloned();
