@@ -14,8 +14,14 @@ pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecre
     Ok(secret.into())
 }
 
-/// What a key stands for.
 #[derive(FromRow)]
+struct Row {
+    order_id: OrderId,
+    fingerprint: String,
+    traceparent: Option<String>,
+}
+
+/// What a key stands for.
 pub(crate) struct Claimed {
     /// The order.
     pub(crate) order_id: OrderId,
@@ -24,7 +30,6 @@ pub(crate) struct Claimed {
     /// Where the order was placed, if it is there already.
     pub(crate) traceparent: Option<String>,
     /// Whether it stood for that before.
-    #[sqlx(skip)]
     pub(crate) is_repeated: bool,
 }
 
@@ -51,7 +56,7 @@ pub(crate) async fn claim(
     .bind(former)
     .execute(&mut *connection)
     .await?;
-    let stored = sqlx::query_as::<_, Claimed>(
+    let stored = sqlx::query_as::<_, Row>(
         "SELECT order_id, fingerprint, trace_context->>'traceparent' AS traceparent
          FROM idempotency_keys LEFT JOIN orders ON orders.id = order_id
          WHERE order_id IN ($1, $2) AND fingerprint <> ''
@@ -59,5 +64,6 @@ pub(crate) async fn claim(
     );
     let stored = stored.bind(order).bind(former).fetch_one(&mut *connection).await?;
     connection.keep();
-    Ok(Claimed { is_repeated: inserted.rows_affected() == 0, ..stored })
+    let Row { order_id, fingerprint, traceparent } = stored;
+    Ok(Claimed { order_id, fingerprint, traceparent, is_repeated: inserted.rows_affected() == 0 })
 }

@@ -108,7 +108,7 @@ async fn unknown(gateway: &Gateway, id: OrderId) -> anyhow::Error {
 
 async fn cause(stack: &RunningStack, id: OrderId) -> anyhow::Result<Cause> {
     let mut orders = PgConnection::connect(&stack.order_database_url).await.context("the order database")?;
-    let noted = sqlx::query_as(
+    let noted = sqlx::query_as::<_, Cause>(
         "SELECT correlation_id, split_part(trace_context ->> 'traceparent', '-', 2) AS trace_id
          FROM orders WHERE id = $1",
     );
