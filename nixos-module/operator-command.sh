@@ -13,7 +13,7 @@ asks_for_help() {
 
 environment_names_something_else() {
   local variable
-  for variable in PAYSAGA_{GATEWAY,API_KEY_FILE,HOME} API_KEYS_FILE {RABBITMQ_URL,ORDER_DATABASE_URL,PAYMENT_DATABASE_URL}{,_FILE}; do
+  for variable in PAYSAGA_{GATEWAY,API_KEY_FILE,HOME,JAEGER} API_KEYS_FILE {RABBITMQ_URL,ORDER_DATABASE_URL,PAYMENT_DATABASE_URL}{,_FILE}; do
     [[ -z ${!variable-} ]] || return 0
   done
   return 1
