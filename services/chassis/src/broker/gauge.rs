@@ -23,21 +23,13 @@ const VALID: Duration = Duration::from_mins(1);
 /// The queues and what was measured, by queue and kind.
 type Lengths = Arc<Mutex<HashMap<(Queue, &'static str), (Instant, u32)>>>;
 
-/// Measures these queues until the tasks stop.
-pub(crate) fn measure_queues(queues: Vec<Queue>, inspector: QueueInspector, tasks: &Tasks) {
+/// Measures these queues until the tasks stop. A broker that is away holds up neither the tasks nor the end of the service.
+pub(crate) fn measure_queues(queues: Vec<Queue>, mut inspector: QueueInspector, tasks: &Tasks) {
     let lengths = Lengths::default();
     show(Arc::clone(&lengths));
-    let (queues, inspector) = (Arc::new(queues), Arc::new(tokio::sync::Mutex::new(inspector)));
     let stopping = tasks.stopping();
-    tasks.spawn_every(INTERVAL, "queue gauge", move || {
-        let (queues, inspector, lengths) =
-            (Arc::clone(&queues), Arc::clone(&inspector), Arc::clone(&lengths));
-        let stopping = stopping.clone();
-        async move {
-            let mut inspector = inspector.lock().await;
-            // A broker that is away must not hold up the end of the service.
-            stopping.run_until_cancelled(measure(&queues, &mut inspector, &lengths)).await;
-        }
+    tasks.spawn_essential("queue gauge", async move {
+        stopping.run_until_cancelled(measure_again_and_again(&queues, &mut inspector, &lengths)).await;
     });
 }
 
@@ -56,6 +48,13 @@ fn show(lengths: Lengths) {
             }
         })
         .build();
+}
+
+async fn measure_again_and_again(queues: &[Queue], inspector: &mut QueueInspector, lengths: &Lengths) {
+    loop {
+        measure(queues, inspector, lengths).await;
+        tokio::time::sleep(INTERVAL).await;
+    }
 }
 
 async fn measure(queues: &[Queue], inspector: &mut QueueInspector, lengths: &Lengths) {
