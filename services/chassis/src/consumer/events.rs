@@ -12,14 +12,14 @@ use tracing::{Span, info, warn};
 
 use super::acknowledgement::{ChannelLost, acknowledge_up_to, reject};
 use super::received::read;
-use super::{DeliveryHandler, Interrupted, Origin, Received, rejections};
+use super::{DeliveryHandler, Interrupted, Origin, Reason, Received, rejections};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping, Triggered};
 use crate::broker::Publishers;
 use crate::crash_here;
 use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
 use crate::failed_messages;
 use crate::tasks::TaskContext;
-use crate::telemetry::{METER, mark_failed};
+use crate::telemetry::METER;
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -43,22 +43,6 @@ static DEAD_LETTERED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .with_description("Messages that were rejected and dead-lettered.")
         .build()
 });
-
-/// Why a message is rejected.
-struct Reason {
-    /// A word for searches.
-    error_type: &'static str,
-    /// A sentence for the operator who decides about the message.
-    text: String,
-    /// The same for logs and traces, where the first quotes the message.
-    without_content: Option<String>,
-}
-
-impl Reason {
-    const fn new(error_type: &'static str, text: String) -> Self {
-        Self { error_type, text, without_content: None }
-    }
-}
 
 fn count_dead_letter(queue: Queue, error_type: &'static str, count: u64) {
     DEAD_LETTERED
@@ -103,9 +87,7 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
                     triggers.push(triggered);
                 }
                 Err(unreadable) => {
-                    let reason = Reason::new(unreadable.error_type(), unreadable.to_string());
-                    let reason = Reason { without_content: unreadable.without_content(), ..reason };
-                    self.reject(channel, &delivery, &span, reason).await?;
+                    self.reject(channel, &delivery, &span, unreadable.into()).await?;
                 }
             }
         }
@@ -123,8 +105,7 @@ impl<A: Aggregate> DeliveryHandler for EventHandler<A> {
             match outcome {
                 Outcome::Applied { .. } => last_applied = Some(delivery),
                 Outcome::Rejected(rejection) => {
-                    let reason = Reason::new(rejection.error_type(), rejection.to_string());
-                    self.reject(channel, delivery, span, reason).await?;
+                    self.reject(channel, delivery, span, rejection.into()).await?;
                 }
                 Outcome::Newer => match self.hold(delivery, span, task).await? {
                     Ok(()) => last_applied = Some(delivery),
@@ -175,17 +156,15 @@ impl<A: Aggregate> EventHandler<A> {
         span: &Span,
         reason: Reason,
     ) -> Result<(), ChannelLost> {
-        let Reason { error_type, text, without_content } = reason;
-        let reason = without_content.as_ref().unwrap_or(&text);
-        mark_failed(span, error_type, reason);
-        rejections::insert(self.applier.pool(), self.queue, delivery, &text).await;
+        reason.mark(span);
+        rejections::insert(self.applier.pool(), self.queue, delivery, &reason.text).await;
         reject(channel, delivery).await?;
-        count_dead_letter(self.queue, error_type, 1);
+        count_dead_letter(self.queue, reason.error_type, 1);
         span.in_scope(|| {
             warn!(
                 queue = %self.queue,
                 dead_letter_queue = self.queue.dead_letter_queue(),
-                reason,
+                reason = reason.without_content(),
                 "message rejected and dead-lettered"
             );
         });

@@ -14,6 +14,7 @@ mod acknowledgement;
 mod config;
 mod events;
 mod hearing;
+mod reason;
 mod received;
 pub(crate) mod rejections;
 mod subscription;
@@ -25,6 +26,7 @@ pub use hearing::Hearing;
 
 pub(crate) use acknowledgement::acknowledge;
 pub(crate) use hearing::Progress;
+pub(crate) use reason::Reason;
 pub(crate) use received::{Origin, Received, read};
 pub(crate) use subscription::{DeliveryHandler, Interrupted, Subscription};
 

@@ -79,7 +79,7 @@ pub(crate) enum Unreadable {
 
 impl Unreadable {
     /// `error.type` of the span.
-    pub(crate) const fn error_type(&self) -> &'static str {
+    pub(super) const fn error_type(&self) -> &'static str {
         match self {
             Self::Decode(DecodeError::Envelope(_)) => "unreadable",
             Self::Decode(DecodeError::UnknownEventType(_) | DecodeError::Payload { .. })
@@ -93,7 +93,7 @@ impl Unreadable {
 
 impl Unreadable {
     /// What is wrong without what the message says, where the error quotes that: for logs and traces.
-    pub(crate) fn without_content(&self) -> Option<String> {
+    pub(super) fn without_content(&self) -> Option<String> {
         match self {
             Self::Decode(DecodeError::Envelope(error)) => {
                 Some(format!("not an event envelope: {}", place(error)))

@@ -12,11 +12,11 @@ use tracing::{Span, error, info, warn};
 use super::store::{self, Replay};
 use crate::aggregate::{Aggregate, Applier, Outcome, Stopping};
 use crate::broker::Publishers;
-use crate::consumer::{Origin, Received, read};
+use crate::consumer::{Origin, Reason, Received, read};
 use crate::database::{IfHeldUp, RetryError, retry};
 use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
-use crate::telemetry::{METER, mark_failed};
+use crate::telemetry::METER;
 
 /// How often messages whose turn has come are looked for.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -37,24 +37,17 @@ pub(super) struct Replayer<A: Aggregate> {
 /// What became of a message.
 enum Replayed {
     Applied,
-    /// It failed again, and why; for logs and traces, without what the message says.
-    Failed {
-        reason: String,
-        told: String,
-    },
+    /// It failed again, and why.
+    Failed(Reason),
     /// It can't be applied before a newer version is back. Its lease is the pause until then.
     NotYet,
 }
 
 impl Replayed {
-    fn failed(reason: String) -> Self {
-        Self::Failed { told: reason.clone(), reason }
-    }
-
     const fn result(&self) -> &'static str {
         match self {
             Self::Applied => "handled",
-            Self::Failed { .. } => "failed",
+            Self::Failed(_) => "failed",
             Self::NotYet => "held",
         }
     }
@@ -93,11 +86,13 @@ impl<A: Aggregate> Replayer<A> {
                 span.in_scope(|| info!(failed_message.id = %replay.id, "failed message replayed"));
                 retry(task, IfHeldUp::Persist, || store::mark_replayed(pool, &replay)).await
             }
-            Replayed::Failed { reason, told } => {
+            Replayed::Failed(reason) => {
+                reason.mark(&span);
+                let told = reason.without_content();
                 span.in_scope(
                     || warn!(failed_message.id = %replay.id, reason = told, "failed message failed again"),
                 );
-                retry(task, IfHeldUp::Persist, || store::mark_failed(pool, &replay, &reason)).await
+                retry(task, IfHeldUp::Persist, || store::mark_failed(pool, &replay, &reason.text)).await
             }
             Replayed::NotYet => return Ok(true),
         };
@@ -109,7 +104,7 @@ impl<A: Aggregate> Replayer<A> {
     async fn apply(&self, replay: &Replay, task: &TaskContext) -> Result<(Replayed, Span), Stopping> {
         let Some(queue) = Queue::VARIANTS.iter().copied().find(|queue| queue.name() == replay.queue) else {
             let reason = "this service no longer consumes its queue".to_owned();
-            return Ok((Replayed::failed(reason), Span::none()));
+            return Ok((Replayed::Failed(Reason::new("contract", reason)), Span::none()));
         };
         let origin = Origin {
             queue,
@@ -124,20 +119,11 @@ impl<A: Aggregate> Replayer<A> {
         let Received { span, triggered } = read(aggregate, &self.publishers, &origin, &replay.body);
         let triggered = match triggered {
             Ok(triggered) => triggered,
-            Err(unreadable) => {
-                let reason = unreadable.to_string();
-                let told = unreadable.without_content().unwrap_or_else(|| reason.clone());
-                mark_failed(&span, unreadable.error_type(), &told);
-                return Ok((Replayed::Failed { reason, told }, span));
-            }
+            Err(unreadable) => return Ok((Replayed::Failed(unreadable.into()), span)),
         };
         let outcomes = self.applier.apply(&[triggered], task).await?;
         let replayed = match outcomes.into_iter().next() {
-            Some(Outcome::Rejected(rejection)) => {
-                let reason = rejection.to_string();
-                mark_failed(&span, rejection.error_type(), &reason);
-                Replayed::failed(reason)
-            }
+            Some(Outcome::Rejected(rejection)) => Replayed::Failed(rejection.into()),
             Some(Outcome::Newer) => Replayed::NotYet,
             Some(Outcome::Applied { .. }) | None => Replayed::Applied,
         };
