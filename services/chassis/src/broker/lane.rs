@@ -223,31 +223,28 @@ fn observe(messages: &[&Message], spans: &[Span], results: &[PublishResult], ela
 }
 
 fn publish_span(message: &Message) -> Span {
-    if !message.trace.may_be_recorded() {
-        let span =
-            info_span!(target: TRACE_ONLY, "publish", otel.kind = "producer", error.r#type = field::Empty);
-        message.trace.make_parent_of(&span);
-        return span;
-    }
+    let recorded = message.trace.may_be_recorded();
     let route = message.route();
-    let destination = format!("{}:{}", route.exchange, route.routing_key);
+    let destination = recorded.then(|| format!("{}:{}", route.exchange, route.routing_key));
     let span = info_span!(
         target: TRACE_ONLY,
         "publish",
-        otel.name = format!("publish {destination}"),
+        otel.name = destination.as_ref().map(|destination| format!("publish {destination}")),
         otel.kind = "producer",
-        order.id = %message.order_id,
-        correlation.id = message.correlation_id,
+        order.id = recorded.then(|| display(message.order_id)),
+        correlation.id = message.correlation_id.as_ref().filter(|_| recorded),
         error.r#type = field::Empty,
     );
-    span.set_attribute("messaging.system", "rabbitmq");
-    span.set_attribute("messaging.operation.name", "publish");
-    span.set_attribute("messaging.operation.type", "send");
-    span.set_attribute("messaging.destination.name", destination);
-    span.set_attribute("messaging.rabbitmq.destination.routing_key", route.routing_key);
-    span.set_attribute("messaging.message.id", message.event_id.to_string());
-    if let Some(correlation_id) = &message.correlation_id {
-        span.set_attribute("messaging.message.conversation_id", correlation_id.clone());
+    if let Some(destination) = destination {
+        span.set_attribute("messaging.system", "rabbitmq");
+        span.set_attribute("messaging.operation.name", "publish");
+        span.set_attribute("messaging.operation.type", "send");
+        span.set_attribute("messaging.destination.name", destination);
+        span.set_attribute("messaging.rabbitmq.destination.routing_key", route.routing_key);
+        span.set_attribute("messaging.message.id", message.event_id.to_string());
+        if let Some(correlation_id) = &message.correlation_id {
+            span.set_attribute("messaging.message.conversation_id", correlation_id.clone());
+        }
     }
     message.trace.make_parent_of(&span);
     span

@@ -2,8 +2,8 @@
 //!
 //! Traces leave through OTLP (HTTP, protobuf) when `OTEL_EXPORTER_OTLP_ENDPOINT` or
 //! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set, metrics and logs where `OTEL_METRICS_EXPORTER=otlp`, `OTEL_LOGS_EXPORTER=otlp` or an
-//! endpoint of their own asks for it; the exporters, the sampler and the batching read the standard `OTEL_*` variables themselves. Without an endpoint
-//! nothing is recorded, but trace ids are still made, passed on and logged.
+//! endpoint of their own asks for it; the exporters, the sampler and the batching read the standard `OTEL_*` variables themselves.
+//! Without an endpoint nothing is recorded, but trace ids are still made, passed on and logged.
 
 mod dropped_spans;
 mod failure;

@@ -134,16 +134,7 @@ fn charged(charge: Charge) -> Trigger {
 
 fn provider_span(call: &ProviderCall) -> Span {
     let trace = &call.cause.trace;
-    if !trace.may_be_recorded() {
-        let span = info_span!(
-            target: TRACE_ONLY,
-            "provider",
-            error.r#type = field::Empty,
-            payment.outcome = field::Empty
-        );
-        trace.make_parent_of(&span);
-        return span;
-    }
+    let recorded = trace.may_be_recorded();
     let name = match call.step {
         Step::Charge => "charge",
         Step::Lookup => "lookup",
@@ -156,12 +147,12 @@ fn provider_span(call: &ProviderCall) -> Span {
         otel.kind = "client",
         error.r#type = field::Empty,
         peer.service = "payment-provider",
-        payment.id = %call.payment_id,
+        payment.id = recorded.then(|| display(call.payment_id)),
         payment.attempt = i64::from(call.attempt),
         payment.call_reason = <&str>::from(call.reason),
         payment.outcome = field::Empty,
-        order.id = %call.order_id,
-        correlation.id = call.cause.correlation_id,
+        order.id = recorded.then(|| display(call.order_id)),
+        correlation.id = call.cause.correlation_id.as_ref().filter(|_| recorded),
     );
     trace.continue_in(&span);
     span
