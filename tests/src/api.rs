@@ -181,6 +181,16 @@ impl Api {
         .await;
     }
 
+    /// Waits until the payment service has noted that the provider gave no answer about the order's payment.
+    pub async fn call_is_unanswered(&self, id: OrderId) {
+        eventually("the provider did not answer", async || {
+            let payment = self.payment_of(id).await;
+            let error = payment.as_ref().and_then(|payment| payment.last_error.as_ref());
+            error.map(|_| ()).ok_or_else(|| format!("{payment:?}"))
+        })
+        .await;
+    }
+
     /// Waits until the order's timeline has this event.
     pub async fn timeline_has(&self, id: OrderId, event_type: EventType) {
         eventually(&format!("the timeline of {id} has {event_type}"), async || {

@@ -51,6 +51,7 @@ mod shutdown;
 mod supply_chain;
 mod timeline;
 mod trace_errors;
+mod trace_links;
 mod trace_waits;
 mod tracing;
 mod transport;

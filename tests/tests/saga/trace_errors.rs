@@ -6,9 +6,9 @@ use http::StatusCode;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
+use tests::Stack;
 use tests::api::{accepted, order};
 use tests::otlp::{Collector, Span};
-use tests::{Stack, eventually};
 
 use super::tracing::{stop, trace_of, traced, traced_stack};
 
@@ -67,12 +67,7 @@ async fn a_provider_that_does_not_answer_is_an_error_and_a_decline_is_none() {
     lock.execute(&mut *provider).await.expect("the table can be locked");
     let placed = stack.api.post(order("10.01")).await;
     let (trace_of_timeout, id) = (trace_of(&placed), accepted(placed).await);
-    eventually("the provider did not answer", async || {
-        let payment = stack.api.payment_of(id).await;
-        let error = payment.as_ref().and_then(|payment| payment.last_error.as_ref());
-        error.map(|_| ()).ok_or_else(|| format!("{payment:?}"))
-    })
-    .await;
+    stack.api.call_is_unanswered(id).await;
     provider.rollback().await.expect("the database answers");
     stack.api.order_becomes(id, OrderStatus::Paid).await;
     stop(stack).await;
