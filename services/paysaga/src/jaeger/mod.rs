@@ -92,6 +92,21 @@ struct Span {
     start_time: i64,
     #[serde(default)]
     tags: Vec<Tag>,
+    /// Its parent, and what it links to.
+    #[serde(default)]
+    references: Vec<Reference>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reference {
+    ref_type: String,
+}
+
+impl Span {
+    fn has_parent(&self) -> bool {
+        self.references.iter().any(|reference| reference.ref_type == "CHILD_OF")
+    }
 }
 
 #[derive(Deserialize)]
@@ -110,7 +125,8 @@ impl Trace {
         let correlation_id =
             self.spans.iter().flat_map(|span| &span.tags).find(|tag| tag.key == "correlation.id");
         Some(FoundTrace {
-            root: first.operation_name.clone(),
+            // A wait is told to the millisecond, and may seem to begin before what it follows.
+            root: self.spans.iter().find(|span| !span.has_parent()).unwrap_or(first).operation_name.clone(),
             started_at: started_at.into(),
             url: url.of_trace(&self.trace_id),
             correlation_id: correlation_id.and_then(|tag| tag.value.as_str()).map(str::to_owned),
@@ -124,9 +140,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_named_by_its_first_span() {
+    fn a_trace_is_named_by_the_first_span_without_a_parent() {
         let answer = r#"{"data": [{"traceID": "4bf9", "spans": [
             {"operationName": "charge", "startTime": 1767323045700000, "tags": []},
+            {"operationName": "wait: outbox and queue", "startTime": 1767323045678000, "tags": [],
+             "references": [{"refType": "CHILD_OF", "traceID": "4bf9", "spanID": "1"}]},
             {"operationName": "POST /api/orders", "startTime": 1767323045678000, "tags": [
                 {"key": "correlation.id", "type": "string", "value": "c-1"},
                 {"key": "http.response.status_code", "type": "int64", "value": 202}]}]},
