@@ -27,6 +27,7 @@ pub mod payment;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod problem;
+mod problem_type;
 pub mod refund;
 pub mod status;
 pub mod timestamp;
@@ -38,6 +39,7 @@ pub use id::{EventId, IdempotencyKey, IdempotencySecret, OrderId, PaymentId, Use
 pub use money::{Money, MoneyTotal};
 pub use owner::{Owner, OwnerFilter};
 pub use problem::Problem;
+pub use problem_type::{ProblemDescription, ProblemType};
 pub use status::{CancelReason, OrderStatus, PaymentStatus};
 pub use timestamp::Timestamp;
 

@@ -1,6 +1,10 @@
 //! Errors as every HTTP client of ours reads them: `application/problem+json` (RFC 9457).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use crate::problem_type::{ProblemDescription, ProblemType};
 
 /// The media type of a [`Problem`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -9,18 +13,18 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
+    /// What kind of problem it is: a URI reference that stays the same, and leads to its description.
+    #[serde(rename = "type", default = "about_blank")]
+    pub type_uri: Cow<'static, str>,
     /// The HTTP status code.
     pub status: u16,
-    /// The status in words, the same for every problem of its kind.
-    pub title: String,
+    /// The kind in a few words, for people.
+    pub title: Cow<'static, str>,
     /// What was wrong this time and, where the client can do something about it, what would be right.
     pub detail: String,
     /// Every member of the input that is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<InvalidMember>,
-    /// Finds the request in the logs and the traces.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub correlation_id: Option<String>,
     /// After how many seconds it is worth trying again; the header `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<u16>,
@@ -43,14 +47,15 @@ impl InvalidMember {
 }
 
 impl Problem {
-    /// A problem with the standard title of its status code.
-    pub fn new(status: u16, detail: impl Into<String>) -> Self {
+    /// A problem of this kind.
+    pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        let ProblemDescription { status, title, .. } = problem_type.description();
         Self {
+            type_uri: problem_type.uri().into(),
             status,
-            title: title(status).to_owned(),
+            title: title.into(),
             detail: detail.into(),
             errors: Vec::new(),
-            correlation_id: None,
             retry_after: None,
         }
     }
@@ -65,35 +70,16 @@ impl Problem {
         } else {
             format!("Not valid: {}.", names.join(", "))
         };
-        Self { errors, ..Self::new(400, detail) }
+        Self { errors, ..Self::new(ProblemType::InvalidRequest, detail) }
     }
 
     /// 404: there is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(404, detail)
+        Self::new(ProblemType::NotFound, detail)
     }
 }
 
-/// The reason phrase of RFC 9110 §15 (RFC 6585 for 429).
-const fn title(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Error",
-    }
+/// What has no `type` means its status and nothing more (RFC 9457 §4.2.1).
+fn about_blank() -> Cow<'static, str> {
+    "about:blank".into()
 }

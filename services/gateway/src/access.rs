@@ -10,7 +10,7 @@ use chassis::http::{Caller, CorrelationId, Request, Unidentified};
 use chassis::tasks::Tasks;
 use contracts::api_key::{self, KeyDigest, Scope};
 use contracts::header::bearer_token;
-use contracts::{Owner, OwnerFilter, Problem};
+use contracts::{Owner, OwnerFilter, Problem, ProblemType};
 use http::{HeaderMap, header};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -173,11 +173,15 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Missing | Refused::Unknown => {
-                Self::new(401, "An API key is needed: Authorization: Bearer <key>.")
+                Self::new(ProblemType::Unauthenticated, "An API key is needed: Authorization: Bearer <key>.")
             }
-            Refused::Damaged => Self::new(401, "This is not a whole API key: its checksum is wrong."),
-            Refused::Expired => Self::new(401, "This API key has expired."),
-            Refused::Address => Self::new(403, "This API key may not be used from this address."),
+            Refused::Damaged => {
+                Self::new(ProblemType::Unauthenticated, "This is not a whole API key: its checksum is wrong.")
+            }
+            Refused::Expired => Self::new(ProblemType::Unauthenticated, "This API key has expired."),
+            Refused::Address => {
+                Self::new(ProblemType::AddressNotAllowed, "This API key may not be used from this address.")
+            }
         }
     }
 }
@@ -211,7 +215,10 @@ pub(crate) fn require(scope: Scope, audit: &Arc<Audit>) -> impl Fn(&Request) -> 
             Ok(())
         } else {
             audit.record(audit::authorization_denied(request, scope));
-            Err(Problem::new(403, format!("This API key lacks the scope {scope}.")))
+            Err(Problem::new(
+                ProblemType::InsufficientScope,
+                format!("This API key lacks the scope {scope}."),
+            ))
         }
     }
 }

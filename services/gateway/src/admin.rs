@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, StatusCode, header};
 use chassis::http::{Request, Response};
-use contracts::{OwnerFilter, Problem};
+use contracts::{OwnerFilter, Problem, ProblemType};
 
 use crate::audit::{self, Attempt};
 use crate::bulkhead::Kind;
@@ -73,7 +73,10 @@ fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
         StatusCode::CONFLICT,
     ];
     if !known.contains(&status) {
-        return Err(Problem::new(502, format!("A service behind the gateway answered {status}.")));
+        return Err(Problem::new(
+            ProblemType::UnexpectedAnswer,
+            format!("A service behind the gateway answered {status}."),
+        ));
     }
     let mut response = Response::new(body.into());
     *response.status_mut() = status;

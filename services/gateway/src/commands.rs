@@ -10,7 +10,7 @@ use contracts::event::{CreateOrderRequested, OrderCancelRequested};
 use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
 };
-use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem};
+use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem, ProblemType};
 use opentelemetry::metrics::Counter;
 use tracing::field::display;
 use tracing::{Span, debug, error, info};
@@ -128,11 +128,12 @@ async fn claim(
         ..UpstreamRequest::get(route, route.to_owned(), OwnerFilter::Any, correlation_id)
     };
     let response = gateway.order.send(&request).await?;
-    let not_kept = || Problem::new(502, "The order service does not keep idempotency keys.");
+    let not_kept =
+        || Problem::new(ProblemType::UnexpectedAnswer, "The order service does not keep idempotency keys.");
     match response.status {
         StatusCode::OK => serde_json::from_slice(&response.body).map_err(|_| not_kept()),
         StatusCode::UNPROCESSABLE_ENTITY => Err(Problem::new(
-            422,
+            ProblemType::IdempotencyKeyReused,
             "This Idempotency-Key was used with another body. Use a new key for another order.",
         )),
         status => {
@@ -161,22 +162,28 @@ async fn publish(
     let message = Message::new(&envelope, encoded.body, TraceContext::of(&Span::current()));
     gateway.publisher.publish(message).await.map_err(|error| {
         gateway.publish_failures.record(&error);
-        Problem::new(503, publish_detail(&error))
+        not_published(&error)
     })
 }
 
-const fn publish_detail(error: &PublishError) -> &'static str {
+fn not_published(error: &PublishError) -> Problem {
     if error.is_ambiguous() {
-        "The broker did not confirm in time. The request may have been accepted or not; send it again (an order with \
-         the same Idempotency-Key is never placed twice)."
+        Problem::new(
+            ProblemType::OutcomeUnknown,
+            "The broker did not confirm in time. The request may have been accepted or not; send it again (an order with \
+             the same Idempotency-Key is never placed twice).",
+        )
     } else {
-        "The broker takes no messages right now. The request was not accepted; send it again."
+        Problem::new(
+            ProblemType::BrokerUnavailable,
+            "The broker takes no messages right now. The request was not accepted; send it again.",
+        )
     }
 }
 
 fn not_serialisable(error: &serde_json::Error) -> Problem {
     error!(%error, "a message could not be written as JSON");
-    Problem::new(500, "The request could not be handled.")
+    Problem::new(ProblemType::InternalError, "The request could not be handled.")
 }
 
 /// 415 unless the `Content-Type` is JSON.
@@ -187,6 +194,9 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     if media_type.eq_ignore_ascii_case("application/json") {
         Ok(())
     } else {
-        Err(Problem::new(415, "The body must be JSON, with Content-Type: application/json."))
+        Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "The body must be JSON, with Content-Type: application/json.",
+        ))
     }
 }

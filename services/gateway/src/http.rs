@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, header};
 use chassis::http::{self, Response, Route, Routes, route};
-use contracts::Problem;
 use contracts::api_key::Scope;
+use contracts::{Problem, ProblemType};
 use tracing::error;
 use warp::filters::BoxedFilter;
 use warp::reject::Rejection;
@@ -112,10 +112,13 @@ async fn refuse(rejection: Rejection) -> Result<Response, Infallible> {
     let problem = if let Some(NotAccepted(problem)) = rejection.find() {
         problem.clone()
     } else if rejection.find::<warp::cors::CorsForbidden>().is_some() {
-        Problem::new(403, "This origin, method or header is not allowed (CORS_ORIGINS).")
+        Problem::new(
+            ProblemType::OriginNotAllowed,
+            "This origin, method or header is not allowed (CORS_ORIGINS).",
+        )
     } else {
         error!(?rejection, "a request was rejected for an unexpected reason");
-        Problem::new(500, "The request could not be handled.")
+        Problem::new(ProblemType::InternalError, "The request could not be handled.")
     };
     Ok(http::problem(&problem))
 }

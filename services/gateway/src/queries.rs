@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ::http::{HeaderValue, StatusCode, header};
 use chassis::http::{self, Request, Response};
 use contracts::page::{CursorRequest, ListRequest};
-use contracts::{EventId, OrderId, PaymentId, Problem};
+use contracts::{EventId, OrderId, PaymentId, Problem, ProblemType};
 
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
@@ -93,6 +93,9 @@ fn pass_on(upstream: UpstreamResponse) -> Result<Response, Problem> {
             Ok(response)
         }
         StatusCode::NOT_FOUND => Err(Problem::not_found("There is no such thing.")),
-        status => Err(Problem::new(502, format!("A service behind the gateway answered {status}."))),
+        status => Err(Problem::new(
+            ProblemType::UnexpectedAnswer,
+            format!("A service behind the gateway answered {status}."),
+        )),
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ::http::{HeaderName, HeaderValue};
 use chassis::http::{Caller, Response};
 use contracts::api_key::Scope;
-use contracts::{Owner, Problem};
+use contracts::{Owner, Problem, ProblemType};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
@@ -162,7 +162,8 @@ impl Share {
     async fn refuse(&self, detail: &str, retry_after: u16) -> OverLimit {
         let hold = self.refusals().next(Instant::now(), REFUSALS_PER_SECOND, LONGEST_HOLD);
         tokio::time::sleep(hold).await;
-        let problem = Problem { retry_after: Some(retry_after), ..Problem::new(429, detail) };
+        let problem =
+            Problem { retry_after: Some(retry_after), ..Problem::new(ProblemType::TooManyRequests, detail) };
         OverLimit { problem, rate_limit: RateLimit { rate: self.rate, left: 0 } }
     }
 

@@ -9,7 +9,7 @@ use chassis::http::{CorrelationId, OWNER};
 use chassis::telemetry::{TRACE_ONLY, TraceContext, is_recorded, mark_failed, mark_server_error};
 use chassis::transport::Current;
 use contracts::load::Load;
-use contracts::{OwnerFilter, Problem};
+use contracts::{OwnerFilter, Problem, ProblemType};
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use tracing::{Instrument, Span, debug, error, field, info_span};
@@ -44,16 +44,18 @@ pub(crate) enum UpstreamError {
 impl From<UpstreamError> for Problem {
     fn from(error: UpstreamError) -> Self {
         match error {
-            UpstreamError::Timeout(service) => {
-                Self::new(504, format!("The {service} service did not answer in time. Try again."))
-            }
+            UpstreamError::Timeout(service) => Self::new(
+                ProblemType::ServiceTimeout,
+                format!("The {service} service did not answer in time. Try again."),
+            ),
             UpstreamError::Busy(service) => Self::new(
-                503,
+                ProblemType::ServiceUnavailable,
                 format!("Too many requests to the {service} service are under way. Try again."),
             ),
-            UpstreamError::Unavailable(service) | UpstreamError::Failed(service) => {
-                Self::new(503, format!("The {service} service is not available. Try again."))
-            }
+            UpstreamError::Unavailable(service) | UpstreamError::Failed(service) => Self::new(
+                ProblemType::ServiceUnavailable,
+                format!("The {service} service is not available. Try again."),
+            ),
         }
     }
 }

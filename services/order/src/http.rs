@@ -11,7 +11,7 @@ use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, Share
 use contracts::order::{IdempotencyClaim, IdempotencyClaimed};
 use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
-use contracts::{IdempotencySecret, OrderId, Problem};
+use contracts::{IdempotencySecret, OrderId, Problem, ProblemType};
 use tokio::sync::OnceCell;
 
 use crate::settlement::Settlements;
@@ -113,7 +113,10 @@ async fn claim_key(keys: Arc<Keys>, request: Request) -> Result<Response, Proble
     let secret = keys.secret.get_or_try_init(|| idempotency_keys::secret(&keys.connections)).await?;
     let claimed = idempotency_keys::claim(&keys.connections, secret, &claim).await?;
     if claimed.fingerprint != claim.fingerprint {
-        return Err(Problem::new(422, "The key was used with another request."));
+        return Err(Problem::new(
+            ProblemType::IdempotencyKeyReused,
+            "The key was used with another request.",
+        ));
     }
     let Claimed { order_id, is_repeated, traceparent: placed_at, .. } = claimed;
     Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id, is_repeated, placed_at }))

@@ -1,11 +1,11 @@
 //! The HTTP routes about failed messages, the same on every service that consumes.
 
 use ::http::{Method, StatusCode};
-use contracts::Problem;
 use contracts::failed_message::{
     DiscardRequest, FailedMessageFilter, FailedMessageStatus, ReplayAccepted, ReplayRequest,
 };
 use contracts::problem::InvalidMember;
+use contracts::{Problem, ProblemType};
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -78,9 +78,10 @@ fn answer(decision: Decision, done: &impl Serialize) -> Result<Response, Problem
     match decision {
         Decision::Taken => Ok(http::json(StatusCode::ACCEPTED, done)),
         Decision::Unknown => Err(Problem::not_found("There is no such failed message.")),
-        Decision::Refused(status) => {
-            Err(Problem::new(409, format!("The message is {status}; only a FAILED one can be discarded.")))
-        }
+        Decision::Refused(status) => Err(Problem::new(
+            ProblemType::StateConflict,
+            format!("The message is {status}; only a FAILED one can be discarded."),
+        )),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use contracts::Problem;
+use contracts::{Problem, ProblemType};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
@@ -118,7 +118,7 @@ impl State {
             () = over => Err(too_many()),
             () = sleep(timeout) => {
                 let detail = format!("The body did not arrive within {} seconds.", timeout.as_secs());
-                Err(Problem::new(408, detail))
+                Err(Problem::new(ProblemType::RequestTimeout, detail))
             }
         }
     }
@@ -128,7 +128,9 @@ impl State {
     async fn collect(&self, mut body: Incoming) -> Result<(), Problem> {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Problem::new(400, "The body ended before it was complete."))?;
+            let frame = frame.map_err(|_| {
+                Problem::new(ProblemType::InvalidRequest, "The body ended before it was complete.")
+            })?;
             let Ok(data) = frame.into_data() else { continue };
             let size = bytes.len() + data.len();
             if size > self.limits.max {
@@ -153,8 +155,12 @@ impl State {
         }
         let missing = u32::try_from(missing).unwrap_or(u32::MAX);
         let more = Arc::clone(&self.limits.shared).try_acquire_many_owned(missing);
-        let more =
-            more.map_err(|_| Problem::new(503, "Too many large requests are being received. Try again."))?;
+        let more = more.map_err(|_| {
+            Problem::new(
+                ProblemType::ServiceUnavailable,
+                "Too many large requests are being received. Try again.",
+            )
+        })?;
         match share {
             Some(share) => share.merge(more),
             None => *share = Some(more),
@@ -167,10 +173,16 @@ impl State {
     }
 
     fn too_large(&self) -> Problem {
-        Problem::new(413, format!("The body must not be larger than {} bytes.", self.limits.max))
+        Problem::new(
+            ProblemType::ContentTooLarge,
+            format!("The body must not be larger than {} bytes.", self.limits.max),
+        )
     }
 }
 
 fn too_many() -> Problem {
-    Problem::new(503, "Too many bodies are being received, or too large ones. Try again.")
+    Problem::new(
+        ProblemType::ServiceUnavailable,
+        "Too many bodies are being received, or too large ones. Try again.",
+    )
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use contracts::Problem;
+use contracts::{Problem, ProblemType};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::Empty;
@@ -91,7 +91,7 @@ impl Exchange {
             .await
             .unwrap_or_else(|_| {
                 span.in_scope(|| error!("a request handler panicked"));
-                reply::problem(&Problem::new(500, "The request could not be handled."))
+                reply::problem(&Problem::new(ProblemType::InternalError, "The request could not be handled."))
             });
         self.finish(&mut response, &correlation_id, &trace);
 

@@ -3,8 +3,7 @@
 
 use std::convert::Infallible;
 
-use contracts::Problem;
-use http::StatusCode;
+use contracts::{Problem, ProblemType};
 use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -115,10 +114,10 @@ async fn refuse(rejection: Rejection) -> Result<Response, Infallible> {
     let problem = if rejection.find::<NotTheGateway>().is_some() {
         debug!("a client that is not the gateway was refused");
         let detail = "Only the gateway is answered here: by its SERVICE_TOKEN, or by its certificate.";
-        Problem::new(StatusCode::UNAUTHORIZED.as_u16(), detail)
+        Problem::new(ProblemType::Unauthenticated, detail)
     } else {
         error!(?rejection, "a request was rejected for an unexpected reason");
-        Problem::new(500, "The request could not be handled.")
+        Problem::new(ProblemType::InternalError, "The request could not be handled.")
     };
     Ok(reply::problem(&problem))
 }

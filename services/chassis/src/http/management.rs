@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use contracts::Problem;
 use contracts::health::{Health as Report, HealthStatus};
+use contracts::{Problem, ProblemType};
 use http::{Method, StatusCode};
 use tracing::error;
 use warp::reply::Response;
@@ -45,7 +45,7 @@ pub async fn metrics<S>(_: S, _: Request) -> Result<Response, Problem> {
         Ok(text) => Ok(reply::text("text/plain; version=0.0.4", text)),
         Err(error) => {
             error!(%error, "metrics could not be collected");
-            Err(Problem::new(500, "Metrics could not be collected."))
+            Err(Problem::new(ProblemType::InternalError, "Metrics could not be collected."))
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use bytes::Bytes;
-use contracts::Problem;
 use contracts::page::{ListRequest, Page, PageMeta, PageRequest, Slice};
+use contracts::{Problem, ProblemType};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use tracing::{debug, error};
@@ -119,7 +119,8 @@ pub fn problem(problem: &Problem) -> Response {
 /// 405 with the methods that the resource has.
 pub(super) fn method_not_allowed(allowed: &[Method]) -> Response {
     let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    let mut response = problem(&Problem::new(405, format!("This resource takes {allow}.")));
+    let mut response =
+        problem(&Problem::new(ProblemType::MethodNotAllowed, format!("This resource takes {allow}.")));
     if let Ok(allow) = HeaderValue::from_str(&allow) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
@@ -131,11 +132,11 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if error.kind() == FailureKind::Permanent {
             error!(%error, "a database query failed");
-            return Self::new(500, "The request could not be handled.");
+            return Self::new(ProblemType::InternalError, "The request could not be handled.");
         }
         // The database's part of the service's health logs it as a warning, once.
         debug!(%error, "a database query failed");
-        Self::new(503, "The database can't be reached. Try again.")
+        Self::new(ProblemType::ServiceUnavailable, "The database can't be reached. Try again.")
     }
 }
 

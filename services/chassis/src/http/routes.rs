@@ -162,7 +162,7 @@ fn fallback() -> BoxedFilter<(Response,)> {
 
 #[cfg(test)]
 mod tests {
-    use contracts::Owner;
+    use contracts::{Owner, ProblemType};
     use http::StatusCode;
     use http_body_util::{BodyExt, Full};
     use hyper::service::Service;
@@ -185,7 +185,7 @@ mod tests {
         let restricted = Routes::new("state", [route(Method::GET, "/admin", describe)]);
         open.merge(restricted.require(|request| match request.caller {
             Some(_) => Ok(()),
-            None => Err(Problem::new(403, "Not you.")),
+            None => Err(Problem::new(ProblemType::InsufficientScope, "Not you.")),
         }))
     }
 

@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use contracts::Problem;
 use contracts::health::HealthStatus;
 use contracts::load::Load;
 use contracts::topology::Queue;
+use contracts::{Problem, ProblemType};
 use http::{Method, StatusCode};
 use tokio::sync::Mutex;
 use warp::reply::Response;
@@ -113,6 +113,6 @@ impl Places {
 async fn answer(probe: Probe, _: Request) -> Result<Response, Problem> {
     match probe.load().await {
         Some(load) => Ok(json(StatusCode::OK, &load)),
-        None => Err(Problem::new(503, "The load is not known.")),
+        None => Err(Problem::new(ProblemType::ServiceUnavailable, "The load is not known.")),
     }
 }

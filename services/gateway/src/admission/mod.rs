@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use chassis::tasks::Tasks;
 use chassis::telemetry::METER;
 use contracts::load::Load;
-use contracts::{Owner, Problem};
+use contracts::{Owner, Problem, ProblemType};
 use limiter::{Limiter, Overloaded};
 use opentelemetry::metrics::{Counter, Gauge};
 use tokio::sync::Notify;
@@ -155,7 +155,7 @@ impl State {
 
 fn refusal(Overloaded(wait): Overloaded) -> Problem {
     let problem = Problem::new(
-        503,
+        ProblemType::Overloaded,
         "More orders are waiting than can be settled soon. The request was not accepted; send it again after the time in \
          Retry-After.",
     );

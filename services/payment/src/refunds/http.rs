@@ -6,7 +6,7 @@ use chassis::database::Connections;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::problem::InvalidMember;
 use contracts::refund::{RefundDetails, RefundStatus, RetryRequest, SettleRequest};
-use contracts::{PaymentId, Problem, Word};
+use contracts::{PaymentId, Problem, ProblemType, Word};
 
 use super::decisions::{Decisions, Undecided};
 use crate::domain::{Decision, Trigger};
@@ -66,11 +66,18 @@ async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result
         return Err(Problem::not_found("There is no such refund."));
     };
     context.decisions.apply(refund.order_id, trigger).await.map_err(|undecided| match undecided {
-        Undecided::Rejected(Rejection::Violation(reason)) => Problem::new(409, capitalized(&reason)),
-        Undecided::Rejected(Rejection::Store(_)) => Problem::new(500, "The decision can't be stored."),
-        Undecided::Newer => Problem::new(409, "A newer version wrote this payment. Decide when it is back."),
+        Undecided::Rejected(Rejection::Violation(reason)) => {
+            Problem::new(ProblemType::StateConflict, capitalized(&reason))
+        }
+        Undecided::Rejected(Rejection::Store(_)) => {
+            Problem::new(ProblemType::InternalError, "The decision can't be stored.")
+        }
+        Undecided::Newer => Problem::new(
+            ProblemType::StateConflict,
+            "A newer version wrote this payment. Decide when it is back.",
+        ),
         Undecided::Late => Problem::new(
-            503,
+            ProblemType::OutcomeUnknown,
             "The decision was not stored in time, and may be yet. Look at the refund before you repeat it.",
         ),
     })?;

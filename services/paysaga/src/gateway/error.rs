@@ -108,7 +108,7 @@ impl GatewayError {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The time after which to try again is in a header, not in the body.
-        let Problem { status, title, detail, errors, correlation_id, retry_after: _ } = &self.0;
+        let Problem { type_uri: _, status, title, detail, errors, retry_after: _ } = &self.0;
         write!(formatter, "{status} {title}: {detail}")?;
         for error in errors {
             let member = if error.member.is_empty() { "the body" } else { &error.member };
@@ -117,15 +117,13 @@ impl fmt::Display for Refusal {
         if *status == StatusCode::UNAUTHORIZED {
             formatter.write_str(" Give it with --api-key-file.")?;
         }
-        match correlation_id {
-            Some(id) => write!(formatter, " (correlation id {id})"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use contracts::ProblemType;
     use contracts::problem::InvalidMember;
 
     use super::*;
@@ -136,25 +134,23 @@ mod tests {
 
     #[test]
     fn a_problem_is_shown_with_status_detail_and_every_member() {
-        let problem = Problem {
-            correlation_id: Some("c-1".to_owned()),
-            ..Problem::invalid(vec![
-                InvalidMember::new("userId", "must be a UUID"),
-                InvalidMember::new("total", "must be greater than 0"),
-            ])
-        };
+        let problem = Problem::invalid(vec![
+            InvalidMember::new("userId", "must be a UUID"),
+            InvalidMember::new("total", "must be greater than 0"),
+        ]);
         let error = refused(StatusCode::BAD_REQUEST, &serde_json::to_string(&problem).unwrap());
         assert_eq!(
             error.to_string(),
-            "http://127.0.0.1:3000 refused: 400 Bad Request: Not valid: userId, total. userId: must be a UUID. \
-             total: must be greater than 0. (correlation id c-1)"
+            "http://127.0.0.1:3000 refused: 400 Invalid request: Not valid: userId, total. userId: must be a UUID. \
+             total: must be greater than 0."
         );
         assert_eq!(error.status(), Some(400));
     }
 
     #[test]
     fn a_missing_api_key_is_answered_with_how_to_give_one() {
-        let problem = Problem::new(401, "An API key is needed: Authorization: Bearer <key>.");
+        let problem =
+            Problem::new(ProblemType::Unauthenticated, "An API key is needed: Authorization: Bearer <key>.");
         let error = refused(StatusCode::UNAUTHORIZED, &serde_json::to_string(&problem).unwrap());
         assert!(error.to_string().ends_with("--api-key-file."), "{error}");
     }
