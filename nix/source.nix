@@ -25,6 +25,8 @@ let
     in
     [
       (directory + "/src")
+      # Its documents show the golden files as examples.
+      (fileset.maybeMissing (directory + "/tests/golden"))
       (fileset.maybeMissing (directory + "/build.rs"))
       # A service embeds its migrations.
       (fileset.maybeMissing (../migrations + "/${name}"))

@@ -8,6 +8,7 @@ use crate::{CancelReason, Money, OrderId, Owner, OwnerFilter, Timestamp, UserId}
 
 /// A customer wants an order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateOrderRequested {
     /// The order's id. A NestJS gateway sends none; then the order service derives it from the event id.
@@ -24,6 +25,7 @@ pub struct CreateOrderRequested {
 
 /// A customer wants an order cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelRequested {
     /// Which order.
@@ -35,6 +37,7 @@ pub struct OrderCancelRequested {
 
 /// An order was placed and waits for its payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCreated {
     /// Which order.
@@ -53,6 +56,7 @@ pub struct OrderCreated {
 
 /// An order was cancelled; its money must be given back or never be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderCancelled {
     /// Which order.
@@ -65,6 +69,7 @@ pub struct OrderCancelled {
 
 /// The provider took the money.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentApproved {
     /// Which order.
@@ -75,6 +80,7 @@ pub struct PaymentApproved {
 
 /// The provider refused the charge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDeclined {
     /// Which order.
@@ -85,6 +91,7 @@ pub struct PaymentDeclined {
 
 /// The provider could not carry out the charge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentFailed {
     /// Which order.
@@ -95,6 +102,7 @@ pub struct PaymentFailed {
 
 /// The order was cancelled before any money was taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCancelled {
     /// Which order.
@@ -105,6 +113,7 @@ pub struct PaymentCancelled {
 
 /// The money was given back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
     /// Which order.
@@ -127,6 +136,7 @@ macro_rules! events {
             Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
             VariantArray,
         )]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum EventType {
             $($(#[$doc])* $name,)*
         }

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strum::{Display, EnumString, IntoStaticStr};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use crate::Timestamp;
 
 /// A message that a service could not handle, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FailedMessage<Status = FailedMessageStatus> {
     /// Names the message: the same message that fails again is the same failed message.
@@ -45,6 +46,7 @@ pub struct FailedMessage<Status = FailedMessageStatus> {
 
 /// A failed message with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FailedMessageDetails<Status = FailedMessageStatus, Action = AuditAction> {
     /// What the list shows.
@@ -60,6 +62,7 @@ pub struct FailedMessageDetails<Status = FailedMessageStatus, Action = AuditActi
 /// Something that was done about a failed message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry<Action = AuditAction> {
     /// What was done.
@@ -75,8 +78,20 @@ pub struct AuditEntry<Action = AuditAction> {
 
 /// Where a failed message stands.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailedMessageStatus {
@@ -94,6 +109,7 @@ pub enum FailedMessageStatus {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuditAction {
@@ -109,6 +125,7 @@ pub enum AuditAction {
 
 /// Which failed messages are meant. What is not given does not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FailedMessageFilter {
     /// Of this queue.
@@ -134,6 +151,7 @@ pub struct FailedMessageFilter {
 /// `POST /failed-messages/replay`: handle all messages again that the filter means. Only those with status `FAILED`
 /// are; a `status` in the filter is refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayRequest {
     /// Which messages.
@@ -149,6 +167,7 @@ pub struct ReplayRequest {
 
 /// Answer to a [`ReplayRequest`], and to the replay of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayAccepted {
     /// How many messages the filter means.
@@ -159,6 +178,7 @@ pub struct ReplayAccepted {
 
 /// Body of `DELETE /failed-messages/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiscardRequest {
     /// Why the message is given up.

@@ -29,6 +29,8 @@ mod postgres;
 pub mod problem;
 mod problem_type;
 pub mod refund;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod status;
 pub mod timestamp;
 pub mod topology;

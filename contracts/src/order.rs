@@ -14,6 +14,7 @@ use crate::{CancelReason, EventId, EventType, Money, OrderId, OrderStatus, Owner
 /// An order as clients see it. A service passes `Word`s on that it does not know itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Order<Status = OrderStatus, Reason = CancelReason> {
     /// The order's id.
@@ -38,6 +39,7 @@ pub struct Order<Status = OrderStatus, Reason = CancelReason> {
 
 /// Body of `POST /api/orders`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateOrder {
     /// Who orders.
@@ -124,6 +126,7 @@ fn reject_unknown(members: &Members, known: &str, errors: &mut Vec<InvalidMember
 
 /// Answer to an order that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateOrderAccepted {
     /// Under which id the order can be asked for.
@@ -146,6 +149,7 @@ impl From<OrderId> for CreateOrderAccepted {
 
 /// Answer to a cancellation that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CancelOrderAccepted {
     /// Which order.
@@ -163,6 +167,7 @@ impl From<OrderId> for CancelOrderAccepted {
 /// One step of an order's saga.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry<Type = EventType, Status = OrderStatus> {
     /// The event.
@@ -181,6 +186,7 @@ pub struct TimelineEntry<Type = EventType, Status = OrderStatus> {
 
 /// `GET /orders/{id}/events`, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Timeline<Entry = TimelineEntry> {
     /// Which order.

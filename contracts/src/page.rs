@@ -121,6 +121,7 @@ fn clamp(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
 
 /// One page of a list with its place in the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Page<T> {
     /// The page's items, newest first.
     pub data: Vec<T>,
@@ -130,6 +131,7 @@ pub struct Page<T> {
 
 /// A page's place in the whole list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PageMeta {
     /// The page's number, from 1.
@@ -157,6 +159,7 @@ impl PageMeta {
 
 /// A part of a list that is read from one item to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Slice<T> {
     /// Its items, newest first.
     pub data: Vec<T>,
@@ -184,6 +187,7 @@ impl<T> Slice<T> {
 
 /// How large a part of a list may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SliceMeta {
     /// The most items that it holds.
     pub limit: u32,

@@ -7,6 +7,7 @@ use crate::{Money, MoneyTotal, OrderId, Owner, PaymentId, PaymentStatus, Timesta
 /// A payment as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Payment<Status = PaymentStatus> {
     /// The payment's id.
@@ -38,6 +39,7 @@ pub struct Payment<Status = PaymentStatus> {
 
 /// `GET /payments/stats`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentStats<Status = PaymentStatus> {
     /// One entry a status that any payment has.
@@ -53,6 +55,7 @@ impl<Status> Default for PaymentStats<Status> {
 /// The payments of one status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusStats<Status = PaymentStatus> {
     /// Which status.

@@ -11,6 +11,7 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// What went wrong with a request, for the client's developer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// What kind of problem it is: a URI reference that stays the same, and leads to its description.
@@ -32,6 +33,7 @@ pub struct Problem {
 
 /// One wrong member of a request's body, path, query or headers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InvalidMember {
     /// Its name as the client wrote it, empty for the body as a whole.
     pub member: String,

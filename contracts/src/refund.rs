@@ -7,6 +7,7 @@ use crate::{Money, OrderId, PaymentId, PaymentStatus, Timestamp};
 
 /// A refund, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refund<Status = PaymentStatus> {
     /// The payment whose money goes back; it names the refund.
@@ -34,6 +35,7 @@ pub struct Refund<Status = PaymentStatus> {
 
 /// A refund and what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RefundDetails<Status = PaymentStatus, Action = RefundAction> {
     /// What the list shows.
@@ -45,6 +47,7 @@ pub struct RefundDetails<Status = PaymentStatus, Action = RefundAction> {
 /// Something that happened to a refund.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RefundAuditEntry<Action = RefundAction> {
     /// What.
@@ -64,6 +67,7 @@ pub struct RefundAuditEntry<Action = RefundAction> {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RefundStatus {
@@ -79,6 +83,7 @@ pub enum RefundStatus {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RefundAction {
@@ -92,6 +97,7 @@ pub enum RefundAction {
 
 /// Body of `POST /refunds/{paymentId}/retry`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetryRequest {
     /// Why the provider should answer otherwise now.
@@ -100,6 +106,7 @@ pub struct RetryRequest {
 
 /// Body of `POST /refunds/{paymentId}/settle`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SettleRequest {
     /// What names the transfer by which the money went back, a bank's reference for instance.

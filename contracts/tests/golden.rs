@@ -7,14 +7,18 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use contracts::audit_record::NewAuditRecords;
+use contracts::failed_message::{
+    DiscardRequest, FailedMessage, FailedMessageDetails, ReplayAccepted, ReplayRequest,
+};
 use contracts::health::Health;
 use contracts::order::{
-    CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed, Order,
-    Timeline,
+    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
+    Order, Timeline,
 };
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
-use contracts::{Envelope, Event, EventType, OrderId, Problem};
+use contracts::refund::{Refund, RefundDetails, RetryRequest, SettleRequest};
+use contracts::{Envelope, Event, EventType, OrderId, Problem, ProblemType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use strum::VariantArray;
@@ -68,7 +72,15 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Page<Payment>>("payment-page");
     both_ways::<PaymentStats>("payment-stats");
     both_ways::<Timeline>("timeline");
-    both_ways::<Problem>("problem");
+    both_ways::<Page<FailedMessage>>("failed-message-page");
+    both_ways::<FailedMessageDetails>("failed-message");
+    both_ways::<ReplayRequest>("replay");
+    both_ways::<ReplayAccepted>("replay-accepted");
+    both_ways::<DiscardRequest>("discard");
+    both_ways::<Page<Refund>>("refund-page");
+    both_ways::<RefundDetails>("refund");
+    both_ways::<RetryRequest>("retry-refund");
+    both_ways::<SettleRequest>("settle-refund");
     both_ways::<Health>("health");
     both_ways::<IdempotencyClaim>("idempotency-claim");
     both_ways::<IdempotencyClaimed>("idempotency-claimed");
@@ -78,6 +90,17 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     let json = golden("http/create-order");
     let order = CreateOrder::from_json(json.as_bytes()).unwrap();
     assert_eq!(serde_json::to_string(&order).unwrap(), json);
+    assert!(CancelOrder::from_json(golden("http/cancel-order").as_bytes()).is_ok());
+}
+
+#[test]
+fn every_kind_of_problem_is_read_and_written_byte_for_byte() {
+    for &problem_type in ProblemType::VARIANTS {
+        let json = golden(&format!("problems/{problem_type}"));
+        let Problem { detail, errors, .. } = serde_json::from_str(&json).unwrap();
+        let problem = Problem { errors, ..Problem::new(problem_type, detail) };
+        assert_eq!(serde_json::to_string(&problem).unwrap(), json);
+    }
 }
 
 #[test]

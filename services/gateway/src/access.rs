@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chassis::http::{Caller, CorrelationId, Request, Unidentified};
+use chassis::http::{Caller, CorrelationId, Request, Unidentified, template};
 use chassis::tasks::Tasks;
 use contracts::api_key::{self, KeyDigest, Scope};
 use contracts::header::bearer_token;
@@ -223,22 +223,29 @@ pub(crate) fn require(scope: Scope, audit: &Arc<Audit>) -> impl Fn(&Request) -> 
     }
 }
 
-/// Rejects requests of unknown callers.
+/// Rejects requests of unknown callers, but those for a route that needs no key.
 pub(crate) fn require_caller(
     audit: &Arc<Audit>,
+    open: Vec<&'static str>,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + use<> {
     let audit = Arc::clone(audit);
     warp::ext::optional::<Unidentified>()
         .and(warp::ext::get::<CorrelationId>())
-        .and_then(move |unidentified: Option<Unidentified>, correlation_id: CorrelationId| {
-            ready(match unidentified {
-                None => Ok(()),
-                Some(unidentified) => {
-                    audit.record(audit::authentication_failed(&unidentified, &correlation_id));
-                    Err(warp::reject::custom(NotAccepted(*unidentified.problem)))
-                }
-            })
-        })
+        .and(template())
+        .and_then(
+            move |unidentified: Option<Unidentified>,
+                  correlation_id: CorrelationId,
+                  template: Option<&str>| {
+                ready(match unidentified {
+                    None => Ok(()),
+                    Some(_) if template.is_some_and(|template| open.contains(&template)) => Ok(()),
+                    Some(unidentified) => {
+                        audit.record(audit::authentication_failed(&unidentified, &correlation_id));
+                        Err(warp::reject::custom(NotAccepted(*unidentified.problem)))
+                    }
+                })
+            },
+        )
         .untuple_one()
 }
 

@@ -1,4 +1,4 @@
-//! The gateway's HTTP routes, and what stands before them.
+//! The gateway's HTTP routes, each with its description, and what stands before them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,66 +15,123 @@ use warp::{Filter, Reply};
 use crate::access::{self, NotAccepted};
 use crate::audit::Audit;
 use crate::cors::CorsConfig;
+use crate::openapi::operations::{operators, orders, payments};
+use crate::openapi::{Described, Group, Operation};
 use crate::shares::{OverLimit, Place, Shares};
-use crate::{Gateway, admin, commands, queries};
+use crate::{Gateway, admin, commands, documents, queries};
 
-pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
-    let routes = |scope, routes: Vec<Route<Arc<Gateway>>>| {
-        Routes::new(Arc::clone(gateway), routes).require(access::require(scope, &gateway.audit))
-    };
-    let orders_write = routes(
-        Scope::OrdersWrite,
-        vec![
-            route(Method::POST, "/api/orders", commands::create),
-            route(Method::PATCH, "/api/orders/{id}", commands::change),
-            route(Method::PATCH, "/api/orders/{id}/cancel", commands::cancel),
-        ],
-    );
-    let orders_read = routes(
-        Scope::OrdersRead,
-        vec![
-            route(Method::GET, "/api/orders", queries::order_list),
-            route(Method::GET, "/api/orders/{id}", queries::order_resource),
-            route(Method::GET, "/api/orders/{id}/events", queries::order_events),
-        ],
-    );
-    let statistics =
-        routes(Scope::Statistics, vec![route(Method::GET, "/api/payments/stats", queries::payment_resource)]);
-    let payments_read = routes(
-        Scope::PaymentsRead,
-        vec![
-            route(Method::GET, "/api/payments", queries::payment_list),
-            route(Method::GET, "/api/payments/{id}", queries::payment_resource),
-            route(Method::GET, "/api/payments/order/{orderId}", queries::payment_resource),
-        ],
-    );
-    let admin_read = routes(
-        Scope::AdminRead,
-        vec![
-            route(Method::GET, "/api/metrics", http::metrics),
-            route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
-            route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
-            route(Method::GET, "/api/admin/payment/refunds", admin::refunds),
-            route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
-        ],
-    );
-    let admin_write = routes(
-        Scope::AdminWrite,
-        vec![
-            route(Method::POST, "/api/admin/{service}/failed-messages/replay", admin::failed_messages),
-            route(Method::DELETE, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
-            route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
-            route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),
-            route(Method::POST, "/api/admin/payment/refunds/{paymentId}/settle", admin::refunds),
-        ],
-    );
+/// Every route, with what it does and the scope that it needs.
+pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
+    let group = |scope, routes| Group { scope, routes };
     // The statistics before the payment of any id: the first route that fits takes a request.
-    orders_write
-        .merge(orders_read)
-        .merge(statistics)
-        .merge(payments_read)
-        .merge(admin_read)
-        .merge(admin_write)
+    vec![
+        group(
+            Some(Scope::OrdersWrite),
+            vec![
+                served(route(Method::POST, "/api/orders", commands::create), orders::create()),
+                served(route(Method::PATCH, "/api/orders/{id}", commands::change), orders::change()),
+                served(route(Method::PATCH, "/api/orders/{id}/cancel", commands::cancel), orders::cancel()),
+            ],
+        ),
+        group(
+            Some(Scope::OrdersRead),
+            vec![
+                served(route(Method::GET, "/api/orders", queries::order_list), orders::list()),
+                served(route(Method::GET, "/api/orders/{id}", queries::order_resource), orders::find()),
+                served(
+                    route(Method::GET, "/api/orders/{id}/events", queries::order_events),
+                    orders::events(),
+                ),
+            ],
+        ),
+        group(
+            Some(Scope::Statistics),
+            vec![served(
+                route(Method::GET, "/api/payments/stats", queries::payment_resource),
+                payments::statistics(),
+            )],
+        ),
+        group(
+            Some(Scope::PaymentsRead),
+            vec![
+                served(route(Method::GET, "/api/payments", queries::payment_list), payments::list()),
+                served(route(Method::GET, "/api/payments/{id}", queries::payment_resource), payments::find()),
+                served(
+                    route(Method::GET, "/api/payments/order/{orderId}", queries::payment_resource),
+                    payments::of_order(),
+                ),
+            ],
+        ),
+        group(Some(Scope::AdminRead), admin_read()),
+        group(Some(Scope::AdminWrite), admin_write()),
+        group(None, documents::routes()),
+    ]
+}
+
+fn admin_read() -> Vec<Described<Arc<Gateway>>> {
+    vec![
+        served(route(Method::GET, "/api/metrics", http::metrics), operators::metrics()),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
+            operators::failed_messages(),
+        ),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
+            operators::failed_message(),
+        ),
+        served(route(Method::GET, "/api/admin/payment/refunds", admin::refunds), operators::refunds()),
+        served(
+            route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
+            operators::refund(),
+        ),
+    ]
+}
+
+fn admin_write() -> Vec<Described<Arc<Gateway>>> {
+    vec![
+        served(
+            route(Method::POST, "/api/admin/{service}/failed-messages/replay", admin::failed_messages),
+            operators::replay_messages(),
+        ),
+        served(
+            route(Method::DELETE, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
+            operators::discard_message(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
+            operators::replay_message(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),
+            operators::retry_refund(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/payment/refunds/{paymentId}/settle", admin::refunds),
+            operators::settle_refund(),
+        ),
+    ]
+}
+
+/// A route and what it does: there is none without a description.
+pub(crate) fn served<S>(route: Route<S>, operation: Operation) -> Described<S> {
+    Described { route, operation }
+}
+
+/// The routes with their state, and what each requires of a key.
+pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
+    table().into_iter().fold(Routes::new((), []), |routes, Group { scope, routes: group }| {
+        let group = Routes::new(Arc::clone(gateway), group.into_iter().map(|described| described.route));
+        routes.merge(match scope {
+            Some(scope) => group.require(access::require(scope, &gateway.audit)),
+            None => group,
+        })
+    })
+}
+
+/// The templates of the routes that need no key.
+fn open_routes() -> Vec<&'static str> {
+    let open = table().into_iter().filter(|group| group.scope.is_none());
+    open.flat_map(|group| group.routes).map(|described| described.route.template()).collect()
 }
 
 /// Puts authentication and each caller's share around the routes, and CORS around all: a preflight request carries no key, and a web page may
@@ -87,7 +144,8 @@ pub(crate) fn protect(
     speaks_https: bool,
 ) -> BoxedFilter<(Response,)> {
     let served = shares.enter().and(routes).map(Place::leave);
-    let authenticated = access::require_caller(audit).and(served).recover(refuse).unify().boxed();
+    let authenticated =
+        access::require_caller(audit, open_routes()).and(served).recover(refuse).unify().boxed();
     let protected = match cors {
         Some(cors) => {
             authenticated.with(cors.filter()).map(Reply::into_response).recover(refuse).unify().boxed()

@@ -3,6 +3,7 @@
 //! ```text
 //! POST, PATCH → access → shares → commands → admission → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
+//! GET         → shares → documents (what describes the API; no key) → 200
 //! ```
 //!
 //! It owns no state. What it answers 202 to is on the broker's disk. What the audit is to know goes to the order service.
@@ -16,8 +17,10 @@ mod bulkhead;
 mod commands;
 pub mod config;
 mod cors;
+mod documents;
 mod http;
 mod idempotency;
+mod openapi;
 mod outcome;
 mod preference;
 mod proxies;

@@ -25,6 +25,9 @@ use crate::refusals::Refusals;
 /// How many requests with `Prefer: wait` of one caller may wait for their orders. More are answered at once.
 const MOST_WAITING: usize = 128;
 
+/// Requests a second of all callers without a key together. What they read is large, and never changes while a gateway runs.
+const STRANGERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+
 /// Refusals of a caller that are answered at once, a second.
 const REFUSALS_PER_SECOND: u32 = 50;
 
@@ -46,6 +49,8 @@ pub struct Limits {
 /// The shares of all callers.
 pub(crate) struct Shares {
     limits: Limits,
+    /// What all callers without a key have together, for what needs none.
+    strangers: Arc<Share>,
     /// By name, and by the rate of the key.
     callers: Mutex<HashMap<(Owner, NonZeroU32), Arc<Share>>>,
 }
@@ -88,16 +93,20 @@ impl Reject for OverLimit {}
 
 impl Shares {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, callers: Mutex::default() })
+        let strangers = Arc::new(Share::new(STRANGERS, limits.concurrency));
+        Arc::new(Self { limits, strangers, callers: Mutex::default() })
     }
 
-    /// Takes a place for each request of a known caller, or rejects it.
+    /// Takes a place for each request, or rejects it.
     pub(crate) fn enter(
         self: &Arc<Self>,
     ) -> impl Filter<Extract = (Place,), Error = Rejection> + Clone + Send + Sync + 'static {
         let shares = Arc::clone(self);
         warp::ext::optional::<Caller>().and_then(move |caller: Option<Caller>| {
-            let share = caller.and_then(|caller| shares.of(&caller));
+            let share = match caller {
+                Some(caller) => shares.of(&caller),
+                None => Some(Arc::clone(&shares.strangers)),
+            };
             async move {
                 match share {
                     Some(share) => share.enter().await.map_err(warp::reject::custom),

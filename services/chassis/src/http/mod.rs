@@ -43,7 +43,7 @@ pub use gateway_only::{GatewayOnly, GatewayOnlyVariables, token};
 pub use management::metrics;
 pub use reply::{ReadyResponse, found, json, list, problem, with_next};
 pub use request::{OWNER, Request, invalid_cursor};
-pub use routes::{Route, Routes, route};
+pub use routes::{Route, Routes, route, template};
 pub use server::{BindError, Server};
 pub use shared_reads::{Owned, SharedReads, of_each_owner};
 pub use warp::reply::Response;

@@ -118,10 +118,24 @@ pub fn problem(problem: &Problem) -> Response {
 
 /// 405 with the methods that the resource has.
 pub(super) fn method_not_allowed(allowed: &[Method]) -> Response {
-    let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    let mut response =
-        problem(&Problem::new(ProblemType::MethodNotAllowed, format!("This resource takes {allow}.")));
-    if let Ok(allow) = HeaderValue::from_str(&allow) {
+    let methods = in_words(allowed);
+    let detail = format!("This resource takes {methods}.");
+    allowing(problem(&Problem::new(ProblemType::MethodNotAllowed, detail)), &methods)
+}
+
+/// 204 with the methods that the resource has.
+pub(super) fn options(allowed: &[Method]) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    allowing(response, &in_words(allowed))
+}
+
+fn in_words(methods: &[Method]) -> String {
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn allowing(mut response: Response, methods: &str) -> Response {
+    if let Ok(allow) = HeaderValue::from_str(methods) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response

@@ -4,6 +4,7 @@
 //! methods and templates gives what filters can't: the name of a span, the label of a metric, and the difference between
 //! 404 and 405 with its `Allow` header.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +26,20 @@ pub struct Route<S> {
     method: Method,
     template: &'static str,
     with_state: Box<dyn FnOnce(S) -> Handler>,
+}
+
+impl<S> Route<S> {
+    /// Its method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its path, with names in braces for what can be anything.
+    #[must_use]
+    pub const fn template(&self) -> &'static str {
+        self.template
+    }
 }
 
 /// Declares that `handler` answers requests with this method on paths such as `/orders/{id}`.
@@ -89,11 +104,9 @@ impl Routes {
             if entry.method == method {
                 return Matched::Route(entry.template);
             }
-            if !allowed.contains(&entry.method) {
-                allowed.push(entry.method.clone());
-            }
+            allowed.push(&entry.method);
         }
-        if allowed.is_empty() { Matched::Unknown } else { Matched::WrongMethod(allowed) }
+        if allowed.is_empty() { Matched::Unknown } else { Matched::WrongMethod(with_implied(&allowed)) }
     }
 
     /// Answers every request: with a route's handler, or with 404 or 405.
@@ -150,10 +163,35 @@ impl Matched {
     }
 }
 
-/// Answers the requests that no route takes.
-fn fallback() -> BoxedFilter<(Response,)> {
+/// These methods, and those that come with them: `HEAD` with `GET`, and `OPTIONS` with any.
+fn with_implied(declared: &[&Method]) -> Vec<Method> {
+    let mut allowed = Vec::new();
+    for method in declared {
+        let implied = (**method == Method::GET).then_some(Method::HEAD);
+        for method in [(*method).clone()].into_iter().chain(implied) {
+            if !allowed.contains(&method) {
+                allowed.push(method);
+            }
+        }
+    }
+    allowed.push(Method::OPTIONS);
+    allowed
+}
+
+/// The template of the route that takes a request, if one does.
+#[must_use]
+pub fn template() -> impl Filter<Extract = (Option<&'static str>,), Error = Infallible> + Clone + Send + Sync
+{
     warp::ext::optional::<Matched>()
-        .map(|matched| match matched {
+        .map(|matched: Option<Matched>| matched.as_ref().and_then(Matched::template))
+}
+
+/// Answers the requests that no route takes, `OPTIONS` among them (RFC 9110 §9.3.7).
+fn fallback() -> BoxedFilter<(Response,)> {
+    warp::method()
+        .and(warp::ext::optional::<Matched>())
+        .map(|method: Method, matched| match matched {
+            Some(Matched::WrongMethod(allowed)) if method == Method::OPTIONS => reply::options(&allowed),
             Some(Matched::WrongMethod(allowed)) => reply::method_not_allowed(&allowed),
             _ => reply::problem(&Problem::not_found("There is no such resource.")),
         })
@@ -230,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_known_path_with_another_method_names_the_right_ones() {
-        let allowed = vec![Method::GET, Method::POST];
+        let allowed = vec![Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
         assert_eq!(routes().find(&Method::DELETE, "/orders"), Matched::WrongMethod(allowed));
         for path in ["/", "/orders//", "/order", "/orders/7/items/8/now"] {
             assert_eq!(routes().find(&Method::GET, path), Matched::Unknown, "{path}");

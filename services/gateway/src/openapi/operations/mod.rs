@@ -1,0 +1,18 @@
+//! What each route does.
+
+pub(crate) mod documents;
+pub(crate) mod operators;
+pub(crate) mod orders;
+pub(crate) mod payments;
+
+use contracts::ProblemType;
+
+use super::Operation;
+
+/// What may go wrong where a service behind the gateway is asked.
+const UPSTREAM: [ProblemType; 3] =
+    [ProblemType::ServiceUnavailable, ProblemType::ServiceTimeout, ProblemType::UnexpectedAnswer];
+
+/// What may go wrong where a command is published.
+const PUBLISHING: [ProblemType; 3] =
+    [ProblemType::Overloaded, ProblemType::BrokerUnavailable, ProblemType::OutcomeUnknown];
