@@ -121,7 +121,7 @@ fn clamp(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
 
 /// One page of a list with its place in the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "{T}Page"))]
 pub struct Page<T> {
     /// The page's items, newest first.
     pub data: Vec<T>,
@@ -159,7 +159,7 @@ impl PageMeta {
 
 /// A part of a list that is read from one item to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "{T}Slice"))]
 pub struct Slice<T> {
     /// Its items, newest first.
     pub data: Vec<T>,

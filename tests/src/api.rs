@@ -9,13 +9,14 @@ use contracts::payment::{Payment, PaymentStats};
 use contracts::topology::Queue;
 use contracts::{EventType, OrderId, OrderStatus, PaymentStatus, Problem};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::api_keys::Key;
+use crate::call::Call;
 use crate::eventually;
 
 /// The customer of every test order.
@@ -58,8 +59,9 @@ impl Api {
     }
 
     /// A request to a path such as `/api/orders`.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url))
+    pub fn request(&self, method: Method, path: &str) -> Call {
+        let request = self.client.request(method.clone(), format!("{}{path}", self.url));
+        Call::new(method, path, request)
     }
 
     /// `GET path`, which must be answered.
@@ -82,7 +84,7 @@ impl Api {
     }
 
     /// `POST /api/orders` with any body.
-    pub fn post_order(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    pub fn post_order(&self, body: impl Into<reqwest::Body>) -> Call {
         self.request(Method::POST, "/api/orders").header("content-type", "application/json").body(body)
     }
 
@@ -92,7 +94,7 @@ impl Api {
     }
 
     /// `POST /api/orders` of the usual customer under an `Idempotency-Key`. `total` is a JSON number.
-    pub fn post_keyed(&self, key: IdempotencyKey<'_>, total: &str) -> RequestBuilder {
+    pub fn post_keyed(&self, key: IdempotencyKey<'_>, total: &str) -> Call {
         self.post_order(order(total)).header("idempotency-key", key.0)
     }
 
@@ -109,7 +111,7 @@ impl Api {
     }
 
     /// Sends a command until it is not refused for the time being.
-    async fn patiently(&self, command: impl Fn() -> RequestBuilder) -> Response {
+    async fn patiently(&self, command: impl Fn() -> Call) -> Response {
         loop {
             let answer = command().send().await.expect("the gateway answers");
             let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());

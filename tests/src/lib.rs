@@ -23,6 +23,8 @@
 pub mod amqp;
 pub mod api;
 pub mod api_keys;
+pub mod call;
+pub mod description;
 pub mod faults;
 pub mod infrastructure;
 pub mod management;

@@ -40,6 +40,8 @@ use chassis::transport::TlsServer;
 use contracts::topology::Service;
 use tokio_util::sync::CancellationToken;
 
+pub use documents::document_of_http as openapi;
+
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::audit::Audit;

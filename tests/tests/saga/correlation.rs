@@ -2,10 +2,10 @@
 
 use contracts::{EventType, OrderStatus, PaymentStatus};
 use http::{HeaderValue, Method, StatusCode};
-use reqwest::RequestBuilder;
 use serde_json::Value;
 use tests::api::{UNKNOWN_ID, accepted, header, order};
 use tests::api_keys::{KeyFile, SHOP};
+use tests::call::Call;
 use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::{Stack, eventually};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ async fn every_answer_has_the_requests_correlation_id_or_one_that_was_made() {
     let json = |path: &str, body: String| {
         request(Method::POST, path).header("content-type", "application/json").body(body)
     };
-    let requests: [(u16, &dyn Fn() -> RequestBuilder); 10] = [
+    let requests: [(u16, &dyn Fn() -> Call); 10] = [
         (200, &|| request(Method::GET, "/api/orders")),
         (202, &|| json("/api/orders", order("10.01"))),
         (202, &|| request(Method::PATCH, &format!("{unknown}/cancel"))),
@@ -31,7 +31,7 @@ async fn every_answer_has_the_requests_correlation_id_or_one_that_was_made() {
         (415, &|| request(Method::POST, "/api/orders").body(order("10.01"))),
     ];
     for (status, request) in &requests {
-        let send = async |request: RequestBuilder| {
+        let send = async |request: Call| {
             let response = request.send().await.expect("an answer");
             assert_eq!(response.status().as_u16(), *status);
             assert!(is_traceparent(&header(&response, "traceparent")));

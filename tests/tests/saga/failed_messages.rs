@@ -188,7 +188,7 @@ async fn only_an_operator_discards_a_message_and_gives_a_reason() {
     let discard = ["failed", "discard", id, "--reason", "sent by mistake"];
     let refused = with_key(&stack, APP, &discard).await;
     assert_eq!(refused.code, Some(1));
-    let reason = "403 Forbidden: This API key lacks the scope admin:write";
+    let reason = "403 Insufficient scope: This API key lacks the scope admin:write";
     assert!(refused.stderr.contains(reason), "{refused:?}");
 
     let discarded = with_key(&stack, SHOP, &discard).await;

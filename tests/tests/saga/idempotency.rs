@@ -4,10 +4,11 @@ use contracts::order::CreateOrderAccepted;
 use contracts::{OrderId, OrderStatus};
 use futures_util::future::join_all;
 use http::{HeaderValue, StatusCode};
-use reqwest::{RequestBuilder, Response};
+use reqwest::Response;
 use serde_json::{Value, json};
 use tests::Stack;
 use tests::api::{IdempotencyKey, USER, accepted, header, order, problem, refused};
+use tests::call::Call;
 
 #[tokio::test]
 async fn a_key_and_a_body_are_one_order_however_often_they_are_sent() {
@@ -138,6 +139,6 @@ async fn a_client_that_waits_gets_the_outcome_or_202() {
 }
 
 /// The order that a request places, which must be accepted.
-async fn sent(request: RequestBuilder) -> OrderId {
+async fn sent(request: Call) -> OrderId {
     accepted(request.send().await.expect("an answer")).await
 }

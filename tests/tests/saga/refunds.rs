@@ -174,7 +174,10 @@ async fn only_operators_see_refunds_and_decide() {
     let key = environment(&[("PAYSAGA_API_KEY_FILE", &keys.secret_of(SHOP))]);
     for arguments in [&["refunds", "list"][..], &["refunds", "retry", UNKNOWN_ID, "--note", "n"]] {
         let ran = stack.paysaga_with(arguments, key.clone()).await;
-        assert!(ran.stderr.contains("403 Forbidden: This API key lacks the scope admin:"), "{ran:?}");
+        assert!(
+            ran.stderr.contains("403 Insufficient scope: This API key lacks the scope admin:"),
+            "{ran:?}"
+        );
     }
     // The rest of the audit needs no operator.
     let ran = stack.paysaga_with(&["check"], key).await;

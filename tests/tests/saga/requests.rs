@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use contracts::OrderStatus;
 use http::{Method, StatusCode};
 use tests::Stack;
 use tests::api::{UNKNOWN_ID, USER, header, order, problem, refused};
@@ -168,6 +169,10 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_the_right_ones() {
         let allow = header(&response, "allow");
         let mut named: Vec<_> = allow.split(',').map(str::trim).collect();
         named.sort_unstable();
+        // `HEAD` comes with `GET`, and `OPTIONS` with each.
+        let implied = allowed.contains(&"GET").then_some("HEAD").into_iter().chain(["OPTIONS"]);
+        let mut allowed: Vec<_> = allowed.iter().copied().chain(implied).collect();
+        allowed.sort_unstable();
         assert_eq!(problem(response).await.status, 405, "{method} {path}");
         assert_eq!(named, allowed, "{method} {path}");
     }
@@ -189,8 +194,30 @@ async fn a_slash_at_the_end_makes_no_difference() {
 async fn allow_names_each_method_once() {
     let stack = Stack::start().await;
     let response = stack.api.patch("/api/payments/stats", "{}").await;
-    assert_eq!(header(&response, "allow"), "GET");
+    assert_eq!(header(&response, "allow"), "GET, HEAD, OPTIONS");
     assert_eq!(problem(response).await.status, 405);
+}
+
+#[tokio::test]
+async fn options_are_answered_with_the_methods_and_head_as_get_without_a_body() {
+    let stack = Stack::start().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let path = format!("/api/orders/{id}");
+    let options = stack.api.request(Method::OPTIONS, &path).send().await.expect("an answer");
+    assert_eq!(
+        (options.status(), header(&options, "allow")),
+        (StatusCode::NO_CONTENT, "PATCH, GET, HEAD, OPTIONS".to_owned())
+    );
+    let got = stack.api.get(&path).await;
+    let head = stack.api.request(Method::HEAD, &path).send().await.expect("an answer");
+    assert_eq!(head.status(), StatusCode::OK);
+    for name in ["content-type", "content-length"] {
+        assert_eq!(header(&head, name), header(&got, name), "{name}");
+    }
+    assert!(head.bytes().await.expect("an end").is_empty());
+    let nothing = stack.api.request(Method::OPTIONS, "/api/nothing").send().await.expect("an answer");
+    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

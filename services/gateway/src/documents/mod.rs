@@ -11,6 +11,7 @@ use ::http::{HeaderValue, Method, header};
 use bytes::Bytes;
 use chassis::http::{Request, Response, route};
 use contracts::{Problem, ProblemType, schema};
+use serde_json::Value;
 
 use crate::Gateway;
 use crate::http::{served, table};
@@ -24,7 +25,13 @@ const HTML: &str = "text/html; charset=utf-8";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-static OPENAPI: LazyLock<String> = LazyLock::new(|| openapi::document(&table()).to_string());
+/// The gateway's HTTP as OpenAPI 3.1.
+#[must_use]
+pub fn document_of_http() -> Value {
+    openapi::document(&table())
+}
+
+static OPENAPI: LazyLock<String> = LazyLock::new(|| document_of_http().to_string());
 static ASYNCAPI: LazyLock<String> = LazyLock::new(|| schema::asyncapi::document().to_string());
 
 pub(crate) fn routes() -> Vec<Described<Arc<Gateway>>> {

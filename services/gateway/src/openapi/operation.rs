@@ -58,14 +58,10 @@ impl Operation {
         self
     }
 
-    /// Needs a JSON body, and may be answered that it is too large, no JSON, or wrong.
+    /// Needs a JSON body, and may be answered that it is too large or wrong.
     pub(super) fn body<T: JsonSchema>(mut self, example: &'static str) -> Self {
         self.body = Some(Body { schema: SchemaGenerator::subschema_for::<T>, example });
-        self.problems([
-            ProblemType::InvalidRequest,
-            ProblemType::RequestTimeout,
-            ProblemType::ContentTooLarge,
-        ])
+        self.problems([ProblemType::InvalidRequest, ProblemType::ContentTooLarge])
     }
 
     /// Answers with this on success.
@@ -88,6 +84,7 @@ impl Operation {
                 ProblemType::Unauthenticated,
                 ProblemType::InsufficientScope,
                 ProblemType::AddressNotAllowed,
+                ProblemType::OriginNotAllowed,
             ]);
         }
         problems.push(ProblemType::TooManyRequests);

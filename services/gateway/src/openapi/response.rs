@@ -1,14 +1,30 @@
 //! What requests are answered with.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use ::http::StatusCode;
+use contracts::page::{Page, Slice};
 use contracts::schema::examples;
 use contracts::{Problem, ProblemType};
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::operation::SchemaOf;
+
+/// A page with its place in the whole list, or what comes behind a cursor.
+pub(super) struct PageOrSlice<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for PageOrSlice<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}PageOrSlice", T::schema_name()).into()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [schemas.subschema_for::<Page<T>>(), schemas.subschema_for::<Slice<T>>()] })
+    }
+}
 
 /// An answer to a request that succeeded.
 pub(crate) struct Answer {
@@ -44,7 +60,7 @@ impl Answer {
 
     /// One with a JSON object that describes itself.
     pub(super) fn object(description: &'static str) -> Self {
-        let schema: SchemaOf = |_| schemars::json_schema!({ "type": "object" });
+        let schema: SchemaOf = |_| json_schema!({ "type": "object" });
         let content = Content { media_type: "application/json", schema: Some(schema), example: None };
         Self { content: vec![content], ..Self::empty(StatusCode::OK, description) }
     }
@@ -162,17 +178,18 @@ pub(super) fn any_problem(schemas: &mut SchemaGenerator) -> Value {
 /// The headers of responses.
 pub(super) fn headers() -> Value {
     let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
+    let always = |description: &str, schema: Value| json!({ "description": description, "schema": schema, "required": true });
     let text = || json!({ "type": "string" });
     let seconds = || json!({ "type": "integer", "minimum": 0 });
     json!({
-        "x-correlation-id": header("Finds the request in logs, events and traces.", text()),
+        "x-correlation-id": always("Finds the request in logs, events and traces.", text()),
         "traceparent": header("The span of the request (W3C Trace Context).", text()),
         "RateLimit": header("What is left of the caller's share. Not for operators.", text()),
         "RateLimit-Policy": header("The caller's share. Not for operators.", text()),
-        "Retry-After": header("After how many seconds it is worth trying again.", seconds()),
-        "WWW-Authenticate": header("`Bearer`.", text()),
-        "Location": header("Where the order is.", json!({ "type": "string", "format": "uri-reference" })),
-        "Preference-Applied": header("`wait`, if the answer waited for the order.", text()),
+        "Retry-After": always("After how many seconds it is worth trying again.", seconds()),
+        "WWW-Authenticate": always("`Bearer`.", text()),
+        "Location": always("Where the order is.", json!({ "type": "string", "format": "uri-reference" })),
+        "Preference-Applied": always("`wait`, if the answer waited for the order.", text()),
         "Link": header("With `rel=\"next\"`: what comes behind the last item (RFC 8288). Absent at the end.", text()),
     })
 }

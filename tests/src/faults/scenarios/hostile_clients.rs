@@ -11,7 +11,7 @@ use contracts::topology::Service;
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use paysaga::bench::usage;
-use reqwest::{RequestBuilder, Response};
+use reqwest::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -22,6 +22,7 @@ use tokio::time::sleep;
 use super::{only_short, scenario};
 use crate::api::{self, Api};
 use crate::api_keys::{KeyFile, SHOP};
+use crate::call::Call;
 use crate::faults::launch::Plan;
 use crate::faults::load::{CustomerRecords, Placed};
 use crate::faults::oracle::Outcome;
@@ -312,7 +313,7 @@ impl Customer {
         self.answered(request, StatusCode::OK).await;
     }
 
-    async fn answered(&mut self, request: RequestBuilder, wanted: StatusCode) -> Option<Response> {
+    async fn answered(&mut self, request: Call, wanted: StatusCode) -> Option<Response> {
         let sent = Instant::now();
         let response = request.bearer_auth(SHOP.secret).timeout(2 * MOST_TIME).send().await;
         self.slowest = self.slowest.max(sent.elapsed());

@@ -3,12 +3,11 @@
 use ::http::StatusCode;
 use contracts::ProblemType;
 use contracts::order::{CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order, Timeline};
-use contracts::page::Page;
 use contracts::schema::examples;
 use serde_json::json;
 
 use super::super::parameter;
-use super::super::response::Answer;
+use super::super::response::{Answer, PageOrSlice};
 use super::{Operation, PUBLISHING, UPSTREAM};
 
 const TAG: &str = "Orders";
@@ -67,7 +66,7 @@ pub(crate) fn list() -> Operation {
     Operation::new("listOrders", TAG, "List orders, newest first")
         .parameters(parameter::page_or_cursor())
         .answer(
-            Answer::json::<Page<Order>>(StatusCode::OK, "A page of orders.", examples::ORDER_PAGE)
+            Answer::json::<PageOrSlice<Order>>(StatusCode::OK, "A page of orders.", examples::ORDER_PAGE)
                 .headers(["Link"]),
         )
         .problems([ProblemType::InvalidRequest])

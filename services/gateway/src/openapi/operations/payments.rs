@@ -2,12 +2,11 @@
 
 use ::http::StatusCode;
 use contracts::ProblemType;
-use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
 use contracts::schema::examples;
 
 use super::super::parameter;
-use super::super::response::Answer;
+use super::super::response::{Answer, PageOrSlice};
 use super::{Operation, UPSTREAM};
 
 const TAG: &str = "Payments";
@@ -26,8 +25,12 @@ pub(crate) fn list() -> Operation {
     Operation::new("listPayments", TAG, "List payments, newest first")
         .parameters(parameter::page_or_cursor())
         .answer(
-            Answer::json::<Page<Payment>>(StatusCode::OK, "A page of payments.", examples::PAYMENT_PAGE)
-                .headers(["Link"]),
+            Answer::json::<PageOrSlice<Payment>>(
+                StatusCode::OK,
+                "A page of payments.",
+                examples::PAYMENT_PAGE,
+            )
+            .headers(["Link"]),
         )
         .problems([ProblemType::InvalidRequest])
         .problems(UPSTREAM)

@@ -1,0 +1,244 @@
+//! Every answer that the gateway describes is one that it gives. (That it gives none that it does not describe, each request of all
+//! tests checks.)
+
+use std::net::SocketAddr;
+
+use contracts::event::PaymentApproved;
+use contracts::failed_message::FailedMessage;
+use contracts::topology::{Queue, Service};
+use contracts::{Envelope, EventType, OrderId, OrderStatus, PaymentId, PaymentStatus};
+use http::{Method, StatusCode};
+use lapin::BasicProperties;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::api::{Api, UNKNOWN_ID, order};
+use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
+use tests::call::Call;
+use tests::description::DESCRIPTION;
+use tests::service::ServiceProcess;
+use tests::{Stack, eventually, programs};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+use warp::Filter;
+
+/// What takes the place of the parameters in a path.
+#[derive(Clone, Copy)]
+struct Ids<'a> {
+    id: &'a str,
+    service: &'a str,
+}
+
+/// A request of each operation, with a body that is accepted where it takes one.
+fn each<'a>(api: &'a Api, ids: Ids<'a>) -> impl Iterator<Item = Call> + use<'a> {
+    DESCRIPTION.operations().map(move |(method, template, operation)| {
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let body = &content["examples"]["example"]["value"];
+        let call = api.request(method, &path(template, ids));
+        if *body == Value::Null { call } else { call.json(body) }
+    })
+}
+
+fn path(template: &str, Ids { id, service }: Ids<'_>) -> String {
+    let segments = template.split('/').map(|segment| match segment {
+        "{service}" => service,
+        "{name}" if id == UNKNOWN_ID => "not-found",
+        _ if segment.starts_with('{') => id,
+        _ => segment,
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+async fn send_each(api: &Api, ids: Ids<'_>) {
+    for call in each(api, ids) {
+        call.send().await.expect("an answer");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_that_is_described_is_given() {
+    let file = KeyFile::of(&[OPERATOR, SHOP, APP]);
+    let useless = SHOP.with("from=192.0.2.0/24");
+    file.write(&[OPERATOR.line.to_owned(), useless, APP.with("scopes=orders:read rate=1")]);
+    let mut stack = Stack::with().gateway_env("API_KEYS_FILE", file.path()).start().await;
+    let stranger = stack.api.clone();
+    let api = stranger.with_key(OPERATOR);
+    let unknown = Ids { id: UNKNOWN_ID, service: "order" };
+
+    what_succeeds(&mut stack, &api).await;
+    // 404, 400; then 401 and 429 without a key, 403 with one that may not be used from here.
+    send_each(&api, unknown).await;
+    send_each(&api, Ids { id: "no-uuid", service: "order" }).await;
+    send_each(&api, Ids { id: UNKNOWN_ID, service: "gateway" }).await;
+    send_each(&stranger.with_key(SHOP), unknown).await;
+    for _ in 0..12 {
+        send_each(&stranger, unknown).await;
+    }
+    // One request a second, and more of them at once.
+    let frequent = stranger.with_key(APP);
+    for _ in 0..2 {
+        send_each(&frequent, unknown).await;
+    }
+    bad_input(&api).await;
+    what_is_behind_is_broken(unknown).await;
+    let unseen = DESCRIPTION.unseen();
+    assert!(unseen.is_empty(), "described, and never given: {unseen:#?}");
+}
+
+/// A request of each operation that succeeds, and those that come too late.
+async fn what_succeeds(stack: &mut Stack, api: &Api) {
+    let id = api.place("10.01").await;
+    api.order_becomes(id, OrderStatus::Paid).await;
+    let waiting = api.post_order(order("10.01")).header("prefer", "wait=30");
+    assert_eq!(waiting.send().await.expect("an answer").status(), StatusCode::OK);
+    for path in [
+        "/api/orders".to_owned(),
+        format!("/api/orders/{id}"),
+        format!("/api/orders/{id}/events"),
+        "/api/payments".to_owned(),
+        "/api/payments/stats".to_owned(),
+        format!("/api/payments/order/{id}"),
+        format!("/api/payments/{}", PaymentId::of_order(id)),
+        "/api/metrics".to_owned(),
+    ] {
+        api.text(&path).await;
+    }
+    let cancelled = api.request(Method::PATCH, &format!("/api/orders/{id}/cancel")).send().await;
+    assert_eq!(cancelled.expect("an answer").status(), StatusCode::ACCEPTED);
+    let other = api.place("10.01").await;
+    api.cancel(other).await;
+    for document in
+        ["openapi.json", "asyncapi.json", "docs", "docs/page.js", "docs/page.css", "problems/not-found"]
+    {
+        api.text(&format!("/api/{document}")).await;
+    }
+    failed_messages(stack, api).await;
+    refunds(api).await;
+}
+
+async fn failed_messages(stack: &mut Stack, api: &Api) {
+    stack.payment.stop().await;
+    for _ in 0..2 {
+        let order_id = OrderId::new();
+        let approval = Envelope::now(PaymentApproved { order_id, transaction_id: "t-1".to_owned() }, None);
+        let body = approval.encode().expect("an event can be written").body;
+        stack.amqp.publish(EventType::PaymentApproved, body.as_bytes(), BasicProperties::default()).await;
+    }
+    let failed: Vec<FailedMessage> = api.failed_messages_are(Queue::OrderPaymentResult, 2).await;
+    api.failed_message(Queue::OrderPaymentResult, failed[0].id).await;
+    let path = |id: Uuid, what: &str| format!("/api/admin/order/failed-messages/{id}{what}");
+    let discard = async || {
+        api.request(Method::DELETE, &path(failed[0].id, "")).json(&json!({"reason": "a test"})).send().await
+    };
+    for expected in [StatusCode::ACCEPTED, StatusCode::CONFLICT] {
+        assert_eq!(discard().await.expect("an answer").status(), expected);
+    }
+    for (message, expected) in [(&failed[0], StatusCode::CONFLICT), (&failed[1], StatusCode::ACCEPTED)] {
+        let replayed = api.request(Method::POST, &path(message.id, "/replay")).send().await;
+        assert_eq!(replayed.expect("an answer").status(), expected);
+    }
+    stack.payment.start_again().await;
+}
+
+async fn refunds(api: &Api) {
+    let id = api.place("10.06").await;
+    api.order_becomes(id, OrderStatus::Paid).await;
+    api.cancel(id).await;
+    let path = format!("/api/admin/payment/refunds/{}", PaymentId::of_order(id));
+    eventually("the refund is refused", async || {
+        let refund = api.get(&path).await.text().await.expect("text");
+        if refund.contains("REFUSED") { Ok(()) } else { Err(refund) }
+    })
+    .await;
+    let decide = async |what: &str, body: Value| {
+        let answer = api.request(Method::POST, &format!("{path}/{what}")).json(&body).send().await;
+        answer.expect("an answer").status()
+    };
+    let note = || json!({"note": "a test"});
+    assert_eq!(decide("retry", note()).await, StatusCode::OK);
+    let settle = || json!({"reference": "r-1", "note": "a test"});
+    eventually("the refund can be settled", async || match decide("settle", settle()).await {
+        StatusCode::OK => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    assert_eq!(decide("settle", settle()).await, StatusCode::CONFLICT);
+    assert_eq!(decide("retry", note()).await, StatusCode::CONFLICT);
+    api.payment_becomes(id, PaymentStatus::Refunded).await;
+}
+
+/// Each body too large, not JSON, or wrong; each list with a wrong parameter.
+async fn bad_input(api: &Api) {
+    for (method, template, operation) in DESCRIPTION.operations() {
+        let path = path(template, Ids { id: UNKNOWN_ID, service: "payment" });
+        let call = || api.request(method.clone(), &path);
+        if operation.get("requestBody").is_some() {
+            for (content_type, body) in [
+                ("application/json", "x".repeat(70_000)),
+                ("text/plain", "{}".to_owned()),
+                ("application/json", "[]".to_owned()),
+            ] {
+                call().header("content-type", content_type).body(body).send().await.expect("an answer");
+            }
+        }
+        if method == Method::GET {
+            api.get(&format!("{path}?status=LOST&cursor=x&after=x")).await;
+        }
+    }
+    for total in ["10.01", "10.02"] {
+        api.post_keyed(tests::api::IdempotencyKey("k-1"), total).send().await.expect("an answer");
+    }
+}
+
+/// Gateways behind which nothing answers, something too late, or something else.
+async fn what_is_behind_is_broken(unknown: Ids<'_>) {
+    let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
+    let closed = format!("http://{}", closed_port().await);
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let silent = format!("http://{}", silent.local_addr().expect("it has an address"));
+    let teapot = teapot().await;
+    let broker = format!("amqp://{}", closed_port().await);
+    for behind in [&closed, &silent, &teapot] {
+        let variables = programs::environment(&[
+            ("RABBITMQ_URL", &broker),
+            ("ORDER_SERVICE_URL", behind),
+            ("PAYMENT_SERVICE_URL", behind),
+            ("REQUEST_TIMEOUT", "300"),
+        ]);
+        let gateway = ServiceProcess::start(Service::Gateway, variables, logs.path()).await;
+        let api = Api::new(gateway.url());
+        for call in each(&api, unknown).chain(each(&api, Ids { service: "payment", ..unknown })) {
+            call.header("idempotency-key", Uuid::new_v4().to_string()).send().await.expect("an answer");
+        }
+    }
+}
+
+async fn closed_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    listener.local_addr().expect("it has an address")
+}
+
+/// A service that is another one.
+async fn teapot() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    let answer = warp::any().map(|| warp::reply::with_status("short and stout", StatusCode::IM_A_TEAPOT));
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(warp::serve(answer).incoming(listener).run());
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn the_document_is_served_as_it_is_and_needs_no_key() {
+    let file = KeyFile::of(&[SHOP]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", file.path()).start().await;
+    let served: Value = stack.api.read("/api/openapi.json").await;
+    assert_eq!(&served, DESCRIPTION.document());
+    let broker: Value = stack.api.read("/api/asyncapi.json").await;
+    assert_eq!(broker, contracts::schema::asyncapi::document());
+    let page = stack.api.get("/api/docs").await;
+    let policy = tests::api::header(&page, "content-security-policy");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(stack.api.get("/api/problems/nonsense").await.status(), StatusCode::NOT_FOUND);
+    // Everything else does.
+    assert_eq!(stack.api.get("/api/orders").await.status(), StatusCode::UNAUTHORIZED);
+}

@@ -1,0 +1,45 @@
+//! Requests that a program makes up from the gateway's description of itself.
+
+use contracts::OrderStatus;
+use tests::Stack;
+use tests::api_keys::{KeyFile, OPERATOR};
+
+/// With `schemathesis`, from Python's package index, which `./dev test` installs; `SCHEMATHESIS` names its program.
+///
+/// Left out are the checks that numbers out of range are refused (the contract clamps `page` and `limit`), that whatever the schema
+/// allows is accepted (a key may stand for another request, a note must say something), and that `Allow` names the methods of one
+/// template only (`/failed-messages/replay` fits `/failed-messages/{id}` as well).
+#[tokio::test]
+#[ignore = "needs schemathesis"]
+async fn what_the_description_allows_is_answered_as_it_says() {
+    let schemathesis = std::env::var_os("SCHEMATHESIS").expect("SCHEMATHESIS names the program");
+    let file = KeyFile::of(&[OPERATOR]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", file.path()).start().await;
+    let api = stack.api.with_key(OPERATOR);
+    let paid = api.place("10.01").await;
+    api.order_becomes(paid, OrderStatus::Paid).await;
+    let ran = tokio::process::Command::new(schemathesis)
+        .args(["run", &format!("{}/api/openapi.json", stack.gateway.url())])
+        .args(["--header", &format!("Authorization: Bearer {}", OPERATOR.secret)])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            "30",
+            "--no-color",
+            "--warnings",
+            "off",
+        ])
+        .args([
+            "--exclude-checks",
+            "negative_data_rejection,positive_data_acceptance,allow_header_conformance",
+        ])
+        .output()
+        .await
+        .expect("schemathesis runs");
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{told}\n{}", String::from_utf8_lossy(&ran.stderr));
+    // It tried every operation.
+    let operations = tests::description::DESCRIPTION.operations().count();
+    assert!(told.contains(&format!("Tested: {operations}")), "{told}");
+}
