@@ -19,6 +19,7 @@ mod deadline;
 mod delivery;
 mod demo;
 mod documentation;
+mod duplicates;
 mod early_answers;
 mod exposure;
 mod failed_messages;
