@@ -17,7 +17,6 @@ use tests::programs::environment;
 use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::wire_tap::WireTap;
 use tests::{Stack, eventually};
-use tokio::time::sleep;
 
 const KEY: IdempotencyKey<'static> = IdempotencyKey("k-1");
 
@@ -97,6 +96,18 @@ async fn claim(stack: &Stack, lease: Option<Duration>) -> IdempotencyClaimed {
 async fn store(stack: &Stack, id: OrderId, answer: &StoredAnswer) -> Response {
     let path = format!("/idempotency-keys/{id}/answer");
     of_gateway(stack, Method::PUT, &path).json(answer).send().await.expect("an answer")
+}
+
+/// How many claims of keys the order service has answered.
+async fn claim_count(stack: &Stack) -> u64 {
+    let metrics = stack.order.metrics().await;
+    let is_of_claims = |line: &&str| {
+        line.starts_with("http_server_request_duration_seconds_count")
+            && line.contains(r#"http_route="/idempotency-keys""#)
+    };
+    let counts =
+        metrics.lines().filter(is_of_claims).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
 }
 
 /// The ids of the events of this type about an order that were published until now.
@@ -235,8 +246,12 @@ async fn a_concurrent_request_waits_for_the_answer_or_is_told_to_come_again() {
     assert_eq!(problem(response).await.status, 422);
 
     let id = claimed.order_id;
+    let claims = claim_count(&stack).await;
     let answered = async {
-        sleep(Duration::from_millis(500)).await;
+        eventually("the request waits", async || {
+            if claim_count(&stack).await > claims + 1 { Ok(()) } else { Err("it has not asked again") }
+        })
+        .await;
         store(&stack, id, &StoredAnswer { status: 202, body: None }).await
     };
     let waiting = stack.api.post_keyed(KEY, "10.01").header("prefer", "wait=30");
