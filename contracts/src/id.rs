@@ -161,6 +161,12 @@ impl EventId {
     pub fn of_keyed_order(order: OrderId) -> Self {
         Self(derive("create-order-requested by key", order.0.as_bytes()))
     }
+
+    /// The same for a command that cancels an order, of the id that the key has.
+    #[must_use]
+    pub fn of_keyed_cancellation(key: OrderId) -> Self {
+        Self(derive("order-cancel-requested by key", key.0.as_bytes()))
+    }
 }
 
 impl Default for EventId {

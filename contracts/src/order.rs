@@ -207,11 +207,11 @@ pub struct IdempotencyClaim {
     pub fingerprint: String,
 }
 
-/// Answer to an [`IdempotencyClaim`]: the order that the key stands for.
+/// Answer to an [`IdempotencyClaim`]: what the key stands for, and what became of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IdempotencyClaimed {
-    /// Its id.
+    /// The order that is placed under the key. A key of another command has an id as well, which is no order's.
     pub order_id: OrderId,
     /// Whether the key stood for this request before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -219,6 +219,25 @@ pub struct IdempotencyClaimed {
     /// Where the order was placed, as `traceparent` (W3C Trace Context), if it is there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_at: Option<String>,
+    /// Whether the request is being executed, and has no answer yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_in_progress: bool,
+    /// The first answer to the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<StoredAnswer>,
+}
+
+/// `PUT /idempotency-keys/{id}/answer` between gateway and order service: the first answer to a request, which each duplicate of it
+/// gets again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "postgres", derive(sqlx::FromRow))]
+pub struct StoredAnswer {
+    /// Its status.
+    #[cfg_attr(feature = "postgres", sqlx(try_from = "i32"))]
+    pub status: u16,
+    /// Its body, where that does not follow from the status and the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use contracts::failed_message::{
 use contracts::health::Health;
 use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
-    Order, Timeline,
+    Order, StoredAnswer, Timeline,
 };
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
@@ -85,6 +85,10 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<IdempotencyClaim>("idempotency-claim");
     both_ways::<IdempotencyClaimed>("idempotency-claimed");
     both_ways::<IdempotencyClaimed>("idempotency-claimed-again");
+    both_ways::<IdempotencyClaimed>("idempotency-claimed-in-progress");
+    both_ways::<IdempotencyClaimed>("idempotency-claimed-answered");
+    both_ways::<StoredAnswer>("stored-answer");
+    both_ways::<StoredAnswer>("stored-answer-of-order");
     both_ways::<NewAuditRecords>("new-audit-records");
 
     let json = golden("http/create-order");

@@ -7,6 +7,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO :service;
 -- Orders are placed and changed, never deleted.
 GRANT INSERT, UPDATE ON orders TO :service;
 GRANT INSERT ON early_cancellations, idempotency_keys TO :service;
+-- What a key stands for is not changed; what became of the request is added.
+GRANT UPDATE (executing_until, answer_status, answer_body) ON idempotency_keys TO :service;
 -- What happened is not changed; it may be deleted after a time (RETENTION_TIMELINE).
 GRANT INSERT, DELETE ON order_events TO :service;
 GRANT INSERT, DELETE ON order_count_deltas TO :service;

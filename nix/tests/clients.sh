@@ -19,11 +19,12 @@ ask() {
   printf '%s\n' "$status"
 }
 
-# insist CLIENT METHOD PATH [OPTION…]: the same request until it is answered, other than by "try again".
+# insist CLIENT METHOD PATH [OPTION…]: the same request until it is answered, other than by "try again": 409 is that too, while an
+# earlier request with the same key is being executed.
 insist() {
   local status
   status=$(ask "$@")
-  while [[ $status != [24]* ]]; do
+  while [[ $status != [24]* || $status == 409 ]]; do
     sleep 0.5
     status=$(ask "$@")
   done

@@ -1,100 +1,140 @@
 //! Commands: turned into events, and accepted once the broker has them on disk.
 
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, header};
 use chassis::broker::{Message, PublishError};
-use chassis::http::{self, CorrelationId, Request, Response};
+use chassis::http::{CorrelationId, Request, Response};
 use chassis::telemetry::{METER, TraceContext};
 use contracts::event::{CreateOrderRequested, OrderCancelRequested};
 use contracts::order::{
-    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
+    CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, StoredAnswer,
 };
-use contracts::{Envelope, Event, EventId, OrderId, Owner, OwnerFilter, Problem, ProblemType};
+use contracts::problem::InvalidMember;
+use contracts::{Envelope, Event, EventId, OrderId, Problem, ProblemType};
 use opentelemetry::metrics::Counter;
 use tracing::field::display;
 use tracing::{Span, debug, error, info};
 
 use crate::audit::{self, Attempt};
-use crate::bulkhead::Kind;
-use crate::upstream::UpstreamRequest;
-use crate::{Gateway, access, idempotency, outcome, preference};
+use crate::idempotency::{self, Answer, Begun};
+use crate::{Gateway, access, outcome, preference};
 
 static ACCEPTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     METER
         .u64_counter("paysaga.orders.accepted")
-        .with_description("Orders that were accepted, repeated ones included.")
+        .with_description(
+            "Orders that were accepted, those that were executed again under their key included.",
+        )
         .build()
 });
 
 /// `POST /api/orders`
 pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    let arrived = Instant::now();
     require_json(&request.headers)?;
     let (order, key) = read_order(&request).await?;
     // The client may wait for the outcome.
     request.body.forget();
     let caller = access::caller(&request)?;
     gateway.admission.admit(&caller.name).await?;
-    let (order_id, event_id) = match key {
-        Some(key) => {
-            let claimed = claim(&gateway, caller.name.clone(), key, &order, &request.correlation_id).await?;
-            note_repetition(&claimed);
-            (claimed.order_id, EventId::of_keyed_order(claimed.order_id))
-        }
-        None => (OrderId::new(), EventId::new()),
-    };
+    let claim = key.map(|key| IdempotencyClaim {
+        owner: caller.name.clone(),
+        key,
+        fingerprint: idempotency::fingerprint_of_order(&order),
+    });
+    let begun = gateway.keys.begin(&request, caller, claim).await?;
+    let event_id = begun.id().map_or_else(EventId::new, EventId::of_keyed_order);
+    let order_id = begun.id().unwrap_or_default();
     Span::current().record("order.id", display(order_id));
-    let CreateOrder { user_id, total } = order;
-    let owner = Some(caller.name.clone());
-    let event = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
-    publish(&gateway, event_id, event, &request.correlation_id).await?;
-    ACCEPTED.add(1, &[]);
-    info!(caller = caller.name.as_str(), "order accepted");
-    let outcome = match preference::wait(&request.headers) {
-        Some(wait) => outcome::wait(&gateway, caller, order_id, wait, &request.correlation_id).await,
-        None => None,
+    let answer = match begun {
+        Begun::Answered(_, answer) => answer,
+        Begun::Execution(execution) => {
+            let wait = preference::wait(&request.headers).map(|wait| wait.saturating_sub(arrived.elapsed()));
+            let placed = place(&gateway, &request, order, order_id, event_id, wait).await;
+            execution.finish(placed).await?
+        }
     };
-    let mut response = match &outcome {
-        Some(order) => http::json(StatusCode::OK, order),
-        None => http::json(StatusCode::ACCEPTED, &CreateOrderAccepted::from(order_id)),
-    };
+    let is_settled = answer.is_settled();
+    let mut response = answer.into_response(&CreateOrderAccepted::from(order_id));
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::from_str(&format!("/api/orders/{order_id}")) {
         headers.insert(header::LOCATION, location);
     }
-    if outcome.is_some() {
+    if is_settled {
         headers.insert(preference::PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
     }
     Ok(response)
 }
 
+/// Asks for the order, and waits for its outcome if the client does.
+async fn place(
+    gateway: &Gateway,
+    request: &Request,
+    order: CreateOrder,
+    order_id: OrderId,
+    event_id: EventId,
+    wait: Option<Duration>,
+) -> Result<StoredAnswer, Problem> {
+    let caller = access::caller(request)?;
+    let CreateOrder { user_id, total } = order;
+    let owner = Some(caller.name.clone());
+    let event = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
+    publish(gateway, event_id, event, &request.correlation_id).await?;
+    ACCEPTED.add(1, &[]);
+    info!(caller = caller.name.as_str(), "order accepted");
+    let settled = match wait {
+        Some(wait) => outcome::wait(gateway, caller, order_id, wait, &request.correlation_id).await,
+        None => None,
+    };
+    Ok(settled.as_ref().and_then(Answer::settled).unwrap_or(Answer::accepted()))
+}
+
 /// `PATCH /api/orders/{id}/cancel`; a body is ignored.
 pub(crate) async fn cancel(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    let order_id = request.id("id")?;
+    let (order_id, key) = read_cancellation(&request, Vec::new())?;
     request.body.read().await?;
-    let owner = Some(access::may_cancel(&request)?);
-    gateway.admission.admit(&access::caller(&request)?.name).await?;
-    let event = OrderCancelRequested { order_id, owner };
-    let attempt = Attempt::new(&gateway.audit, audit::cancellation(&request, order_id));
-    let published = publish(&gateway, EventId::new(), event, &request.correlation_id).await;
-    attempt.answered(published.as_ref().err().map_or(202, |problem| problem.status));
-    published?;
-    // The record for the audit has told who asked for it.
-    debug!("cancellation accepted");
-    Ok(http::json(StatusCode::ACCEPTED, &CancelOrderAccepted::from(order_id)))
+    cancel_order(&gateway, &request, order_id, key).await
 }
 
 /// `PATCH /api/orders/{id}`
 pub(crate) async fn change(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     require_json(&request.headers)?;
-    match CancelOrder::from_json(&request.body.read().await?) {
-        Ok(CancelOrder) => cancel(gateway, request).await,
-        Err(mut errors) => {
-            let id: Result<OrderId, Problem> = request.id("id");
-            errors.extend(id.err().into_iter().flat_map(|problem| problem.errors));
-            Err(Problem::invalid(errors))
+    let errors = CancelOrder::from_json(&request.body.read().await?).err().unwrap_or_default();
+    let (order_id, key) = read_cancellation(&request, errors)?;
+    cancel_order(&gateway, &request, order_id, key).await
+}
+
+async fn cancel_order(
+    gateway: &Gateway,
+    request: &Request,
+    order_id: OrderId,
+    key: Option<String>,
+) -> Result<Response, Problem> {
+    let owner = Some(access::may_cancel(request)?);
+    let caller = access::caller(request)?;
+    gateway.admission.admit(&caller.name).await?;
+    let claim = key.map(|key| IdempotencyClaim {
+        owner: caller.name.clone(),
+        key,
+        fingerprint: idempotency::fingerprint_of_cancellation(order_id),
+    });
+    let begun = gateway.keys.begin(request, caller, claim).await?;
+    let event_id = begun.id().map_or_else(EventId::new, EventId::of_keyed_cancellation);
+    let answer = match begun {
+        Begun::Answered(_, answer) => answer,
+        Begun::Execution(execution) => {
+            let event = OrderCancelRequested { order_id, owner };
+            let attempt = Attempt::new(&gateway.audit, audit::cancellation(request, order_id));
+            let published = publish(gateway, event_id, event, &request.correlation_id).await;
+            attempt.answered(published.as_ref().err().map_or(202, |problem| problem.status));
+            // The record for the audit has told who asked for it.
+            debug!(accepted = published.is_ok(), "cancellation requested");
+            execution.finish(published.map(|()| Answer::accepted())).await?
         }
-    }
+    };
+    Ok(answer.into_response(&CancelOrderAccepted::from(order_id)))
 }
 
 /// The order that the body asks for, and its idempotency key, or everything that is wrong with either.
@@ -109,45 +149,19 @@ async fn read_order(request: &Request) -> Result<(CreateOrder, Option<String>), 
     }
 }
 
-/// Binds a client's idempotency key to this request, and returns the order that it stands for; 422 if it is bound to another
-/// request. Two gateways may receive one key with different bodies at once, so the order service decides.
-async fn claim(
-    gateway: &Gateway,
-    owner: Owner,
-    key: String,
-    order: &CreateOrder,
-    correlation_id: &CorrelationId,
-) -> Result<IdempotencyClaimed, Problem> {
-    let claim = IdempotencyClaim { owner, key, fingerprint: idempotency::fingerprint(order) };
-    let body = serde_json::to_vec(&claim).map_err(|error| not_serialisable(&error))?;
-    let route = "/idempotency-keys";
-    let request = UpstreamRequest {
-        method: Method::PUT,
-        kind: Kind::Change,
-        body: body.into(),
-        ..UpstreamRequest::get(route, route.to_owned(), OwnerFilter::Any, correlation_id)
-    };
-    let response = gateway.order.send(&request).await?;
-    let not_kept =
-        || Problem::new(ProblemType::UnexpectedAnswer, "The order service does not keep idempotency keys.");
-    match response.status {
-        StatusCode::OK => serde_json::from_slice(&response.body).map_err(|_| not_kept()),
-        StatusCode::UNPROCESSABLE_ENTITY => Err(Problem::new(
-            ProblemType::IdempotencyKeyReused,
-            "This Idempotency-Key was used with another body. Use a new key for another order.",
-        )),
-        status => {
-            error!(%status, "unexpected response of the order service to an idempotency key");
-            Err(not_kept())
+/// The order that is to be cancelled, and the idempotency key, or everything that is wrong: with either, and before.
+fn read_cancellation(
+    request: &Request,
+    mut errors: Vec<InvalidMember>,
+) -> Result<(OrderId, Option<String>), Problem> {
+    let order_id: Result<OrderId, Problem> = request.id("id");
+    match (order_id, idempotency::key(&request.headers)) {
+        (Ok(order_id), Ok(key)) if errors.is_empty() => Ok((order_id, key)),
+        (order_id, key) => {
+            errors.extend(order_id.err().into_iter().flat_map(|problem| problem.errors));
+            errors.extend(key.err());
+            Err(Problem::invalid(errors))
         }
-    }
-}
-
-/// Says in the trace that a request repeats another, and links to that.
-fn note_repetition(claimed: &IdempotencyClaimed) {
-    if claimed.is_repeated {
-        let placed_at = claimed.placed_at.clone().map(TraceContext::from_traceparent);
-        placed_at.unwrap_or_default().repeated_in(&Span::current());
     }
 }
 
@@ -170,8 +184,8 @@ fn not_published(error: &PublishError) -> Problem {
     if error.is_ambiguous() {
         Problem::new(
             ProblemType::OutcomeUnknown,
-            "The broker did not confirm in time. The request may have been accepted or not; send it again (an order with \
-             the same Idempotency-Key is never placed twice).",
+            "The broker did not confirm in time. The request may have been accepted or not; send it again (with the same \
+             Idempotency-Key it has no second effect).",
         )
     } else {
         Problem::new(

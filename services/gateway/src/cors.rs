@@ -42,6 +42,7 @@ impl CorsConfig {
                 "x-correlation-id",
             ])
             .expose_headers([
+                "idempotency-replayed",
                 "location",
                 "preference-applied",
                 "ratelimit",

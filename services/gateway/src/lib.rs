@@ -1,7 +1,7 @@
 //! The gateway: the only door to paysaga.
 //!
 //! ```text
-//! POST, PATCH → access → shares → commands → admission → publisher (confirmed) → 202
+//! POST, PATCH → access → shares → commands → admission → idempotency → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
 //! GET         → shares → documents (what describes the API; no key) → 200
 //! ```
@@ -46,6 +46,7 @@ use crate::access::Access;
 use crate::admission::Admission;
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::idempotency::IdempotencyKeys;
 use crate::publish_failures::PublishFailureLog;
 use crate::shares::Shares;
 use crate::upstream::Upstream;
@@ -56,6 +57,7 @@ struct Gateway {
     admission: Admission,
     publisher: Publisher,
     publish_failures: PublishFailureLog,
+    keys: Arc<IdempotencyKeys>,
     shares: Arc<Shares>,
     order: Arc<Upstream>,
     payment: Arc<Upstream>,
@@ -88,7 +90,11 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let audit = Audit::start(Arc::clone(&order), &delivery);
     let shares = Shares::new(config.limits);
     let of_callers = Arc::clone(&shares);
-    let gateway = Gateway { audit, admission, publisher, publish_failures, shares, order, payment, stopping };
+    let publish_timeout = config.broker.publish_timeout();
+    let (of_keys, waiting) = (Arc::clone(&order), Arc::clone(&shares));
+    let keys = IdempotencyKeys::new(of_keys, waiting, publish_timeout, delivery, stopping.clone());
+    let gateway =
+        Gateway { audit, admission, publisher, publish_failures, keys, shares, order, payment, stopping };
     let gateway = Arc::new(gateway);
     let access = Access::start(config.access, &gateway.audit, &intake);
     let of_strangers = Arc::clone(&gateway.audit);

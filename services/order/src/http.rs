@@ -8,14 +8,12 @@ use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
-use contracts::order::{IdempotencyClaim, IdempotencyClaimed};
 use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
-use contracts::{IdempotencySecret, OrderId, Problem, ProblemType};
-use tokio::sync::OnceCell;
+use contracts::{OrderId, Problem};
 
+use crate::idempotency;
 use crate::settlement::Settlements;
-use crate::store::idempotency_keys::{self, Claimed};
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
@@ -31,10 +29,9 @@ pub(crate) fn routes(connections: Connections, settlements: Arc<Settlements>) ->
     });
     let find = Routes::new((Arc::clone(&reads), settlements), [route(Method::GET, "/orders/{id}", find)]);
     let list = Routes::new(reads, [route(Method::GET, "/orders", list)]);
-    let keys = Arc::new(Keys { connections: connections.clone(), secret: OnceCell::new() });
-    let claim = Routes::new(keys, [route(Method::PUT, "/idempotency-keys", claim_key)]);
+    let keys = idempotency::routes(connections.clone());
     let events = Routes::new(connections, [route(Method::GET, "/orders/{id}/events", events)]);
-    events.merge(find).merge(list).merge(claim).merge(failed_messages)
+    events.merge(find).merge(list).merge(keys).merge(failed_messages)
 }
 
 /// What clients read.
@@ -85,10 +82,14 @@ async fn find(
 
 /// How long the client is ready to wait for the order to settle.
 fn wait(request: &Request) -> Result<Option<Duration>, Problem> {
-    let Some(text) = request.query_parameter("wait") else { return Ok(None) };
-    let invalid = |_| Problem::invalid(vec![InvalidMember::new("wait", "must be a number of milliseconds")]);
-    let time = text.parse().map(Duration::from_millis).map_err(invalid)?;
-    Ok(Some(time.min(LONGEST_WAIT)))
+    Ok(milliseconds(request, "wait")?.map(|time| time.min(LONGEST_WAIT)))
+}
+
+/// A time in the query string.
+pub(crate) fn milliseconds(request: &Request, name: &str) -> Result<Option<Duration>, Problem> {
+    let Some(text) = request.query_parameter(name) else { return Ok(None) };
+    let invalid = |_| Problem::invalid(vec![InvalidMember::new(name, "must be a number of milliseconds")]);
+    text.parse().map(|number| Some(Duration::from_millis(number))).map_err(invalid)
 }
 
 async fn events(connections: Connections, request: Request) -> Result<Response, Problem> {
@@ -98,26 +99,4 @@ async fn events(connections: Connections, request: Request) -> Result<Response, 
     let next = next.map(|last| format!("?after={}&limit={}", last.event_id, page.limit));
     let response = http::found(found.map(|(timeline, _)| timeline))?;
     Ok(http::with_next(response, next))
-}
-
-/// What claims of idempotency keys need.
-struct Keys {
-    connections: Connections,
-    /// Read once, when it is first needed: the schema may be still to be made when the service begins to listen.
-    secret: OnceCell<IdempotencySecret>,
-}
-
-/// Answers 200 and the order if the key stands for this request (now or already), 422 if it stands for another one.
-async fn claim_key(keys: Arc<Keys>, request: Request) -> Result<Response, Problem> {
-    let claim: IdempotencyClaim = request.json().await?;
-    let secret = keys.secret.get_or_try_init(|| idempotency_keys::secret(&keys.connections)).await?;
-    let claimed = idempotency_keys::claim(&keys.connections, secret, &claim).await?;
-    if claimed.fingerprint != claim.fingerprint {
-        return Err(Problem::new(
-            ProblemType::IdempotencyKeyReused,
-            "The key was used with another request.",
-        ));
-    }
-    let Claimed { order_id, is_repeated, traceparent: placed_at, .. } = claimed;
-    Ok(http::json(StatusCode::OK, &IdempotencyClaimed { order_id, is_repeated, placed_at }))
 }

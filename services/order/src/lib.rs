@@ -7,6 +7,7 @@
 //! order.payment-timeline.queue ─┤
 //! deadline ─────────────────────┘
 //! http: GET /orders… → store
+//!       …/idempotency-keys → idempotency → store
 //!       POST /audit-records → audit → store (a chain)
 //! ```
 
@@ -16,6 +17,7 @@ mod deadline;
 pub mod domain;
 mod handlers;
 mod http;
+mod idempotency;
 mod outcomes;
 mod pending;
 mod settlement;

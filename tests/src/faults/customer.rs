@@ -121,7 +121,7 @@ impl Customer {
                 Ok((StatusCode::SERVICE_UNAVAILABLE, answer)) if answer.contains(OVERLOADED) => {
                     *self.records.refusals.entry(TOO_MUCH_WAITS.to_owned()).or_default() += 1;
                 }
-                Ok((status, answer)) if matches!(status.as_u16(), 502..=504) => {
+                Ok((status, answer)) if matches!(status.as_u16(), 409 | 502..=504) => {
                     *self.records.refusals.entry(refusal(status, &answer)).or_default() += 1;
                 }
                 Ok((status, answer)) => {

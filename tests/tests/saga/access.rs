@@ -62,9 +62,10 @@ async fn two_callers_do_not_share_idempotency_keys() {
     let keys = KeyFile::of(&[SHOP, APP]);
     let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
     let mut ids = Vec::new();
-    for key in [SHOP.secret, APP.secret, SHOP.secret, APP.secret] {
-        let response = placed(&stack, key, Some("k-1")).await;
+    for (key, is_repeated) in [(SHOP, false), (APP, false), (SHOP, true), (APP, true)] {
+        let response = placed(&stack, key.secret, Some("k-1")).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED);
+        assert_eq!(response.headers().contains_key("idempotency-replayed"), is_repeated);
         ids.push(response.json::<CreateOrderAccepted>().await.expect("JSON").order_id);
     }
     assert_ne!(ids[0], ids[1]);

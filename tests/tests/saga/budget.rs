@@ -8,6 +8,7 @@ use contracts::OrderId;
 use contracts::topology::Service;
 use futures_util::future::join_all;
 use rustix::process::Signal;
+use tests::api::{IdempotencyKey, accepted};
 use tests::statement_tap::RoundTrip;
 use tests::{Stack, StatementTap, eventually};
 use tokio::time::sleep;
@@ -158,6 +159,10 @@ const ALONE: Cost = Cost { round_trips: 29, statements: 21, commits: 7 };
 /// Each of a hundred that come together, in hundredths: half of a commit, and less than two round trips.
 const TOGETHER: Cost = Cost { round_trips: 180, statements: 150, commits: 50 };
 
+/// What an order on its own costs more under an `Idempotency-Key`: a connection is told whose rows it sees, the key is stored and
+/// read, and the answer is stored.
+const KEYED: Cost = Cost { round_trips: 4, statements: 4, commits: 4 };
+
 /// The least of several: a machine that is busy with something else splits batches, and what is always more is the saga's.
 fn least(costs: &[Cost]) -> Cost {
     let least = |of: fn(&Cost) -> usize| costs.iter().map(of).min().unwrap_or_default();
@@ -180,6 +185,19 @@ async fn an_order_costs_no_more_than_its_budget() {
     assert_eq!(messages.all().await.len(), 3 * costs.len(), "messages of orders that are paid");
     let alone = least(&costs);
     assert!(alone.is_within(ALONE), "an order on its own costs {alone:?}, budget {ALONE:?}; all: {costs:?}");
+
+    costs.clear();
+    for number in 0..4 {
+        let key = format!("k-{number}");
+        let placed = tapped.stack.api.post_keyed(IdempotencyKey(&key), "10.01").send().await;
+        let id = accepted(placed.expect("an answer")).await;
+        costs.push(tapped.cost_until_paid(&[id]).await);
+    }
+    let (keyed, budget) = (least(&costs), ALONE + KEYED);
+    assert!(
+        keyed.is_within(budget),
+        "an order under a key costs {keyed:?}, budget {budget:?}; all: {costs:?}"
+    );
 
     costs.clear();
     for _ in 0..3 {

@@ -79,6 +79,7 @@ async fn every_answer_that_is_described_is_given() {
         send_each(&frequent, unknown).await;
     }
     bad_input(&api).await;
+    keys(&stack, &api).await;
     what_is_behind_is_broken(unknown).await;
     let unseen = DESCRIPTION.unseen();
     assert!(unseen.is_empty(), "described, and never given: {unseen:#?}");
@@ -184,8 +185,33 @@ async fn bad_input(api: &Api) {
             api.get(&format!("{path}?status=LOST&cursor=x&after=x")).await;
         }
     }
-    for total in ["10.01", "10.02"] {
-        api.post_keyed(tests::api::IdempotencyKey("k-1"), total).send().await.expect("an answer");
+}
+
+/// Each command under a key that stands for it, for another one, and for one that is being executed.
+async fn keys(stack: &Stack, api: &Api) {
+    let id = OrderId::new();
+    let commands = || {
+        let change = json!({"status": "CANCELLED"});
+        [
+            ("k-1", api.post_order(order("10.01"))),
+            ("k-2", api.request(Method::PATCH, &format!("/api/orders/{id}")).json(&change)),
+            ("k-3", api.request(Method::PATCH, &format!("/api/orders/{id}/cancel"))),
+        ]
+    };
+    let send_with = async |key: &str, call: Call| {
+        call.header("idempotency-key", key).send().await.expect("an answer").status()
+    };
+    for (key, command) in commands() {
+        assert_eq!(send_with(key, command).await, StatusCode::ACCEPTED);
+    }
+    for (key, (_, command)) in ["k-2", "k-1", "k-1"].into_iter().zip(commands()) {
+        assert_eq!(send_with(key, command).await, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let began =
+        "UPDATE idempotency_keys SET answer_status = NULL, executing_until = now() + interval '1 minute'";
+    sqlx::query(began).execute(&stack.order_database).await.expect("the database answers");
+    for (key, command) in commands() {
+        assert_eq!(send_with(key, command).await, StatusCode::CONFLICT);
     }
 }
 

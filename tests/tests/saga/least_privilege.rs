@@ -30,6 +30,7 @@ async fn a_service_can_neither_change_its_schema_nor_rewrite_what_happened() {
         "UPDATE order_events SET status = 'PAID'",
         "UPDATE idempotency_secret SET secret = sha512('')",
         "UPDATE idempotency_keys SET fingerprint = ''",
+        "DELETE FROM idempotency_keys",
         "ALTER TABLE orders DISABLE ROW LEVEL SECURITY",
         "UPDATE audit_records SET actor = 'another'",
         "DELETE FROM audit_records",

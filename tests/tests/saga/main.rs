@@ -20,6 +20,7 @@ mod delivery;
 mod demo;
 mod described_answers;
 mod documentation;
+mod duplicates;
 mod early_answers;
 mod exposure;
 mod failed_messages;

@@ -1,5 +1,6 @@
 //! What is kept about a customer: exported in full, and erased without a trace and without a change of the books.
 
+use contracts::order::Order;
 use contracts::topology::Queue;
 use contracts::{EventType, OrderStatus};
 use lapin::BasicProperties;
@@ -9,6 +10,7 @@ use tests::Stack;
 use tests::api::{IdempotencyKey, USER, accepted};
 use tests::programs::Environment;
 use tests::stack::CommandOutput;
+use uuid::Uuid;
 
 const ANOTHER: &str = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
 
@@ -52,6 +54,11 @@ async fn a_customer_is_exported_and_erased_and_the_books_stay_as_they_are() {
     stack.api.order_becomes(paid, OrderStatus::Paid).await;
     stack.api.order_becomes(declined, OrderStatus::Cancelled).await;
     stack.api.order_becomes(others, OrderStatus::Paid).await;
+    let waited_for = async || {
+        let request = stack.api.post_keyed(IdempotencyKey("k-2"), "40.01").header("prefer", "wait=30");
+        request.send().await.expect("an answer").json::<Order>().await.expect("the order")
+    };
+    let answered = waited_for().await;
     for (event_type, queue) in [
         (EventType::CreateOrderRequested, Queue::OrderCreate),
         (EventType::OrderCreated, Queue::PaymentOrderCreated),
@@ -68,15 +75,18 @@ async fn a_customer_is_exported_and_erased_and_the_books_stay_as_they_are() {
     let exported: Value = serde_json::from_str(&exported.stdout).unwrap_or_else(|_| panic!("{exported:?}"));
     let ids: Vec<_> =
         exported["orders"].as_array().expect("orders").iter().map(|order| order["id"].as_str()).collect();
-    // Two, and that which went through every queue.
-    assert!(ids.len() == 3 && ids.contains(&Some(paid.to_string().as_str())), "{exported}");
+    // Three, and that which went through every queue.
+    assert!(ids.len() == 4 && ids.contains(&Some(paid.to_string().as_str())), "{exported}");
     assert!(ids.contains(&Some(declined.to_string().as_str())), "{exported}");
     assert!(exported["orders"][0]["events"].as_array().is_some_and(|events| events.len() >= 3), "{exported}");
     assert_eq!(exported["orders"][0]["payment"]["status"], "APPROVED");
     assert_eq!(exported["failedMessages"].as_array().map(Vec::len), Some(2));
+    assert_eq!(exported["storedAnswers"].as_array().map(Vec::len), Some(1));
+    assert_eq!(exported["storedAnswers"][0]["orderId"], answered.id.to_string());
 
     let would = paysaga(&stack, &["erase", "--user", USER, "--dry-run"]).await;
-    assert!(would.stdout.starts_with("would be erased: 3 orders, 6 events, 2 failed messages"), "{would:?}");
+    let expected = "would be erased: 4 orders, 8 events, 2 failed messages, 1 stored answers";
+    assert!(would.stdout.starts_with(expected), "{would:?}");
     assert_ne!(tables_with(&stack.order_database, USER).await, Vec::<String>::new());
     let erased = paysaga(&stack, &["erase", "--user", USER]).await;
     assert_eq!(
@@ -89,11 +99,14 @@ async fn a_customer_is_exported_and_erased_and_the_books_stay_as_they_are() {
     }
     assert_ne!(tables_with(&stack.order_database, ANOTHER).await, Vec::<String>::new());
     let nothing = paysaga(&stack, &["erase", "--user", USER]).await;
-    assert!(nothing.stdout.starts_with("erased: 0 orders, 0 events, 0 failed messages"), "{nothing:?}");
+    let expected = "erased: 0 orders, 0 events, 0 failed messages, 0 stored answers";
+    assert!(nothing.stdout.starts_with(expected), "{nothing:?}");
 
     // The books are what they were, and the key still means its order.
     assert_eq!(stack.api.read::<Value>("/api/payments/stats").await, stats);
     assert_eq!(accepted(keyed().await.expect("an answer")).await, paid);
+    let erased = Order { user_id: Uuid::nil().into(), ..answered };
+    assert_eq!(waited_for().await, erased, "the answer is the first one, without the customer");
     stack.drain_every_queue().await;
     let order = stack.api.order(paid).await.expect("the order stays");
     assert_eq!(order.user_id.to_string(), "00000000-0000-0000-0000-000000000000");

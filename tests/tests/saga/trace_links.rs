@@ -20,7 +20,12 @@ async fn a_request_with_the_same_idempotency_key_says_so_and_links_to_the_first(
     };
     let (first, id) = place().await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
-    let (again, same) = place().await;
+    let (answered, same) = place().await;
+    assert_eq!(same, id);
+    // Without an answer the request is executed again.
+    let forgotten = sqlx::query("UPDATE idempotency_keys SET answer_status = NULL");
+    forgotten.execute(&stack.order_database).await.expect("the database answers");
+    let (executed, same) = place().await;
     assert_eq!(same, id);
     // The repeated message has been handled when one after it has.
     let (_, other) = {
@@ -30,15 +35,18 @@ async fn a_request_with_the_same_idempotency_key_says_so_and_links_to_the_first(
     stack.api.order_becomes(other, OrderStatus::Paid).await;
     stop(stack).await;
 
-    let (first, again) = (collector.trace(&first), collector.trace(&again));
+    let [first, answered, executed] = [first, answered, executed].map(|trace| collector.trace(&trace));
     let process = "process orders.exchange:order.create.requested:order.create.queue";
     let placed_at = first.iter().find(|span| span.name == process).expect("it was placed");
-    for name in ["POST /api/orders", process] {
-        has(&again, name, "paysaga.duplicate", json!(true));
+    for (again, name) in
+        [(&answered, "POST /api/orders"), (&executed, "POST /api/orders"), (&executed, process)]
+    {
+        has(again, name, "paysaga.duplicate", json!(true));
         let span = again.iter().find(|span| span.name == name).expect(name);
         assert!(span.links.contains(&placed_at.id), "{span:#?}");
-        assert!(first.iter().all(|span| !span.attributes.contains_key("paysaga.duplicate")));
     }
+    assert!(answered.iter().all(|span| span.name != process), "{answered:#?}");
+    assert!(first.iter().all(|span| !span.attributes.contains_key("paysaga.duplicate")));
 }
 
 #[tokio::test]

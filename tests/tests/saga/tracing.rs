@@ -249,11 +249,14 @@ async fn a_clients_own_trace_is_continued_through_queries_and_commands() {
     let spans = collector.trace(trace_id);
     let root = spans.iter().find(|span| span.parent == parent).expect("the client's span has a child");
     assert_eq!((root.service.as_str(), root.name.as_str()), ("gateway", "POST /api/orders"));
-    let claim: [Expected; 2] = [
+    let answer = "PUT /idempotency-keys/{id}/answer";
+    let under_key: [Expected; 4] = [
         ("gateway", "PUT /idempotency-keys", Client, "POST /api/orders"),
         ("order", "PUT /idempotency-keys", Server, "PUT /idempotency-keys"),
+        ("gateway", answer, Client, "POST /api/orders"),
+        ("order", answer, Server, answer),
     ];
-    is_this_trace(&rooted(spans, parent), &[&PLACED[..], &claim].concat());
+    is_this_trace(&rooted(spans, parent), &[&PLACED[..], &under_key].concat());
     let query: [Expected; 3] = [
         ("gateway", "GET /api/orders/{id}", Server, ""),
         ("gateway", "GET /orders/{id}", Client, "GET /api/orders/{id}"),

@@ -161,6 +161,7 @@ pub(super) fn of_problems(problems: &[ProblemType], schemas: &mut SchemaGenerato
     let headers = match status {
         401 => Some("WWW-Authenticate"),
         429 | 503 => Some("Retry-After"),
+        409 if problems.contains(&ProblemType::IdempotencyKeyInUse) => Some("Retry-After"),
         _ => None,
     };
     let content = json!({ "application/problem+json": { "schema": schema, "examples": examples } });
@@ -189,6 +190,7 @@ pub(super) fn headers() -> Value {
         "Retry-After": always("After how many seconds it is worth trying again.", seconds()),
         "WWW-Authenticate": always("`Bearer`.", text()),
         "Location": always("Where the order is.", json!({ "type": "string", "format": "uri-reference" })),
+        "Idempotency-Replayed": header("`true`, if this is the answer to an earlier request with the key.", text()),
         "Preference-Applied": always("`wait`, if the answer waited for the order.", text()),
         "Link": header("With `rel=\"next\"`: what comes behind the last item (RFC 8288). Absent at the end.", text()),
     })

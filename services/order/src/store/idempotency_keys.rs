@@ -1,9 +1,12 @@
-//! The table `idempotency_keys`: what each `Idempotency-Key` stands for. The order's id is derived from the key.
+//! The table `idempotency_keys`: what each `Idempotency-Key` stands for, and what became of the request. The id of an order, or of
+//! another command, is derived from the key.
+
+use std::time::Duration;
 
 use chassis::database::{Connections, StoreError};
-use contracts::order::IdempotencyClaim;
-use contracts::{IdempotencyKey, IdempotencySecret, OrderId};
-use sqlx::FromRow;
+use contracts::order::{IdempotencyClaim, StoredAnswer};
+use contracts::{IdempotencyKey, IdempotencySecret, OrderId, OwnerFilter};
+use sqlx::{FromRow, PgConnection};
 
 /// What the ids of keyed orders are derived with.
 pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecret, StoreError> {
@@ -19,6 +22,8 @@ struct Row {
     order_id: OrderId,
     fingerprint: String,
     traceparent: Option<String>,
+    answer_status: Option<i32>,
+    answer_body: Option<String>,
 }
 
 /// What a key stands for.
@@ -31,9 +36,14 @@ pub(crate) struct Claimed {
     pub(crate) traceparent: Option<String>,
     /// Whether it stood for that before.
     pub(crate) is_repeated: bool,
+    /// Whether another execution of the request has a lease.
+    pub(crate) is_in_progress: bool,
+    /// The first answer to the request.
+    pub(crate) answer: Option<StoredAnswer>,
 }
 
-/// Stores what a key stands for, if it stands for nothing yet; returns what it stands for.
+/// Stores what a key stands for, if it stands for nothing yet; returns what it stands for. With a lease, the request is executed from
+/// now on, unless it has an answer or is in progress.
 ///
 /// The id that a service of an older version derives is taken as well, with a fingerprint that no request has: one that is put
 /// back, or runs beside this one, refuses the key instead of placing a second order.
@@ -41,29 +51,101 @@ pub(crate) async fn claim(
     connections: &Connections,
     secret: &IdempotencySecret,
     claim: &IdempotencyClaim,
+    lease: Option<Duration>,
 ) -> Result<Claimed, StoreError> {
     let key = IdempotencyKey { client: claim.owner.as_str(), key: &claim.key };
     let (order, former) = (secret.order_of(key), OrderId::from_idempotency_key(key));
+    let lease = lease.map(milliseconds);
     let mut connection = connections.take_for(&claim.owner.clone().into()).await?;
     let inserted = sqlx::query(
-        "INSERT INTO idempotency_keys (order_id, fingerprint)
-         SELECT order_id, fingerprint FROM (VALUES ($1::uuid, $2), ($3::uuid, '')) AS new (order_id, fingerprint)
+        "INSERT INTO idempotency_keys (order_id, fingerprint, executing_until)
+         SELECT order_id, fingerprint, executing_until
+         FROM (VALUES ($1::uuid, $2, now() + $4::bigint * interval '1 millisecond'), ($3::uuid, '', NULL))
+              AS new (order_id, fingerprint, executing_until)
          WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3 AND fingerprint <> '')
          ON CONFLICT DO NOTHING",
     )
     .bind(order)
     .bind(&claim.fingerprint)
     .bind(former)
+    .bind(lease)
     .execute(&mut *connection)
     .await?;
     let stored = sqlx::query_as::<_, Row>(
-        "SELECT order_id, fingerprint, trace_context->>'traceparent' AS traceparent
+        "SELECT order_id, fingerprint, trace_context->>'traceparent' AS traceparent, answer_status, answer_body
          FROM idempotency_keys LEFT JOIN orders ON orders.id = order_id
          WHERE order_id IN ($1, $2) AND fingerprint <> ''
          ORDER BY order_id = $2 DESC LIMIT 1",
     );
     let stored = stored.bind(order).bind(former).fetch_one(&mut *connection).await?;
+    let Row { order_id, fingerprint, traceparent, answer_status, answer_body } = stored;
+    let status = answer_status.and_then(|status| u16::try_from(status).ok());
+    let answer = status.map(|status| StoredAnswer { status, body: answer_body });
+    let is_repeated = inserted.rows_affected() == 0;
+    let is_in_progress = match lease {
+        Some(lease) if is_repeated && answer.is_none() && fingerprint == claim.fingerprint => {
+            !begin_again(&mut connection, order_id, lease).await?
+        }
+        _ => false,
+    };
     connection.keep();
-    let Row { order_id, fingerprint, traceparent } = stored;
-    Ok(Claimed { order_id, fingerprint, traceparent, is_repeated: inserted.rows_affected() == 0 })
+    Ok(Claimed { order_id, fingerprint, traceparent, is_repeated, is_in_progress, answer })
+}
+
+/// Begins another execution of a request, unless the one before has a lease, or an answer by now. Returns whether it did.
+async fn begin_again(connection: &mut PgConnection, id: OrderId, lease: i64) -> Result<bool, sqlx::Error> {
+    let begun = sqlx::query(
+        "UPDATE idempotency_keys SET executing_until = now() + $2::bigint * interval '1 millisecond'
+         WHERE order_id = $1 AND answer_status IS NULL AND (executing_until IS NULL OR executing_until <= now())",
+    );
+    Ok(begun.bind(id).bind(lease).execute(connection).await?.rows_affected() > 0)
+}
+
+/// Stores the first answer to a request. If there is one already, it stays, and is returned.
+///
+/// The commit does not wait for the disk: without the answer, which a crash of PostgreSQL may undo, a duplicate is executed.
+pub(crate) async fn store_answer(
+    connections: &Connections,
+    owner: &OwnerFilter,
+    id: OrderId,
+    answer: &StoredAnswer,
+) -> Result<Option<StoredAnswer>, StoreError> {
+    let mut connection = connections.take_for(owner).await?;
+    let stored = sqlx::query(
+        "UPDATE idempotency_keys SET answer_status = $2, answer_body = $3, executing_until = NULL
+         WHERE order_id = $1 AND answer_status IS NULL AND set_config('synchronous_commit', 'off', true) = 'off'",
+    );
+    let stored = stored.bind(id).bind(i32::from(answer.status)).bind(&answer.body);
+    let is_first = stored.execute(&mut *connection).await?.rows_affected() > 0;
+    let first = if is_first { None } else { first_answer(&mut connection, id).await? };
+    connection.keep();
+    Ok(first)
+}
+
+async fn first_answer(
+    connection: &mut PgConnection,
+    id: OrderId,
+) -> Result<Option<StoredAnswer>, sqlx::Error> {
+    let answer = sqlx::query_as::<_, StoredAnswer>(
+        "SELECT answer_status AS status, answer_body AS body FROM idempotency_keys
+         WHERE order_id = $1 AND answer_status IS NOT NULL",
+    );
+    answer.bind(id).fetch_optional(connection).await
+}
+
+/// Ends the lease of an execution that came to no answer.
+pub(crate) async fn end_execution(
+    connections: &Connections,
+    owner: &OwnerFilter,
+    id: OrderId,
+) -> Result<(), StoreError> {
+    let mut connection = connections.take_for(owner).await?;
+    let ended = sqlx::query("UPDATE idempotency_keys SET executing_until = NULL WHERE order_id = $1");
+    ended.bind(id).execute(&mut *connection).await?;
+    connection.keep();
+    Ok(())
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -14,7 +14,8 @@ use super::running_stack::stack_in;
 use crate::output::stdout;
 use crate::privacy::{self, Databases, Erased};
 
-/// Prints everything that is kept about a customer, as JSON: orders with their events and payments, and failed messages.
+/// Prints everything that is kept about a customer, as JSON: orders with their events and payments, failed
+/// messages and stored answers.
 #[derive(Debug, Args)]
 #[command(after_help = "What is kept, for how long and why: docs/PRIVACY.md.")]
 pub(super) struct Export {
@@ -22,7 +23,7 @@ pub(super) struct Export {
     customer: Customer,
 }
 
-/// Takes a customer out of orders, their events and failed messages. The orders stay without a customer, so that every total is what
+/// Takes a customer out of orders, their events, failed messages and stored answers. The orders stay without a customer, so that every total is what
 /// it was and nothing is charged again.
 ///
 /// The orders must have settled.
@@ -62,9 +63,12 @@ impl Erase {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut databases = self.customer.connect().await?;
         let erased = privacy::erase(&mut databases, self.customer.user, self.dry_run).await?;
-        let Erased { orders, events, failed_messages } = erased;
+        let Erased { orders, events, failed_messages, stored_answers } = erased;
         let done = if self.dry_run { "would be erased" } else { "erased" };
-        writeln!(stdout(), "{done}: {orders} orders, {events} events, {failed_messages} failed messages")?;
+        writeln!(
+            stdout(),
+            "{done}: {orders} orders, {events} events, {failed_messages} failed messages, {stored_answers} stored answers"
+        )?;
         Ok(())
     }
 }

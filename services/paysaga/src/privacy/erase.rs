@@ -19,6 +19,8 @@ pub struct Erased {
     pub events: u64,
     /// Failed messages of both services that did.
     pub failed_messages: u64,
+    /// Answers that are repeated to duplicate requests, and did.
+    pub stored_answers: u64,
 }
 
 /// Who stands in the place of an erased customer.
@@ -45,6 +47,7 @@ pub async fn erase(databases: &mut Databases, user: UserId, dry_run: bool) -> Re
         orders: erase_orders(&mut orders, user).await.map_err(of_order)?,
         events: erase_events(&mut orders, user).await.map_err(of_order)?,
         failed_messages: of_payments + erase_messages(&mut orders, user).await.map_err(of_order)?,
+        stored_answers: erase_answers(&mut orders, user).await.map_err(of_order)?,
     };
     if !dry_run {
         payments.commit().await.map_err(of_payment)?;
@@ -86,6 +89,15 @@ async fn erase_messages(connection: &mut PgConnection, user: UserId) -> Result<u
          SET body = decode(replace(encode(body, 'hex'), encode(convert_to($1, 'UTF8'), 'hex'),
                                    encode(convert_to($2, 'UTF8'), 'hex')), 'hex')
          WHERE position(convert_to($1, 'UTF8') IN body) > 0",
+    );
+    let erased = erased.bind(user.to_string()).bind(tombstone().to_string());
+    Ok(erased.execute(connection).await?.rows_affected())
+}
+
+async fn erase_answers(connection: &mut PgConnection, user: UserId) -> Result<u64, sqlx::Error> {
+    let erased = sqlx::query(
+        "UPDATE idempotency_keys SET answer_body = replace(answer_body, $1, $2)
+         WHERE position($1 IN answer_body) > 0",
     );
     let erased = erased.bind(user.to_string()).bind(tombstone().to_string());
     Ok(erased.execute(connection).await?.rows_affected())

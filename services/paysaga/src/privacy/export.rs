@@ -18,6 +18,7 @@ pub struct Export {
     exported_at: Timestamp,
     orders: Vec<ExportedOrder>,
     failed_messages: Vec<FailedMessage>,
+    stored_answers: Vec<StoredAnswer>,
 }
 
 /// An order with what happened to it.
@@ -34,6 +35,14 @@ struct ExportedOrder {
 struct FailedMessage {
     id: Uuid,
     queue: String,
+    body: String,
+}
+
+/// An answer that names the customer and is repeated to duplicate requests.
+#[derive(Debug, FromRow, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredAnswer {
+    order_id: OrderId,
     body: String,
 }
 
@@ -58,7 +67,8 @@ pub async fn export(databases: &mut Databases, user_id: UserId) -> Result<Export
     }
     let mut failed_messages = failed_messages(order_database, user_id).await.map_err(of_order)?;
     failed_messages.extend(self::failed_messages(payment_database, user_id).await.map_err(of_payment)?);
-    Ok(Export { user_id, exported_at: Timestamp::now(), orders, failed_messages })
+    let stored_answers = stored_answers(order_database, user_id).await.map_err(of_order)?;
+    Ok(Export { user_id, exported_at: Timestamp::now(), orders, failed_messages, stored_answers })
 }
 
 async fn payment_of(
@@ -81,4 +91,15 @@ async fn failed_messages(
          FROM failed_messages WHERE position(convert_to($1, 'UTF8') IN body) > 0 ORDER BY first_seen, id",
     );
     messages.bind(user_id.to_string()).fetch_all(connection).await
+}
+
+async fn stored_answers(
+    connection: &mut sqlx::PgConnection,
+    user_id: UserId,
+) -> Result<Vec<StoredAnswer>, sqlx::Error> {
+    let answers = sqlx::query_as::<_, StoredAnswer>(
+        "SELECT order_id, answer_body AS body
+         FROM idempotency_keys WHERE position($1 IN answer_body) > 0 ORDER BY created_at, order_id",
+    );
+    answers.bind(user_id.to_string()).fetch_all(connection).await
 }

@@ -13,6 +13,9 @@ use super::Operation;
 const UPSTREAM: [ProblemType; 3] =
     [ProblemType::ServiceUnavailable, ProblemType::ServiceTimeout, ProblemType::UnexpectedAnswer];
 
+/// What may go wrong where a command has an `Idempotency-Key`.
+const IDEMPOTENCY: [ProblemType; 2] = [ProblemType::IdempotencyKeyReused, ProblemType::IdempotencyKeyInUse];
+
 /// What may go wrong where a command is published.
 const PUBLISHING: [ProblemType; 3] =
     [ProblemType::Overloaded, ProblemType::BrokerUnavailable, ProblemType::OutcomeUnknown];

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::parameter;
 use super::super::response::{Answer, PageOrSlice};
-use super::{Operation, PUBLISHING, UPSTREAM};
+use super::{IDEMPOTENCY, Operation, PUBLISHING, UPSTREAM};
 
 const TAG: &str = "Orders";
 
@@ -25,7 +25,7 @@ pub(crate) fn create() -> Operation {
                 "Accepted. It is or will be at `Location`.",
                 examples::ORDER_ACCEPTED,
             )
-            .headers(["Location"]),
+            .headers(["Location", "Idempotency-Replayed"]),
         )
         .answer(
             Answer::json::<Order>(
@@ -33,23 +33,29 @@ pub(crate) fn create() -> Operation {
                 "The order, settled within the time of `Prefer: wait`.",
                 examples::ORDER,
             )
-            .headers(["Location", "Preference-Applied"]),
+            .headers(["Location", "Preference-Applied", "Idempotency-Replayed"]),
         )
-        .problems([ProblemType::UnsupportedMediaType, ProblemType::IdempotencyKeyReused])
+        .problems([ProblemType::UnsupportedMediaType])
         .problems(PUBLISHING)
+        .problems(IDEMPOTENCY)
         .problems(UPSTREAM)
 }
 
 fn cancelling(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, TAG, summary)
-        .parameter(parameter::id("id", "The order."))
-        .answer(Answer::json::<CancelOrderAccepted>(
-            StatusCode::ACCEPTED,
-            "Accepted. What was paid is refunded. An order that is final stays as it is.",
-            examples::CANCELLATION_ACCEPTED,
-        ))
+        .parameters([parameter::id("id", "The order."), parameter::idempotency_key()])
+        .answer(
+            Answer::json::<CancelOrderAccepted>(
+                StatusCode::ACCEPTED,
+                "Accepted. What was paid is refunded. An order that is final stays as it is.",
+                examples::CANCELLATION_ACCEPTED,
+            )
+            .headers(["Idempotency-Replayed"]),
+        )
         .problems([ProblemType::InvalidRequest])
         .problems(PUBLISHING)
+        .problems(IDEMPOTENCY)
+        .problems(UPSTREAM)
 }
 
 pub(crate) fn change() -> Operation {
