@@ -8,14 +8,15 @@ use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
+use contracts::list::{ListRequest, OrderList};
 use contracts::order::{IdempotencyClaim, IdempotencyClaimed};
-use contracts::page::ListRequest;
 use contracts::problem::InvalidMember;
 use contracts::{IdempotencySecret, OrderId, Problem};
 use tokio::sync::OnceCell;
 
 use crate::settlement::Settlements;
 use crate::store::idempotency_keys::{self, Claimed};
+use crate::store::order_list;
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
@@ -41,7 +42,7 @@ pub(crate) fn routes(connections: Connections, settlements: Arc<Settlements>) ->
 struct Reads {
     connections: Connections,
     orders: SharedReads<Owned<OrderId>, ClientOrder>,
-    lists: SharedReads<Owned<ListRequest<OrderId>>, ReadyResponse>,
+    lists: SharedReads<Owned<ListRequest<OrderList>>, ReadyResponse>,
 }
 
 impl Reads {
@@ -55,11 +56,10 @@ impl Reads {
 
     async fn list(
         &self,
-        Owned { within, what: asked }: Owned<ListRequest<OrderId>>,
+        Owned { within, what: asked }: Owned<ListRequest<OrderList>>,
     ) -> Result<Option<ReadyResponse>, StoreError> {
-        let page_at = |page| orders::page(&self.connections, &within, page);
-        let behind_item = |id, limit| orders::behind(&self.connections, &within, id, limit);
-        http::list(asked, page_at, behind_item, |order| order.id).await
+        let listed = order_list::read(&self.connections, &within, &asked).await?;
+        Ok(listed.map(|listed| http::list(&asked, &listed)))
     }
 }
 

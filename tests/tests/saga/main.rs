@@ -26,6 +26,7 @@ mod idempotency;
 mod isolation;
 mod jaeger;
 mod least_privilege;
+mod list_filters;
 mod load;
 mod logs;
 mod messages;
