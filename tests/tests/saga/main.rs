@@ -27,6 +27,7 @@ mod isolation;
 mod jaeger;
 mod least_privilege;
 mod list_filters;
+mod list_plans;
 mod load;
 mod logs;
 mod messages;
