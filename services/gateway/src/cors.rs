@@ -36,12 +36,15 @@ impl CorsConfig {
                 "authorization",
                 "content-type",
                 "idempotency-key",
+                "if-none-match",
                 "prefer",
                 "traceparent",
                 "tracestate",
                 "x-correlation-id",
             ])
             .expose_headers([
+                "etag",
+                "link",
                 "location",
                 "preference-applied",
                 "ratelimit",

@@ -16,6 +16,7 @@ mod bulkhead;
 mod commands;
 pub mod config;
 mod cors;
+mod etag;
 mod http;
 mod idempotency;
 mod outcome;

@@ -10,7 +10,7 @@ use contracts::{EventId, Problem};
 
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
-use crate::{Gateway, access};
+use crate::{Gateway, access, etag};
 
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
@@ -52,14 +52,16 @@ async fn list<L: List>(service: &Upstream, request: &Request) -> Result<Response
     if answer.status == StatusCode::BAD_REQUEST {
         return Err(http::invalid_cursor());
     }
-    Ok(pass_on(answer)?.map(Into::into))
+    let answer = pass_on(answer)?;
+    // Where a client looks again and again for what is new.
+    Ok(if asked.is_first() { etag::validated(&request.headers, answer) } else { answer.map(Into::into) })
 }
 
 async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let template = service_template(request);
     let path = request.fill(template)?;
     let answer = ask(service, template, path, request).await?;
-    Ok(answer.map(Into::into))
+    Ok(etag::validated(&request.headers, answer))
 }
 
 /// Asks for one thing, if it is the caller's.

@@ -20,6 +20,7 @@ mod delivery;
 mod demo;
 mod documentation;
 mod early_answers;
+mod etags;
 mod exposure;
 mod failed_messages;
 mod idempotency;
