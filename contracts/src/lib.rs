@@ -18,6 +18,7 @@ pub mod failed_message;
 pub mod header;
 pub mod health;
 pub mod id;
+pub mod list;
 pub mod load;
 pub mod money;
 pub mod order;

@@ -69,42 +69,6 @@ impl<Id: FromStr> CursorRequest<Id> {
     }
 }
 
-/// Which part of a list: a page by its number, or what comes behind an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ListRequest<Id> {
-    /// The page of this number.
-    Page(PageRequest),
-    /// What comes behind the item of this id, up to so many items.
-    Behind(Id, u32),
-}
-
-/// What is wrong with a request for a part of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidListRequest {
-    /// It has a page's number and a cursor.
-    PageAndCursor,
-    /// Its cursor is none.
-    Cursor,
-}
-
-impl<Id: FromStr> ListRequest<Id> {
-    /// Reads the parameters `page`, `cursor` and `limit` of a query. Numbers are clamped; a cursor is what a `Link` header
-    /// gave.
-    pub fn from_query<'a>(
-        parameter: impl Fn(&str) -> Option<Cow<'a, str>>,
-    ) -> Result<Self, InvalidListRequest> {
-        let page = PageRequest::from_query(&parameter);
-        match (parameter("cursor"), parameter("page")) {
-            (None, _) => Ok(Self::Page(page)),
-            (Some(_), Some(_)) => Err(InvalidListRequest::PageAndCursor),
-            (Some(cursor), None) => match cursor.parse() {
-                Ok(id) => Ok(Self::Behind(id, page.limit)),
-                Err(_) => Err(InvalidListRequest::Cursor),
-            },
-        }
-    }
-}
-
 /// The whole number that a text begins with, as JavaScript's `parseInt` reads it, moved into `range`; `None` if it begins
 /// with none.
 fn clamp(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
@@ -123,7 +87,7 @@ fn clamp(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "{T}Page"))]
 pub struct Page<T> {
-    /// The page's items, newest first.
+    /// The page's items.
     pub data: Vec<T>,
     /// Where the page stands.
     pub meta: PageMeta,
@@ -161,7 +125,7 @@ impl PageMeta {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "{T}Slice"))]
 pub struct Slice<T> {
-    /// Its items, newest first.
+    /// Its items.
     pub data: Vec<T>,
     /// Its size.
     pub meta: SliceMeta,
@@ -176,21 +140,64 @@ pub fn cut<T>(mut items: Vec<T>, limit: u32) -> (Vec<T>, bool) {
     (items, more)
 }
 
-impl<T> Slice<T> {
-    /// The first `limit` items, and whether there are more.
-    #[must_use]
-    pub fn cut(items: Vec<T>, limit: u32) -> (Self, bool) {
-        let (data, more) = cut(items, limit);
-        (Self { data, meta: SliceMeta { limit } }, more)
-    }
-}
-
 /// How large a part of a list may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SliceMeta {
     /// The most items that it holds.
     pub limit: u32,
+}
+
+/// A part of a list as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T, Id> {
+    /// What the client reads.
+    pub body: ListBody<T>,
+    /// The item behind which the list goes on, if it does.
+    pub next: Option<Id>,
+}
+
+/// A part of a list as clients read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ListBody<T> {
+    /// A page by its number.
+    Page(Page<T>),
+    /// What comes behind an item.
+    Slice(Slice<T>),
+}
+
+impl<T, Id> Listed<T, Id> {
+    /// A page of a list of `total` items.
+    pub fn page(page: PageRequest, total: u64, data: Vec<T>, id: impl Fn(&T) -> Id) -> Self {
+        let meta = PageMeta::new(page, total);
+        let more = u64::from(page.page()) < meta.total_pages;
+        let next = data.last().filter(|_| more).map(id);
+        Self { body: ListBody::Page(Page { data, meta }), next }
+    }
+
+    /// The first `limit` of the items that were read behind another one.
+    pub fn slice(read: Vec<T>, limit: u32, id: impl Fn(&T) -> Id) -> Self {
+        let (data, more) = cut(read, limit);
+        let next = data.last().filter(|_| more).map(id);
+        Self { body: ListBody::Slice(Slice { data, meta: SliceMeta { limit } }), next }
+    }
+
+    /// The first `limit` of those that `is_wanted`, among the first `most` of the items that were read behind another one. There may be
+    /// fewer although the list goes on.
+    pub fn sifted(
+        read: Vec<T>,
+        most: u32,
+        limit: u32,
+        is_wanted: impl Fn(&T) -> bool,
+        id: impl Fn(&T) -> Id,
+    ) -> Self {
+        let (mut data, more) = cut(read, most);
+        let reached = data.last().filter(|_| more).map(&id);
+        data.retain(is_wanted);
+        let found = Self::slice(data, limit, id);
+        Self { next: found.next.or(reached), ..found }
+    }
 }
 
 #[cfg(test)]
@@ -227,5 +234,21 @@ mod tests {
         assert_eq!(PageMeta::new(request, 10).total_pages, 1);
         assert_eq!(PageMeta::new(request, 11).total_pages, 2);
         assert_eq!(request.offset(), 10);
+    }
+
+    #[test]
+    fn what_was_sifted_goes_on_behind_what_was_read() {
+        let sifted = |numbers: std::ops::Range<u32>, most, limit| {
+            let Listed { body, next } =
+                Listed::sifted(numbers.collect(), most, limit, |number| number % 2 == 0, |number| *number);
+            match body {
+                ListBody::Slice(slice) => (slice.data, next),
+                ListBody::Page(page) => panic!("{page:?}"),
+            }
+        };
+        assert_eq!(sifted(0..4, 10, 2), (vec![0, 2], None));
+        assert_eq!(sifted(0..5, 10, 2), (vec![0, 2], Some(2)));
+        assert_eq!(sifted(0..11, 10, 9), (vec![0, 2, 4, 6, 8], Some(9)));
+        assert_eq!(sifted(1..3, 1, 9), (vec![], Some(1)));
     }
 }

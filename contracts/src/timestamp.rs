@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
+use time::macros::{datetime, format_description};
 use time::{OffsetDateTime, UtcOffset};
 
 /// A point in time. Written as RFC 3339 in UTC with milliseconds and `Z` (`2026-01-02T03:04:05.678Z`, what
@@ -17,6 +17,11 @@ pub struct Timestamp(OffsetDateTime);
 pub struct InvalidTimestamp;
 
 impl Timestamp {
+    /// The first of the calendar that RFC 3339 has.
+    pub const FIRST: Self = Self(datetime!(0000-01-01 00:00 UTC));
+    /// The last one.
+    pub const LAST: Self = Self(datetime!(9999-12-31 23:59:59.999 UTC));
+
     /// The time on this machine's clock. For what people and other systems read; leases and deadlines use the
     /// database's clock, since replicas may disagree about theirs.
     #[must_use]

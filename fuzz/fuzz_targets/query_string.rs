@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use contracts::OrderId;
-use contracts::page::{CursorRequest, InvalidListRequest, ListRequest, PageMeta, PageRequest};
+use contracts::list::{List, ListRequest, OrderList, Part, PaymentList};
+use contracts::page::{CursorRequest, PageMeta, PageRequest};
 use libfuzzer_sys::fuzz_target;
 use url::form_urlencoded;
 
@@ -19,22 +20,30 @@ fuzz_target!(|query: &str| {
     assert_eq!(PageRequest::from_query(first_of(&again)), page);
 
     let has = |name| first_of(query)(name).is_some();
-    match ListRequest::<OrderId>::from_query(first_of(query)) {
-        Ok(ListRequest::Page(asked)) => assert!(!has("cursor") && asked == page),
-        Ok(ListRequest::Behind(id, limit)) => {
-            assert!(has("cursor") && !has("page") && limit == page.limit());
-            let again = format!("cursor={id}&limit={limit}");
-            let again = ListRequest::from_query(first_of(&again));
-            assert_eq!(again, Ok(ListRequest::Behind(id, limit)));
-        }
-        Err(InvalidListRequest::PageAndCursor) => assert!(has("cursor") && has("page")),
-        Err(InvalidListRequest::Cursor) => assert!(has("cursor") && !has("page")),
-    }
+    list::<OrderList>(query, page);
+    list::<PaymentList>(query, page);
 
     let asked = CursorRequest::<OrderId>::from_query(first_of(query));
     assert!((1..=100).contains(&asked.limit));
     assert!(asked.after.is_none() || has("after"));
 });
+
+fn list<L: List + PartialEq>(query: &str, page: PageRequest) {
+    let has = |name: &str| first_of(query)(name).is_some();
+    match ListRequest::<L>::from_query(first_of(query)) {
+        Ok(asked) => {
+            match asked.part {
+                Part::Page(part) => assert!(!has("cursor") && part == page),
+                Part::Slice { behind, limit } => {
+                    assert!(behind.is_some() == has("cursor") && !has("page") && limit == page.limit());
+                }
+            }
+            let again = asked.to_string();
+            assert!(ListRequest::from_query(first_of(&again)) == Ok(asked), "{again}");
+        }
+        Err(errors) => assert!(!errors.is_empty() && errors.iter().all(|error| has(&error.member))),
+    }
+}
 
 /// The first value of each name, as `chassis::http::Request` reads it.
 fn first_of<'a>(query: &'a str) -> impl Fn(&str) -> Option<Cow<'a, str>> {

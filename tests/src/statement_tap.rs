@@ -21,6 +21,10 @@ pub struct RoundTrip {
     pub connection: usize,
     /// The statements that it carried out: none if it was a test of the connection, or prepared a statement.
     pub statements: Vec<String>,
+    /// The parameters of each statement, as they were sent; NULL is empty.
+    pub parameters: Vec<Vec<Bytes>>,
+    /// The settings that the connection began with, `-c name=value …`.
+    pub settings: String,
 }
 
 type Recorded = Arc<Mutex<Vec<RoundTrip>>>;
@@ -97,20 +101,21 @@ async fn relay(client: TcpStream, server: TcpStream, mut frontend: Frontend) {
 /// The frontend's side of a connection.
 struct Frontend {
     connection: usize,
+    settings: String,
     recorded: Recorded,
     is_started: bool,
     /// The texts of the prepared statements, by name.
     prepared: HashMap<Bytes, String>,
-    /// The prepared statement of each portal, by name.
-    portals: HashMap<Bytes, Bytes>,
-    /// What was executed since the last round trip.
-    executed: Vec<String>,
+    /// The prepared statement of each portal, by name, and its parameters.
+    portals: HashMap<Bytes, (Bytes, Vec<Bytes>)>,
+    /// What was executed since the last round trip, and with which parameters.
+    executed: Vec<(String, Vec<Bytes>)>,
 }
 
 impl Frontend {
     fn new(connection: usize, recorded: Recorded) -> Self {
-        let (prepared, portals) = (HashMap::new(), HashMap::new());
-        Self { connection, recorded, is_started: false, prepared, portals, executed: Vec::new() }
+        let (settings, prepared, portals) = (String::new(), HashMap::new(), HashMap::new());
+        Self { connection, settings, recorded, is_started: false, prepared, portals, executed: Vec::new() }
     }
 
     /// Takes the messages that are complete.
@@ -127,7 +132,19 @@ impl Frontend {
             message.advance(4);
             match kind {
                 Some(kind) => self.message(kind, message),
-                None => self.is_started = message.get_u32() != SSL_REQUEST,
+                None if message.get_u32() == SSL_REQUEST => {}
+                None => self.start(message),
+            }
+        }
+    }
+
+    /// Takes the parameters of the connection, of which the last has no name.
+    fn start(&mut self, mut body: Bytes) {
+        self.is_started = true;
+        while body.remaining() > 1 {
+            let (name, value) = (word(&mut body), text(&mut body));
+            if name == "options" {
+                self.settings = value;
             }
         }
     }
@@ -136,7 +153,7 @@ impl Frontend {
         match kind {
             b'Q' => {
                 let statement = text(&mut body);
-                self.executed.push(statement);
+                self.executed.push((statement, Vec::new()));
                 self.round_trip();
             }
             b'P' => {
@@ -146,11 +163,14 @@ impl Frontend {
             }
             b'B' => {
                 let portal = word(&mut body);
-                self.portals.insert(portal, word(&mut body));
+                let name = word(&mut body);
+                self.portals.insert(portal, (name, parameters(body)));
             }
             b'E' => {
-                let prepared = self.portals.get(&word(&mut body)).and_then(|name| self.prepared.get(name));
-                self.executed.push(prepared.expect("what is executed was prepared").clone());
+                let (name, parameters) =
+                    self.portals.get(&word(&mut body)).expect("what is executed was bound");
+                let prepared = self.prepared.get(name).expect("what is bound was prepared");
+                self.executed.push((prepared.clone(), parameters.clone()));
             }
             b'S' => self.round_trip(),
             _ => {}
@@ -158,9 +178,23 @@ impl Frontend {
     }
 
     fn round_trip(&mut self) {
-        let statements = std::mem::take(&mut self.executed);
-        lock(&self.recorded).push(RoundTrip { connection: self.connection, statements });
+        let (statements, parameters) = std::mem::take(&mut self.executed).into_iter().unzip();
+        let (connection, settings) = (self.connection, self.settings.clone());
+        lock(&self.recorded).push(RoundTrip { connection, statements, parameters, settings });
     }
+}
+
+/// The parameters of a `Bind` message, from its formats on.
+fn parameters(mut body: Bytes) -> Vec<Bytes> {
+    let formats = body.get_u16();
+    body.advance(2 * usize::from(formats));
+    let count = body.get_u16();
+    // NULL has a negative length.
+    let mut next = || {
+        let length = usize::try_from(body.get_i32()).unwrap_or(0);
+        body.split_to(length)
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 /// The next word, which ends with a zero.

@@ -36,13 +36,16 @@ impl CorsConfig {
                 "authorization",
                 "content-type",
                 "idempotency-key",
+                "if-none-match",
                 "prefer",
                 "traceparent",
                 "tracestate",
                 "x-correlation-id",
             ])
             .expose_headers([
+                "etag",
                 "idempotency-replayed",
+                "link",
                 "location",
                 "preference-applied",
                 "ratelimit",

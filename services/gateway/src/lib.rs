@@ -18,6 +18,7 @@ mod commands;
 pub mod config;
 mod cors;
 mod documents;
+mod etag;
 mod http;
 mod idempotency;
 mod openapi;

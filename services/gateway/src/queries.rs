@@ -1,21 +1,20 @@
 //! Queries: asked of the service that owns the answer, at the same path without `/api`, and passed on as it gave it.
 
-use std::fmt::Display;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
-use chassis::http::{self, Request, Response};
-use contracts::page::{CursorRequest, ListRequest};
-use contracts::{EventId, OrderId, PaymentId, Problem, ProblemType};
+use chassis::http::{self, ReadyResponse, Request, Response};
+use contracts::list::{List, OrderList, PaymentList};
+use contracts::page::CursorRequest;
+use contracts::{EventId, Problem, ProblemType};
 
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
-use crate::{Gateway, access};
+use crate::{Gateway, access, etag};
 
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    list::<OrderId>(&gateway.order, &request).await
+    list::<OrderList>(&gateway.order, &request).await
 }
 
 /// A page of an order's timeline.
@@ -24,7 +23,7 @@ pub(crate) async fn order_events(gateway: Arc<Gateway>, request: Request) -> Res
     let CursorRequest { after, limit } = request.cursor::<EventId>();
     let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
     let path = format!("{}?limit={limit}{after}", request.fill(template)?);
-    ask(&gateway.order, template, path, &request).await
+    Ok(ask(&gateway.order, template, path, &request).await?.map(Into::into))
 }
 
 /// One thing that the order service has.
@@ -34,7 +33,7 @@ pub(crate) async fn order_resource(gateway: Arc<Gateway>, request: Request) -> R
 
 /// A page of what the payment service has.
 pub(crate) async fn payment_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    list::<PaymentId>(&gateway.payment, &request).await
+    list::<PaymentList>(&gateway.payment, &request).await
 }
 
 /// One thing that the payment service has.
@@ -42,26 +41,27 @@ pub(crate) async fn payment_resource(gateway: Arc<Gateway>, request: Request) ->
     resource(&gateway.payment, &request).await
 }
 
-async fn list<Id: FromStr + Display>(service: &Upstream, request: &Request) -> Result<Response, Problem> {
+async fn list<L: List>(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let template = service_template(request);
-    let path = match request.list::<Id>()? {
-        ListRequest::Page(page) => format!("{template}?page={}&limit={}", page.page(), page.limit()),
-        ListRequest::Behind(cursor, limit) => format!("{template}?cursor={cursor}&limit={limit}"),
-    };
+    let asked = request.list::<L>()?;
     let within = access::may_read(request)?;
-    let asked = UpstreamRequest::get(template, path, within, &request.correlation_id);
-    let answer = service.send(&UpstreamRequest { kind: Kind::Page, ..asked }).await?;
+    let path = format!("{template}?{asked}");
+    let get = UpstreamRequest::get(template, path, within, &request.correlation_id);
+    let answer = service.send(&UpstreamRequest { kind: Kind::Page, ..get }).await?;
     // All else was checked here.
     if answer.status == StatusCode::BAD_REQUEST {
         return Err(http::invalid_cursor());
     }
-    pass_on(answer)
+    let answer = pass_on(answer)?;
+    // Where a client looks again and again for what is new.
+    Ok(if asked.is_first() { etag::validated(&request.headers, answer) } else { answer.map(Into::into) })
 }
 
 async fn resource(service: &Upstream, request: &Request) -> Result<Response, Problem> {
     let template = service_template(request);
     let path = request.fill(template)?;
-    ask(service, template, path, request).await
+    let answer = ask(service, template, path, request).await?;
+    Ok(etag::validated(&request.headers, answer))
 }
 
 /// Asks for one thing, if it is the caller's.
@@ -70,7 +70,7 @@ async fn ask(
     template: &'static str,
     path: String,
     request: &Request,
-) -> Result<Response, Problem> {
+) -> Result<ReadyResponse, Problem> {
     let within = access::may_read(request)?;
     pass_on(service.send(&UpstreamRequest::get(template, path, within, &request.correlation_id)).await?)
 }
@@ -81,10 +81,10 @@ fn service_template(request: &Request) -> &'static str {
 }
 
 /// The response that the client gets: what was found, byte for byte, or a problem in the gateway's own words.
-fn pass_on(upstream: UpstreamResponse) -> Result<Response, Problem> {
+fn pass_on(upstream: UpstreamResponse) -> Result<ReadyResponse, Problem> {
     match upstream.status {
         StatusCode::OK => {
-            let mut response = Response::new(upstream.body.into());
+            let mut response = ReadyResponse::new(upstream.body);
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
             if let Some(link) = upstream.link {

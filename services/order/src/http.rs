@@ -8,12 +8,13 @@ use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
-use contracts::page::ListRequest;
+use contracts::list::{ListRequest, OrderList};
 use contracts::problem::InvalidMember;
 use contracts::{OrderId, Problem};
 
 use crate::idempotency;
 use crate::settlement::Settlements;
+use crate::store::order_list;
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
@@ -38,7 +39,7 @@ pub(crate) fn routes(connections: Connections, settlements: Arc<Settlements>) ->
 struct Reads {
     connections: Connections,
     orders: SharedReads<Owned<OrderId>, ClientOrder>,
-    lists: SharedReads<Owned<ListRequest<OrderId>>, ReadyResponse>,
+    lists: SharedReads<Owned<ListRequest<OrderList>>, ReadyResponse>,
 }
 
 impl Reads {
@@ -52,11 +53,10 @@ impl Reads {
 
     async fn list(
         &self,
-        Owned { within, what: asked }: Owned<ListRequest<OrderId>>,
+        Owned { within, what: asked }: Owned<ListRequest<OrderList>>,
     ) -> Result<Option<ReadyResponse>, StoreError> {
-        let page_at = |page| orders::page(&self.connections, &within, page);
-        let behind_item = |id, limit| orders::behind(&self.connections, &within, id, limit);
-        http::list(asked, page_at, behind_item, |order| order.id).await
+        let listed = order_list::read(&self.connections, &within, &asked).await?;
+        Ok(listed.map(|listed| http::list(&asked, &listed)))
     }
 }
 

@@ -7,10 +7,11 @@ use ::http::Method;
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
-use contracts::page::ListRequest;
+use contracts::list::{ListRequest, PaymentList};
 use contracts::payment::PaymentStats;
 use contracts::{OrderId, OwnerFilter, PaymentId, Problem, Word};
 
+use crate::store::payment_list;
 use crate::store::payment_totals;
 use crate::store::payments::{self, ClientPayment};
 
@@ -33,7 +34,7 @@ struct Reads {
     connections: Connections,
     payments: SharedReads<Owned<PaymentId>, ClientPayment>,
     payments_of_orders: SharedReads<Owned<OrderId>, ClientPayment>,
-    lists: SharedReads<Owned<ListRequest<PaymentId>>, ReadyResponse>,
+    lists: SharedReads<Owned<ListRequest<PaymentList>>, ReadyResponse>,
     stats: SharedReads<OwnerFilter, PaymentStats<Word>>,
 }
 
@@ -68,11 +69,10 @@ impl Reads {
 
     async fn list(
         &self,
-        Owned { within, what: asked }: Owned<ListRequest<PaymentId>>,
+        Owned { within, what: asked }: Owned<ListRequest<PaymentList>>,
     ) -> Result<Option<ReadyResponse>, StoreError> {
-        let page_at = |page| payments::page(&self.connections, &within, page);
-        let behind_item = |id, limit| payments::behind(&self.connections, &within, id, limit);
-        http::list(asked, page_at, behind_item, |payment| payment.id).await
+        let listed = payment_list::read(&self.connections, &within, &asked).await?;
+        Ok(listed.map(|listed| http::list(&asked, &listed)))
     }
 }
 

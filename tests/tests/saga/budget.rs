@@ -92,7 +92,7 @@ impl Tapped {
     fn cost(&self, sent: Vec<RoundTrip>) -> Cost {
         let mut by_connection: HashMap<usize, Vec<Vec<String>>> = HashMap::new();
         // Statements are prepared once for each connection.
-        for RoundTrip { connection, statements } in
+        for RoundTrip { connection, statements, .. } in
             sent.into_iter().filter(|sent| !sent.statements.is_empty())
         {
             by_connection.entry(connection).or_default().push(statements);

@@ -9,6 +9,7 @@ mod measures;
 mod migrate;
 mod monitor;
 mod pool_gauge;
+mod range;
 mod retry;
 
 pub use config::{DatabaseConfig, DatabaseVariables};
@@ -21,5 +22,6 @@ pub use measures::measure;
 pub use migrate::{Schema, SchemaError, migrate};
 pub use monitor::monitor;
 pub(crate) use pool_gauge::show as show_pools;
+pub use range::{Place, Range};
 pub use retry::in_time;
 pub(crate) use retry::{IfHeldUp, RetryError, answers, count_retry, retry, start_counting_retries};

@@ -1,9 +1,8 @@
 //! Responses.
 
-use std::fmt::Display;
-
 use bytes::Bytes;
-use contracts::page::{ListRequest, Page, PageMeta, PageRequest, Slice};
+use contracts::list::{List, ListRequest};
+use contracts::page::Listed;
 use contracts::{Problem, ProblemType};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -45,48 +44,14 @@ pub fn with_next<B>(mut response: http::Response<B>, next: Option<String>) -> ht
     response
 }
 
-/// The part of a list that is asked for, as `page_at` or `behind_item` reads it; `None` if there is nothing to read on from.
-pub async fn list<T, Id, P, B>(
-    asked: ListRequest<Id>,
-    page_at: impl FnOnce(PageRequest) -> P,
-    behind_item: impl FnOnce(Id, u32) -> B,
-    id: impl Fn(&T) -> Id,
-) -> Result<Option<ReadyResponse>, StoreError>
-where
-    T: Serialize,
-    Id: Display,
-    P: Future<Output = Result<Page<T>, StoreError>>,
-    B: Future<Output = Result<Option<(Slice<T>, bool)>, StoreError>>,
-{
-    Ok(match asked {
-        ListRequest::Page(asked) => Some(page(&page_at(asked).await?, id)),
-        ListRequest::Behind(last, limit) => {
-            behind_item(last, limit).await?.map(|(found, more)| slice(&found, more, id))
-        }
-    })
-}
-
-/// A page of a list, with a link to what comes behind its last item. Reading on from there costs the same at any depth.
-fn page<T: Serialize, Id: Display>(page: &Page<T>, id: impl Fn(&T) -> Id) -> ReadyResponse {
-    let PageMeta { page: number, limit, total_pages, .. } = page.meta;
-    let more = u64::from(number) < total_pages;
-    behind(encode(StatusCode::OK, JSON, page), &page.data, limit, more, id)
-}
-
-/// A slice of a list, with a link to what comes behind its last item if there is more.
-fn slice<T: Serialize, Id: Display>(slice: &Slice<T>, more: bool, id: impl Fn(&T) -> Id) -> ReadyResponse {
-    behind(encode(StatusCode::OK, JSON, slice), &slice.data, slice.meta.limit, more, id)
-}
-
-fn behind<T, Id: Display>(
-    response: ReadyResponse,
-    items: &[T],
-    limit: u32,
-    more: bool,
-    id: impl Fn(&T) -> Id,
+/// A part of a list, with a link to what comes behind its last item. Reading on from there costs the same at any depth.
+#[must_use]
+pub fn list<L: List, T: Serialize>(
+    asked: &ListRequest<L>,
+    Listed { body, next }: &Listed<T, L::Id>,
 ) -> ReadyResponse {
-    let last = items.last().filter(|_| more);
-    with_next(response, last.map(|last| format!("?cursor={}&limit={limit}", id(last))))
+    let next = next.map(|item| format!("?{}", asked.behind(item)));
+    with_next(encode(StatusCode::OK, JSON, body), next)
 }
 
 /// A plain text response.

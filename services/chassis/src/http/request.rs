@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use contracts::page::{CursorRequest, InvalidListRequest, ListRequest, PageRequest};
+use contracts::list::{INVALID_CURSOR, List, ListRequest};
+use contracts::page::{CursorRequest, PageRequest};
 use contracts::problem::InvalidMember;
 use contracts::{OwnerFilter, Problem};
 use http::{HeaderMap, Method};
@@ -46,8 +47,7 @@ type Parameters = Vec<(&'static str, String)>;
 /// The answer to a cursor that is none, or leads nowhere.
 #[must_use]
 pub fn invalid_cursor() -> Problem {
-    let reason = "must be what the `Link` header of this list gave, which leads to the next items";
-    Problem::invalid(vec![InvalidMember::new("cursor", reason)])
+    Problem::invalid(vec![InvalidMember::new("cursor", INVALID_CURSOR)])
 }
 
 impl Request {
@@ -84,15 +84,9 @@ impl Request {
         PageRequest::from_query(|name| self.query_parameter(name))
     }
 
-    /// `page` or `cursor`, and `limit` of the query string. Numbers are clamped to their range; 400 if the cursor is none.
-    pub fn list<Id: FromStr>(&self) -> Result<ListRequest<Id>, Problem> {
-        ListRequest::from_query(|name| self.query_parameter(name)).map_err(|invalid| match invalid {
-            InvalidListRequest::Cursor => invalid_cursor(),
-            InvalidListRequest::PageAndCursor => {
-                let reason = "can't be given together with `cursor`: a cursor says where to go on";
-                Problem::invalid(vec![InvalidMember::new("page", reason)])
-            }
-        })
+    /// Which part of a list the query string asks for; 400 that names each parameter that is wrong.
+    pub fn list<L: List>(&self) -> Result<ListRequest<L>, Problem> {
+        ListRequest::from_query(|name| self.query_parameter(name)).map_err(Problem::invalid)
     }
 
     /// `after` and `limit` of the query string, clamped to their range.

@@ -1,7 +1,9 @@
 //! What requests may carry in path, query and headers.
 
+use contracts::list::{List, Sort};
 use contracts::page::PageRequest;
 use serde_json::{Value, json};
+use strum::VariantArray;
 
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/parameters/{name}") })
@@ -29,9 +31,30 @@ pub(super) fn page() -> [Value; 2] {
     [reference("Page"), reference("Limit")]
 }
 
-/// Which page, or what comes behind an item.
-pub(super) fn page_or_cursor() -> [Value; 3] {
-    [reference("Page"), reference("Limit"), reference("Cursor")]
+/// Which part of a list.
+pub(super) fn list<L: List>() -> Vec<Value> {
+    let words = |variants: Vec<String>| json!({ "type": "string", "enum": variants });
+    let statuses = L::Status::VARIANTS.iter().map(ToString::to_string).collect();
+    let mut parameters = vec![
+        query("status", "With this status.", &words(statuses)),
+        reference("CreatedFrom"),
+        reference("CreatedTo"),
+        reference("Sort"),
+        reference("Page"),
+        reference("Limit"),
+        reference("Cursor"),
+        if_none_match(),
+    ];
+    if L::HAS_USERS {
+        let user = json!({ "type": "string", "format": "uuid" });
+        parameters.insert(1, query("userId", "Of this customer.", &user));
+    }
+    parameters
+}
+
+/// What the client has already.
+pub(super) fn if_none_match() -> Value {
+    reference("IfNoneMatch")
 }
 
 /// What names a command that may be repeated.
@@ -53,10 +76,13 @@ pub(super) fn of_any() -> [Value; 2] {
 pub(super) fn shared() -> Value {
     let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
     let most = PageRequest::MAX_LIMIT;
+    let time = json!({ "type": "string", "format": "date-time" });
+    let sorts: Vec<_> = Sort::VARIANTS.iter().map(ToString::to_string).collect();
     json!({
         "Page": query(
             "page",
-            "The page's number, from 1. Values out of range are clamped, what is no number counts as 1.",
+            "The page's number, from 1. Values out of range are clamped, what is no number counts as 1. Not together with `cursor`, \
+             `userId` or a time: of those there is no total.",
             &json!({ "type": "integer", "minimum": 1, "default": 1 }),
         ),
         "Limit": query(
@@ -66,8 +92,21 @@ pub(super) fn shared() -> Value {
         ),
         "Cursor": query(
             "cursor",
-            "Where to go on: what the header `Link` with `rel=\"next\"` gave. Opaque. Not together with `page`.",
+            "Where to go on: what the header `Link` with `rel=\"next\"` gave, together with the filters. Opaque. Not together with \
+             `page`.",
             &json!({ "type": "string" }),
+        ),
+        "CreatedFrom": query("createdFrom", "Created at this time or later.", &time),
+        "CreatedTo": query("createdTo", "Created before this time.", &time),
+        "Sort": query(
+            "sort",
+            "The order, by the time at which they were created.",
+            &json!({ "type": "string", "enum": sorts, "default": Sort::default().to_string() }),
+        ),
+        "IfNoneMatch": header(
+            "If-None-Match",
+            "The `ETag` of an earlier answer: `304` if it still holds.",
+            json!({ "type": "string" }),
         ),
         "IdempotencyKey": header(
             "Idempotency-Key",

@@ -46,6 +46,11 @@ impl Answer {
         Self { status, description, content: Vec::new(), headers: Vec::new() }
     }
 
+    /// What the client has already.
+    pub(super) fn unchanged() -> Self {
+        Self::empty(StatusCode::NOT_MODIFIED, "What the client has still holds.").headers(["ETag"])
+    }
+
     /// One with this JSON.
     pub(super) fn json<T: JsonSchema>(
         status: StatusCode,
@@ -190,6 +195,7 @@ pub(super) fn headers() -> Value {
         "Retry-After": always("After how many seconds it is worth trying again.", seconds()),
         "WWW-Authenticate": always("`Bearer`.", text()),
         "Location": always("Where the order is.", json!({ "type": "string", "format": "uri-reference" })),
+        "ETag": header("Names this content, for `If-None-Match`. Of lists, the beginning has one.", text()),
         "Idempotency-Replayed": header("`true`, if this is the answer to an earlier request with the key.", text()),
         "Preference-Applied": always("`wait`, if the answer waited for the order.", text()),
         "Link": header("With `rel=\"next\"`: what comes behind the last item (RFC 8288). Absent at the end.", text()),

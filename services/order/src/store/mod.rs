@@ -4,5 +4,6 @@
 pub(crate) mod audit_records;
 pub(crate) mod idempotency_keys;
 pub(crate) mod listening;
+pub(crate) mod order_list;
 pub(crate) mod orders;
 pub(crate) mod timeline;

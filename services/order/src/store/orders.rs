@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Connections, Frontier, StoreError};
-use contracts::page::{Page, PageMeta, PageRequest, Slice};
 use contracts::{CancelReason, Money, OrderId, OrderStatus, Owner, OwnerFilter, UserId, Word, order};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -235,88 +234,4 @@ pub(crate) async fn settled(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<ord
          FROM orders WHERE id = ANY($1) AND status IN ('PAID', 'CANCELLED', 'FAILED')",
     );
     Ok(settled.bind(orders).fetch_all(pool).await?)
-}
-
-/// A page of the orders within the limit, as clients see them, newest first.
-pub(crate) async fn page(
-    connections: &Connections,
-    within: &OwnerFilter,
-    page: PageRequest,
-) -> Result<Page<ClientOrder>, StoreError> {
-    let mut connection = connections.take_for(within).await?;
-    let total = sqlx::query_scalar::<_, i64>(
-        "SELECT coalesce(sum(count), 0)::bigint FROM order_counts WHERE $1 IN ('*', owner)",
-    );
-    let total = total.bind(within).fetch_one(&mut *connection).await?.unsigned_abs();
-    let meta = PageMeta::new(page, total);
-    if page.offset() >= total {
-        // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
-        return Ok(Page { data: Vec::new(), meta });
-    }
-    let (limit, offset) = (i64::from(page.limit()), i64::try_from(page.offset()).unwrap_or(i64::MAX));
-    // Two statements, since each has its index.
-    let data = match within {
-        OwnerFilter::Any => sqlx::query_as::<_, order::Order<Word, Word>>(
-            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
-             FROM orders
-             ORDER BY created_at DESC, id DESC
-             LIMIT $1 OFFSET $2",
-        )
-        .bind(limit)
-        .bind(offset),
-        OwnerFilter::Only(owner) => sqlx::query_as::<_, order::Order<Word, Word>>(
-            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
-             FROM orders WHERE owner = $3
-             ORDER BY created_at DESC, id DESC
-             LIMIT $1 OFFSET $2",
-        )
-        .bind(limit)
-        .bind(offset)
-        .bind(owner),
-    };
-    let data = data.fetch_all(&mut *connection).await?;
-    connection.keep();
-    Ok(Page { data, meta })
-}
-
-/// What comes behind this order in the list, as clients see it, newest first, and whether there is more; `None` if there is
-/// no such order within the limit.
-pub(crate) async fn behind(
-    connections: &Connections,
-    within: &OwnerFilter,
-    id: OrderId,
-    limit: u32,
-) -> Result<Option<(Slice<ClientOrder>, bool)>, StoreError> {
-    let mut connection = connections.take_for(within).await?;
-    let one_more = i64::from(limit) + 1;
-    let data = match within {
-        OwnerFilter::Any => sqlx::query_as::<_, order::Order<Word, Word>>(
-            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
-             FROM orders
-             WHERE (created_at, id) < ((SELECT created_at FROM orders WHERE id = $1), $1)
-             ORDER BY created_at DESC, id DESC
-             LIMIT $2",
-        )
-        .bind(id)
-        .bind(one_more),
-        OwnerFilter::Only(owner) => sqlx::query_as::<_, order::Order<Word, Word>>(
-            "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
-             FROM orders
-             WHERE owner = $3
-               AND (created_at, id) < ((SELECT created_at FROM orders WHERE id = $1 AND owner = $3), $1)
-             ORDER BY created_at DESC, id DESC
-             LIMIT $2",
-        )
-        .bind(id)
-        .bind(one_more)
-        .bind(owner),
-    };
-    let data = data.fetch_all(&mut *connection).await?;
-    let exists = sqlx::query_scalar::<_, bool>(
-        "SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND $2 IN ('*', owner))",
-    );
-    let exists = exists.bind(id).bind(within);
-    let exists = !data.is_empty() || exists.fetch_one(&mut *connection).await?;
-    connection.keep();
-    Ok(exists.then(|| Slice::cut(data, limit)))
 }

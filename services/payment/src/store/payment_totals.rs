@@ -2,7 +2,7 @@
 
 use chassis::database::{Connections, StoreError};
 use contracts::payment::{PaymentStats, StatusStats};
-use contracts::{OwnerFilter, Word};
+use contracts::{OwnerFilter, PaymentStatus, Word};
 use sqlx::PgConnection;
 
 /// How many payments within the limit have each status, and what they come to.
@@ -20,10 +20,15 @@ pub(crate) async fn stats(
     Ok(PaymentStats { by_status })
 }
 
-/// How many payments there are within the limit.
-pub(crate) async fn count(connection: &mut PgConnection, within: &OwnerFilter) -> Result<u64, StoreError> {
+/// How many payments within the limit have this status, or are there.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    within: &OwnerFilter,
+    status: Option<PaymentStatus>,
+) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(
-        "SELECT coalesce(sum(count), 0)::bigint FROM payment_totals WHERE $1 IN ('*', owner)",
+        "SELECT coalesce(sum(count), 0)::bigint FROM payment_totals
+         WHERE $1 IN ('*', owner) AND ($2::text IS NULL OR status = $2)",
     );
-    Ok(count.bind(within).fetch_one(connection).await?.unsigned_abs())
+    Ok(count.bind(within).bind(status).fetch_one(connection).await?.unsigned_abs())
 }

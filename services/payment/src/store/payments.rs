@@ -5,7 +5,6 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Stored, Updated};
 use chassis::database::{Connections, Frontier, StoreError};
 use chassis::try_lock_order;
-use contracts::page::{Page, PageMeta, PageRequest, Slice};
 use contracts::{Money, OrderId, Owner, OwnerFilter, PaymentId, PaymentStatus, Timestamp, Word, payment};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -13,7 +12,6 @@ use sqlx::types::time::OffsetDateTime;
 use sqlx::{FromRow, PgConnection, PgPool};
 use strum::VariantArray;
 
-use super::payment_totals;
 use crate::domain::{Due, Expiry, LastCharge, NextStep, Payment, Refund, Step, StepReason};
 
 /// A payment as clients see it, whichever version wrote it.
@@ -354,85 +352,4 @@ pub(crate) async fn find_of_orders(
     let found = found.bind(orders).bind(within).fetch_all(&mut *connection).await?;
     connection.keep();
     Ok(found)
-}
-
-/// A page of the payments within the limit, as clients see them, newest first.
-pub(crate) async fn page(
-    connections: &Connections,
-    within: &OwnerFilter,
-    page: PageRequest,
-) -> Result<Page<ClientPayment>, StoreError> {
-    let mut connection = connections.take_for(within).await?;
-    let total = payment_totals::count(&mut connection, within).await?;
-    let meta = PageMeta::new(page, total);
-    if page.offset() >= total {
-        // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
-        return Ok(Page { data: Vec::new(), meta });
-    }
-    let (limit, offset) = (i64::from(page.limit()), i64::try_from(page.offset()).unwrap_or(i64::MAX));
-    // Two statements, since each has its index.
-    let data = match within {
-        OwnerFilter::Any => sqlx::query_as::<_, payment::Payment<Word>>(
-            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
-             FROM payments
-             ORDER BY created_at DESC, id DESC
-             LIMIT $1 OFFSET $2",
-        )
-        .bind(limit)
-        .bind(offset),
-        OwnerFilter::Only(owner) => sqlx::query_as::<_, payment::Payment<Word>>(
-            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
-             FROM payments WHERE owner = $3
-             ORDER BY created_at DESC, id DESC
-             LIMIT $1 OFFSET $2",
-        )
-        .bind(limit)
-        .bind(offset)
-        .bind(owner),
-    };
-    let data = data.fetch_all(&mut *connection).await?;
-    connection.keep();
-    Ok(Page { data, meta })
-}
-
-/// What comes behind this payment in the list, as clients see it, newest first, and whether there is more; `None` if there is
-/// no such payment within the limit.
-pub(crate) async fn behind(
-    connections: &Connections,
-    within: &OwnerFilter,
-    id: PaymentId,
-    limit: u32,
-) -> Result<Option<(Slice<ClientPayment>, bool)>, StoreError> {
-    let mut connection = connections.take_for(within).await?;
-    let one_more = i64::from(limit) + 1;
-    let data = match within {
-        OwnerFilter::Any => sqlx::query_as::<_, payment::Payment<Word>>(
-            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
-             FROM payments
-             WHERE (created_at, id) < ((SELECT created_at FROM payments WHERE id = $1), $1)
-             ORDER BY created_at DESC, id DESC
-             LIMIT $2",
-        )
-        .bind(id)
-        .bind(one_more),
-        OwnerFilter::Only(owner) => sqlx::query_as::<_, payment::Payment<Word>>(
-            "SELECT id, order_id, amount, status, transaction_id, attempts, last_error, created_at, updated_at, owner
-             FROM payments
-             WHERE owner = $3
-               AND (created_at, id) < ((SELECT created_at FROM payments WHERE id = $1 AND owner = $3), $1)
-             ORDER BY created_at DESC, id DESC
-             LIMIT $2",
-        )
-        .bind(id)
-        .bind(one_more)
-        .bind(owner),
-    };
-    let data = data.fetch_all(&mut *connection).await?;
-    let exists = sqlx::query_scalar::<_, bool>(
-        "SELECT EXISTS (SELECT FROM payments WHERE id = $1 AND $2 IN ('*', owner))",
-    );
-    let exists = exists.bind(id).bind(within);
-    let exists = !data.is_empty() || exists.fetch_one(&mut *connection).await?;
-    connection.keep();
-    Ok(exists.then(|| Slice::cut(data, limit)))
 }

@@ -72,9 +72,7 @@ fn replayed() -> Answer {
 }
 
 pub(crate) fn replay_message() -> Operation {
-    of_message("replayFailedMessage", "Have a failed message handled again")
-        .answer(replayed())
-        .problems([ProblemType::StateConflict])
+    of_message("replayFailedMessage", "Have a failed message handled again").answer(replayed())
 }
 
 pub(crate) fn replay_messages() -> Operation {

@@ -2,6 +2,7 @@
 
 use ::http::StatusCode;
 use contracts::ProblemType;
+use contracts::list::OrderList;
 use contracts::order::{CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, Order, Timeline};
 use contracts::schema::examples;
 use serde_json::json;
@@ -69,20 +70,22 @@ pub(crate) fn cancel() -> Operation {
 }
 
 pub(crate) fn list() -> Operation {
-    Operation::new("listOrders", TAG, "List orders, newest first")
-        .parameters(parameter::page_or_cursor())
+    Operation::new("listOrders", TAG, "List orders")
+        .parameters(parameter::list::<OrderList>())
         .answer(
             Answer::json::<PageOrSlice<Order>>(StatusCode::OK, "A page of orders.", examples::ORDER_PAGE)
-                .headers(["Link"]),
+                .headers(["Link", "ETag"]),
         )
+        .answer(Answer::unchanged())
         .problems([ProblemType::InvalidRequest])
         .problems(UPSTREAM)
 }
 
 pub(crate) fn find() -> Operation {
     Operation::new("getOrder", TAG, "Get an order")
-        .parameter(parameter::id("id", "The order."))
-        .answer(Answer::json::<Order>(StatusCode::OK, "The order.", examples::ORDER))
+        .parameters([parameter::id("id", "The order."), parameter::if_none_match()])
+        .answer(Answer::json::<Order>(StatusCode::OK, "The order.", examples::ORDER).headers(["ETag"]))
+        .answer(Answer::unchanged())
         .problems([ProblemType::InvalidRequest, ProblemType::NotFound])
         .problems(UPSTREAM)
 }

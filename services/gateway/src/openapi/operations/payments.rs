@@ -2,6 +2,7 @@
 
 use ::http::StatusCode;
 use contracts::ProblemType;
+use contracts::list::PaymentList;
 use contracts::payment::{Payment, PaymentStats};
 use contracts::schema::examples;
 
@@ -13,32 +14,40 @@ const TAG: &str = "Payments";
 
 pub(crate) fn statistics() -> Operation {
     Operation::new("getPaymentStats", TAG, "Count the payments of each status")
-        .answer(Answer::json::<PaymentStats>(
-            StatusCode::OK,
-            "Number and exact sum of each status.",
-            examples::PAYMENT_STATS,
-        ))
+        .parameter(parameter::if_none_match())
+        .answer(
+            Answer::json::<PaymentStats>(
+                StatusCode::OK,
+                "Number and exact sum of each status.",
+                examples::PAYMENT_STATS,
+            )
+            .headers(["ETag"]),
+        )
+        .answer(Answer::unchanged())
         .problems(UPSTREAM)
 }
 
 pub(crate) fn list() -> Operation {
-    Operation::new("listPayments", TAG, "List payments, newest first")
-        .parameters(parameter::page_or_cursor())
+    Operation::new("listPayments", TAG, "List payments")
+        .parameters(parameter::list::<PaymentList>())
         .answer(
             Answer::json::<PageOrSlice<Payment>>(
                 StatusCode::OK,
                 "A page of payments.",
                 examples::PAYMENT_PAGE,
             )
-            .headers(["Link"]),
+            .headers(["Link", "ETag"]),
         )
+        .answer(Answer::unchanged())
         .problems([ProblemType::InvalidRequest])
         .problems(UPSTREAM)
 }
 
 fn one(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, TAG, summary)
-        .answer(Answer::json::<Payment>(StatusCode::OK, "The payment.", examples::PAYMENT))
+        .parameter(parameter::if_none_match())
+        .answer(Answer::json::<Payment>(StatusCode::OK, "The payment.", examples::PAYMENT).headers(["ETag"]))
+        .answer(Answer::unchanged())
         .problems([ProblemType::InvalidRequest, ProblemType::NotFound])
         .problems(UPSTREAM)
 }
