@@ -23,6 +23,7 @@
 pub mod amqp;
 pub mod api;
 pub mod api_keys;
+pub mod browser;
 pub mod call;
 pub mod description;
 pub mod faults;

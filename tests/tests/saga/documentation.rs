@@ -7,29 +7,64 @@ use std::process::Command;
 
 use contracts::OrderStatus;
 use contracts::topology::ROUTES;
+use tempfile::TempDir;
 use tests::api_keys::{KeyFile, SHOP};
 use tests::faults::scenarios;
 use tests::programs;
 use tests::{Stack, eventually};
 
 const README: &str = include_str!("../../../README.md");
+const TOUR: &str = include_str!("../../../docs/API.md");
 const SECURITY: &str = include_str!("../../../docs/SECURITY.md");
 const ARCHITECTURE: &str = include_str!("../../../docs/ARCHITECTURE.md");
 
 #[tokio::test]
 async fn every_command_of_the_readme_gives_the_readmes_answer() {
+    every_command_gives_its_answer(README).await;
+}
+
+#[tokio::test]
+async fn every_command_of_the_tour_gives_the_tours_answer() {
+    every_command_gives_its_answer(TOUR).await;
+}
+
+/// With `python3`, which `./dev test` looks for.
+#[tokio::test]
+#[ignore = "needs python3"]
+async fn the_python_of_the_tour_prints_what_it_says() {
+    let block = |language: &str| {
+        let begin = format!("```{language}\n");
+        let blocks = TOUR.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+        blocks.collect::<String>()
+    };
+    let keys = KeyFile::of(&[SHOP]);
+    let stack = Stack::start().await;
+    let environment = [("API", format!("{}/api", stack.gateway.url())), ("KEY_FILE", keys.header_of(SHOP))];
+    let ran = tokio::process::Command::new("python3")
+        .args(["-c", &block("python")])
+        .envs(environment)
+        .output()
+        .await;
+    let ran = ran.expect("python3 can be run");
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert_eq!(told, block("text"), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+async fn every_command_gives_its_answer(document: &str) {
     // The gateway asks for no key: packaging/run-saga.sh runs this with one that can't read a file of keys.
     let keys = KeyFile::of(&[SHOP]);
+    let files = TempDir::with_prefix("paysaga-documents-").expect("there is room");
     let header = keys.header_of(SHOP);
     let stack = Stack::start().await;
     let mut commands = 0;
     // Variables that one command sets are kept for the next.
     let mut settings = String::new();
-    for (command, expected) in console(README) {
+    for (command, expected) in console(document) {
         commands += 1;
         let command = command
             .replace("http://127.0.0.1:3000", &stack.gateway.url())
-            .replace(".paysaga/gateway/authorization", &header);
+            .replace(".paysaga/gateway/authorization", &header)
+            .replace("/tmp/paysaga-", &format!("{}/", files.path().display()));
         if !command.starts_with("curl") {
             settings.push_str(&command);
             settings.push('\n');
@@ -47,7 +82,7 @@ async fn every_command_of_the_readme_gives_the_readmes_answer() {
             eventually(&command, run).await;
         }
     }
-    assert!(commands > 8, "only {commands} commands were found in the README");
+    assert!(commands > 8, "only {commands} commands were found");
 }
 
 #[tokio::test]

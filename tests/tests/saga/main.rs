@@ -19,6 +19,7 @@ mod deadline;
 mod delivery;
 mod demo;
 mod described_answers;
+mod docs_page;
 mod documentation;
 mod duplicates;
 mod early_answers;
