@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use contracts::audit_record::NewAuditRecords;
+use contracts::changes::Changed;
+use contracts::feed::FeedPage;
 use contracts::health::Health;
 use contracts::order::{
     CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed, Order,
@@ -68,6 +70,9 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Page<Payment>>("payment-page");
     both_ways::<PaymentStats>("payment-stats");
     both_ways::<Timeline>("timeline");
+    both_ways::<FeedPage>("feed-page");
+    both_ways::<Changed>("changed");
+    both_ways::<Changed>("changed-anew");
     both_ways::<Problem>("problem");
     both_ways::<Health>("health");
     both_ways::<IdempotencyClaim>("idempotency-claim");

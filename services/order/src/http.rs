@@ -2,39 +2,42 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
+use contracts::feed::FeedRequest;
 use contracts::order::{IdempotencyClaim, IdempotencyClaimed};
 use contracts::page::ListRequest;
-use contracts::problem::InvalidMember;
 use contracts::{IdempotencySecret, OrderId, Problem};
 use tokio::sync::OnceCell;
 
-use crate::settlement::Settlements;
+use crate::store::feed::{self, Found};
 use crate::store::idempotency_keys::{self, Claimed};
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
-/// The longest that a client may wait for an order to settle; if it asks for longer, it waits as long as this.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
-
-pub(crate) fn routes(connections: Connections, settlements: Arc<Settlements>) -> Routes {
+pub(crate) fn routes(connections: Connections) -> Routes {
     let failed_messages = failed_messages::routes(connections.pool().clone());
     let reads = Arc::new(Reads {
         connections: connections.clone(),
         orders: SharedReads::of_one(),
         lists: SharedReads::of_lists(),
+        feed: SharedReads::of_feed(2),
     });
-    let find = Routes::new((Arc::clone(&reads), settlements), [route(Method::GET, "/orders/{id}", find)]);
-    let list = Routes::new(reads, [route(Method::GET, "/orders", list)]);
+    let reads = Routes::new(
+        reads,
+        [
+            route(Method::GET, "/orders/{id}", find),
+            route(Method::GET, "/orders", list),
+            route(Method::GET, "/events", all_events),
+        ],
+    );
     let keys = Arc::new(Keys { connections: connections.clone(), secret: OnceCell::new() });
     let claim = Routes::new(keys, [route(Method::PUT, "/idempotency-keys", claim_key)]);
     let events = Routes::new(connections, [route(Method::GET, "/orders/{id}/events", events)]);
-    events.merge(find).merge(list).merge(claim).merge(failed_messages)
+    events.merge(reads).merge(claim).merge(failed_messages)
 }
 
 /// What clients read.
@@ -42,6 +45,7 @@ struct Reads {
     connections: Connections,
     orders: SharedReads<Owned<OrderId>, ClientOrder>,
     lists: SharedReads<Owned<ListRequest<OrderId>>, ReadyResponse>,
+    feed: SharedReads<Owned<FeedRequest>, Found>,
 }
 
 impl Reads {
@@ -61,6 +65,10 @@ impl Reads {
         let behind_item = |id, limit| orders::behind(&self.connections, &within, id, limit);
         http::list(asked, page_at, behind_item, |order| order.id).await
     }
+
+    async fn feed(&self, asked: Owned<FeedRequest>) -> Result<Option<Found>, StoreError> {
+        feed::page(&self.connections, &asked.within, &asked.what).await.map(Some)
+    }
 }
 
 async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
@@ -68,27 +76,9 @@ async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> 
     Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
-/// One order. With `?wait=N` it is answered once it has settled, or after N milliseconds as it is then.
-async fn find(
-    (reads, settlements): (Arc<Reads>, Arc<Settlements>),
-    request: Request,
-) -> Result<Response, Problem> {
+async fn find(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
     let asked = request.owned(request.id("id")?)?;
-    if let Some(time) = wait(&request)?
-        && let Some(order) = settlements.wait(asked.what, time).await
-        && order.owner.as_ref().is_some_and(|owner| asked.within.permits(owner))
-    {
-        return Ok(http::json(StatusCode::OK, &order));
-    }
     http::found(reads.orders.get(asked, |ids| reads.orders(ids)).await?)
-}
-
-/// How long the client is ready to wait for the order to settle.
-fn wait(request: &Request) -> Result<Option<Duration>, Problem> {
-    let Some(text) = request.query_parameter("wait") else { return Ok(None) };
-    let invalid = |_| Problem::invalid(vec![InvalidMember::new("wait", "must be a number of milliseconds")]);
-    let time = text.parse().map(Duration::from_millis).map_err(invalid)?;
-    Ok(Some(time.min(LONGEST_WAIT)))
 }
 
 async fn events(connections: Connections, request: Request) -> Result<Response, Problem> {
@@ -98,6 +88,19 @@ async fn events(connections: Connections, request: Request) -> Result<Response, 
     let next = next.map(|last| format!("?after={}&limit={}", last.event_id, page.limit));
     let response = http::found(found.map(|(timeline, _)| timeline))?;
     Ok(http::with_next(response, next))
+}
+
+/// The steps of all orders. `after` is where to read on, from the oldest if there is none.
+async fn all_events(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
+    let wanted = FeedRequest::from_query(|name| request.query_parameter(name)).map_err(Problem::invalid)?;
+    let asked = request.owned(wanted.clone())?;
+    match reads.feed.get_each(asked, |asked| reads.feed(asked)).await? {
+        Some(Found::Page(page, more)) => {
+            let next = more.then(|| wanted.behind(page.meta.cursor).to_string());
+            Ok(http::with_next(http::json(StatusCode::OK, &page), next))
+        }
+        Some(Found::Ahead) | None => Err(Problem::new(410, "The database is at an earlier moment.")),
+    }
 }
 
 /// What claims of idempotency keys need.
