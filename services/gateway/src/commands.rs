@@ -17,8 +17,9 @@ use tracing::{Span, debug, error, info};
 
 use crate::audit::{self, Attempt};
 use crate::bulkhead::Kind;
+use crate::outcome::Wait;
 use crate::upstream::UpstreamRequest;
-use crate::{Gateway, access, idempotency, outcome, preference};
+use crate::{Gateway, access, idempotency, preference};
 
 static ACCEPTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     METER
@@ -35,23 +36,25 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
     request.body.forget();
     let caller = access::caller(&request)?;
     gateway.admission.admit(&caller.name).await?;
-    let (order_id, event_id) = match key {
+    let (order_id, event_id, is_repeated) = match key {
         Some(key) => {
             let claimed = claim(&gateway, caller.name.clone(), key, &order, &request.correlation_id).await?;
             note_repetition(&claimed);
-            (claimed.order_id, EventId::of_keyed_order(claimed.order_id))
+            (claimed.order_id, EventId::of_keyed_order(claimed.order_id), claimed.is_repeated)
         }
-        None => (OrderId::new(), EventId::new()),
+        None => (OrderId::new(), EventId::new(), false),
     };
     Span::current().record("order.id", display(order_id));
     let CreateOrder { user_id, total } = order;
     let owner = Some(caller.name.clone());
     let event = CreateOrderRequested { order_id: Some(order_id), user_id, total, owner };
+    let wait =
+        preference::wait(&request.headers).and_then(|time| Wait::begin(&gateway, caller, order_id, time));
     publish(&gateway, event_id, event, &request.correlation_id).await?;
     ACCEPTED.add(1, &[]);
     info!(caller = caller.name.as_str(), "order accepted");
-    let outcome = match preference::wait(&request.headers) {
-        Some(wait) => outcome::wait(&gateway, caller, order_id, wait, &request.correlation_id).await,
+    let outcome = match wait {
+        Some(wait) => wait.settled(&gateway, is_repeated, &request.correlation_id).await,
         None => None,
     };
     let mut response = match &outcome {

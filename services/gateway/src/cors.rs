@@ -36,6 +36,7 @@ impl CorsConfig {
                 "authorization",
                 "content-type",
                 "idempotency-key",
+                "last-event-id",
                 "prefer",
                 "traceparent",
                 "tracestate",

@@ -36,6 +36,7 @@ pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
             route(Method::GET, "/api/orders", queries::order_list),
             route(Method::GET, "/api/orders/{id}", queries::order_resource),
             route(Method::GET, "/api/orders/{id}/events", queries::order_events),
+            route(Method::GET, "/api/events", queries::all_events),
         ],
     );
     let statistics =

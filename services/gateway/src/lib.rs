@@ -3,6 +3,7 @@
 //! ```text
 //! POST, PATCH → access → shares → commands → admission → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
+//!                                 streams  → the same again, whenever changes says so
 //! ```
 //!
 //! It owns no state. What it answers 202 to is on the broker's disk. What the audit is to know goes to the order service.
@@ -13,6 +14,7 @@ mod admission;
 mod api_keys;
 mod audit;
 mod bulkhead;
+mod changes;
 mod commands;
 pub mod config;
 mod cors;
@@ -25,6 +27,7 @@ mod publish_failures;
 mod queries;
 mod refusals;
 mod shares;
+mod streams;
 mod upstream;
 mod upstream_client;
 
@@ -40,9 +43,12 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::audit::Audit;
+use crate::changes::Changes;
 use crate::config::Config;
+use crate::outcome::Places;
 use crate::publish_failures::PublishFailureLog;
 use crate::shares::Shares;
+use crate::streams::SharedPages;
 use crate::upstream::Upstream;
 
 /// What the handlers of the gateway's routes share.
@@ -54,6 +60,13 @@ struct Gateway {
     shares: Arc<Shares>,
     order: Arc<Upstream>,
     payment: Arc<Upstream>,
+    /// What changes at the order service.
+    changes: Arc<Changes>,
+    /// For those who wait for their order.
+    waits: Places,
+    /// What streams read of all orders.
+    feed: SharedPages,
+    access: Arc<Access>,
     /// Cancelled when the gateway is told to stop.
     stopping: CancellationToken,
 }
@@ -83,12 +96,28 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let audit = Audit::start(Arc::clone(&order), &delivery);
     let shares = Shares::new(config.limits);
     let of_callers = Arc::clone(&shares);
-    let gateway = Gateway { audit, admission, publisher, publish_failures, shares, order, payment, stopping };
-    let gateway = Arc::new(gateway);
-    let access = Access::start(config.access, &gateway.audit, &intake);
-    let of_strangers = Arc::clone(&gateway.audit);
+    let changes = Changes::start(Arc::clone(&order), &connections);
+    let access = Arc::new(Access::start(config.access, &audit, &intake));
+    let of_strangers = Arc::clone(&audit);
+    let identified = Arc::clone(&access);
+    let waits = Places::default();
+    let feed = streams::start();
+    let gateway = Arc::new(Gateway {
+        audit,
+        admission,
+        publisher,
+        publish_failures,
+        shares,
+        order,
+        payment,
+        changes,
+        waits,
+        feed,
+        access,
+        stopping,
+    });
     server
-        .identify(move |headers, peer| access.caller(headers, config.proxies.client(headers, peer)))
+        .identify(move |headers, peer| identified.caller(headers, config.proxies.client(headers, peer)))
         .wrap(move |routes| {
             http::protect(routes, &of_strangers, &of_callers, config.cors.as_ref(), speaks_https)
         })
