@@ -37,10 +37,25 @@ async fn steps_in_database(stack: &Stack) -> Vec<EventId> {
     ids.fetch_all(&stack.order_database).await.expect("the database answers")
 }
 
+/// Waits until every step is below the oldest transaction in progress, on a server that other tests use as well.
+async fn all_is_readable(stack: &Stack) {
+    eventually("every step can be read", async || {
+        let later = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM order_events WHERE transaction >= pg_snapshot_xmin(pg_current_snapshot())",
+        );
+        match later.fetch_one(&stack.order_database).await.expect("the database answers") {
+            0 => Ok(()),
+            later => Err(later),
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn all_orders_steps_are_read_in_pages_from_the_oldest_on() {
     let stack = Stack::start().await;
     let orders = [paid(&stack.api).await, paid(&stack.api).await, paid(&stack.api).await];
+    all_is_readable(&stack).await;
     let pages = pages(&stack.api, "limit=4").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 1]);
     let steps = pages.concat();
@@ -70,6 +85,7 @@ async fn all_orders_steps_are_read_in_pages_from_the_oldest_on() {
 async fn a_stream_of_all_orders_begins_now_or_where_it_is_told_to() {
     let stack = Stack::start().await;
     let first = paid(&stack.api).await;
+    all_is_readable(&stack).await;
     let mut from_now = EventSource::open(&stack.api, "/api/events", None).await;
     let mut from_oldest = EventSource::open(&stack.api, "/api/events?after=0", None).await;
     let mut approvals = EventSource::open(&stack.api, "/api/events?after=0&type=PaymentApproved", None).await;
@@ -128,6 +144,7 @@ async fn a_client_gets_the_steps_of_its_own_orders_and_an_operator_of_all() {
     let event = of_app.next().await.expect("the stream goes on");
     assert_eq!(event.data["orderId"], second.to_string());
     assert_eq!(of_all.types(3).await[2], "PaymentApproved");
+    all_is_readable(&stack).await;
     for (api, orders) in [(&shop, vec![first]), (&app, vec![second]), (&operator, vec![first, second])] {
         let mut seen: Vec<_> = pages(api, "").await.concat().iter().map(|step| step.order_id).collect();
         seen.dedup();
@@ -172,6 +189,7 @@ async fn a_transaction_that_takes_long_delays_the_feed_and_loses_nothing_and_del
 async fn a_cursor_that_is_ahead_of_a_restored_database_is_answered_410() {
     let stack = Stack::start().await;
     let id = paid(&stack.api).await;
+    all_is_readable(&stack).await;
     let ahead = "4000000000-1";
     let page = stack.api.get(&format!("/api/events?after={ahead}")).await;
     let stream = ask(&stack.api, "/api/events", Some(ahead)).await.expect("an answer");
@@ -199,6 +217,7 @@ async fn the_events_of_a_restored_dump_are_read_in_their_order_and_new_ones_behi
     })
     .await;
     let second = paid(&stack.api).await;
+    all_is_readable(&stack).await;
     let steps = pages(&stack.api, "").await.concat();
     let expected = [stack.api.timeline(first).await.events, stack.api.timeline(second).await.events].concat();
     assert_eq!(steps.into_iter().map(|step| step.step).collect::<Vec<_>>(), expected);
