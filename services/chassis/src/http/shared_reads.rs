@@ -221,7 +221,7 @@ mod tests {
             let value = stored.load(Ordering::Relaxed);
             async move {
                 tokio::task::yield_now().await;
-                Ok(keys.into_iter().map(|key| (key, value)).collect())
+                Ok::<_, StoreError>(keys.into_iter().map(|key| (key, value)).collect())
             }
         };
         let mut before = pin!(reads.get(1, read));

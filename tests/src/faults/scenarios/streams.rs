@@ -41,15 +41,18 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 async fn killed(rig: &mut Rig<'_>) -> Outcome {
     rig.start(&Plan::default()).await;
     let (load, api, mut tasks) = (rig.load(), rig.api(), JoinSet::new());
-    let mut of_all: Vec<Client> =
-        (0..OF_ALL).map(|_| Client::new("/api/events?after=0".to_owned())).collect();
-    of_all.iter_mut().for_each(|client| client.start(&api, &mut tasks));
+    let of_all: Vec<Client> = (0..OF_ALL).map(|_| Client::new("/api/events?after=0".to_owned())).collect();
+    for client in &of_all {
+        client.start(&api, &mut tasks);
+    }
     let placed = place(&api, OF_ONE).await;
-    let mut of_one: Vec<_> = placed
+    let of_one: Vec<_> = placed
         .iter()
         .map(|placed| (placed.id, Client::new(format!("/api/orders/{}/events", placed.id))))
         .collect();
-    of_one.iter_mut().for_each(|(_, client)| client.start(&api, &mut tasks));
+    for (_, client) in &of_one {
+        client.start(&api, &mut tasks);
+    }
     for _ in 0..KILLS {
         for service in [Service::Order, Service::Gateway] {
             load.wait_for_orders(10).await;
@@ -117,7 +120,7 @@ impl Client {
         Self { path, ids: Arc::default(), openings: Arc::default() }
     }
 
-    fn start(&mut self, api: &Api, tasks: &mut JoinSet<()>) {
+    fn start(&self, api: &Api, tasks: &mut JoinSet<()>) {
         let (api, path) = (api.clone(), self.path.clone());
         let (ids, openings) = (Arc::clone(&self.ids), Arc::clone(&self.openings));
         tasks.spawn(async move {
