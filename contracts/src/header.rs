@@ -59,6 +59,15 @@ pub fn preferred_wait<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<D
         .map(|seconds| Duration::from_secs(seconds.min(MAX_WAIT)))
 }
 
+/// Whether the client asks for server-sent events, by its `Accept` (RFC 9110 §12.5.1). `*/*` does not.
+pub fn accepts_event_stream<'a>(values: impl IntoIterator<Item = &'a str>) -> bool {
+    values.into_iter().flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_event_stream = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
+        is_event_stream && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
 /// Which client a request comes from, by the values of `X-Forwarded-For` as they were received: the last address that is none
 /// of the proxies'. What a client writes into the header itself comes before that, and is not read.
 pub fn forwarded_client<'a>(
@@ -86,6 +95,17 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_is_asked_for_by_its_name() {
+        for value in ["text/event-stream", "Text/Event-Stream;q=0.5", "application/json, text/event-stream"] {
+            assert!(accepts_event_stream([value]), "{value}");
+        }
+        for value in ["*/*", "text/*", "application/json", "", "text/event-stream;q=0", "text/event-streams"]
+        {
+            assert!(!accepts_event_stream([value]), "{value}");
+        }
+    }
 
     #[test]
     fn a_token_follows_the_scheme() {

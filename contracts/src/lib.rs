@@ -11,10 +11,12 @@
 pub mod api_key;
 pub mod audit_chain;
 pub mod audit_record;
+pub mod changes;
 pub mod definitions;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;
+pub mod feed;
 pub mod header;
 pub mod health;
 pub mod id;

@@ -7,9 +7,11 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use contracts::audit_record::NewAuditRecords;
+use contracts::changes::Changed;
 use contracts::failed_message::{
     DiscardRequest, FailedMessage, FailedMessageDetails, ReplayAccepted, ReplayRequest,
 };
+use contracts::feed::FeedPage;
 use contracts::health::Health;
 use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
@@ -81,6 +83,9 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<RefundDetails>("refund");
     both_ways::<RetryRequest>("retry-refund");
     both_ways::<SettleRequest>("settle-refund");
+    both_ways::<FeedPage>("feed-page");
+    both_ways::<Changed>("changed");
+    both_ways::<Changed>("changed-anew");
     both_ways::<Health>("health");
     both_ways::<IdempotencyClaim>("idempotency-claim");
     both_ways::<IdempotencyClaimed>("idempotency-claimed");

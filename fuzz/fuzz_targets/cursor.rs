@@ -5,6 +5,7 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use contracts::feed::{EventCursor, ReadFrom};
 use contracts::{EventId, OrderId, PaymentId, Timestamp, UserId};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,6 +15,8 @@ fuzz_target!(|text: &str| {
     same::<EventId>(text);
     same::<UserId>(text);
     same::<Timestamp>(text);
+    same::<EventCursor>(text);
+    same::<ReadFrom>(text);
     if let Ok(id) = text.parse::<OrderId>() {
         let printed = id.to_string();
         assert!(printed.len() == 36 && printed.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()));

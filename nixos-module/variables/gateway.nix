@@ -39,6 +39,11 @@
       default = "64";
       description = "Most requests of a caller that are under way at once.";
     };
+    STREAM_LIMIT = {
+      type = types.ints.between 1 1000000;
+      default = "256";
+      description = "Most streams of a caller that are open at once. They don't count as requests under way.";
+    };
     MAX_CONNECTIONS_PER_ADDRESS = {
       type = types.ints.between 1 1000000;
       default = "1024";

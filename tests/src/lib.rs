@@ -7,11 +7,13 @@
 //! service         a service as a child process
 //! api             the gateway, as a client sees it
 //! api_keys        the keys that callers present
+//! event_source    a client of streams
 //! raw_http        HTTP byte by byte
 //! amqp            the broker, as another service sees it
 //! statement_tap   what a service sends to PostgreSQL
 //! wire_tap        every message that is published on the broker
 //! management      the broker's HTTP API
+//! mute_order_service  one that can't tell what changes
 //! nestjs          a stand-in for one of the services that paysaga replaces
 //! provider        the simulated payment provider's books
 //! otlp            a collector that keeps the spans it is sent
@@ -26,9 +28,11 @@ pub mod api_keys;
 pub mod browser;
 pub mod call;
 pub mod description;
+pub mod event_source;
 pub mod faults;
 pub mod infrastructure;
 pub mod management;
+pub mod mute_order_service;
 pub mod nestjs;
 pub mod otlp;
 pub mod programs;

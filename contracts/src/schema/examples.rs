@@ -22,6 +22,10 @@ pub const CANCEL_ORDER: &str = golden!("http/cancel-order");
 pub const CANCELLATION_ACCEPTED: &str = golden!("http/cancel-order-accepted");
 /// What happened to an order.
 pub const TIMELINE: &str = golden!("http/timeline");
+/// A page of the steps of all orders.
+pub const FEED_PAGE: &str = golden!("http/feed-page");
+/// A stream of the steps of an order.
+pub const STEPS: &str = include_str!("../../tests/golden/http/steps.txt");
 /// A payment.
 pub const PAYMENT: &str = golden!("http/payment");
 /// A page of payments.

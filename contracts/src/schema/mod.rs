@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::feed::EventCursor;
 use crate::order::CancelOrder;
 use crate::{Money, MoneyTotal, Owner, OwnerFilter, Timestamp};
 
@@ -66,4 +67,10 @@ schema!(CancelOrder, {
     "properties": { "status": { "const": "CANCELLED" } },
     "additionalProperties": false,
     "description": "The only change that a client can ask for."
+});
+
+schema!(EventCursor, {
+    "type": "string",
+    "pattern": "^(0|\\d+-\\d+)$",
+    "description": "A place among the steps of all orders. Opaque."
 });

@@ -31,6 +31,12 @@ impl Backoff {
         Self::within(Duration::from_millis(100)..=Duration::from_secs(5))
     }
 
+    /// For another service of paysaga, which clients wait for: 50 ms to 1 s.
+    #[must_use]
+    pub fn for_service() -> Self {
+        Self::within(Duration::from_millis(50)..=Duration::from_secs(1))
+    }
+
     /// For a transaction that met a deadlock or a lock timeout: 20 ms to 1 s.
     pub(crate) fn for_collision() -> Self {
         Self::within(Duration::from_millis(20)..=Duration::from_secs(1))

@@ -94,6 +94,18 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Whether a caller who was identified before would still be, by the same key, and may do this.
+    pub(crate) fn still_permits(&self, caller: &Caller, scope: Scope) -> bool {
+        match self {
+            Self::Open(_) => true,
+            Self::Keys(keys) => {
+                keys.read().unwrap_or_else(PoisonError::into_inner).still_permits(caller, scope)
+            }
+        }
+    }
+}
+
 /// A file of keys that is read again and again.
 struct Followed {
     path: PathBuf,

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use chassis::http::Caller;
 use chassis::telemetry::METER;
 use contracts::Timestamp;
-use contracts::api_key::{self, KeyDigest, KnownKey};
+use contracts::api_key::{self, KeyDigest, KnownKey, Scope};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Gauge;
 use subtle::ConstantTimeEq;
@@ -104,6 +104,16 @@ impl ApiKeys {
         self.0.len()
     }
 
+    /// Whether the key by which a caller was identified is still one of these and valid, and has the scope.
+    pub(crate) fn still_permits(&self, caller: &Caller, scope: Scope) -> bool {
+        let now = Timestamp::now();
+        let is_same = |known: &Caller| known.name == caller.name && known.key_id == caller.key_id;
+        let entry = self.0.iter().find(|entry| is_same(&entry.caller));
+        entry.is_some_and(|Entry { key, caller: known, .. }| {
+            known.scopes.contains(&scope) && !key.is_expired(now) && key.may_come_from(caller.address)
+        })
+    }
+
     /// The caller who presents this key from this address. Compares with every key in constant time.
     pub(crate) fn find(&self, presented: &str, from: IpAddr) -> Result<Caller, Refusal<'_>> {
         let digest = KeyDigest::of(presented);
@@ -186,6 +196,28 @@ mod tests {
         let (elsewhere, key) = keys("from=10.0.0.0/8");
         assert_eq!(refused(&elsewhere, &key), Refused::Address);
         assert!(elsewhere.find(key.expose(), "10.1.2.3".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_caller_is_known_until_its_key_is_revoked_or_may_do_less() {
+        let (keys, key) = keys("");
+        let caller = keys.find(key.expose(), HERE).unwrap();
+        assert!(keys.still_permits(&caller, Scope::OrdersRead));
+        assert!(!keys.still_permits(&caller, Scope::AdminRead));
+        let other = Caller { address: [10, 1, 2, 3].into(), ..caller.clone() };
+        for (attributes, permitted) in [
+            ("", true),
+            ("scopes=statistics", false),
+            ("expires=2020-01-01T00:00:00Z", false),
+            ("from=127.0.0.1/32", false),
+        ] {
+            assert_eq!(
+                self::keys(attributes).0.still_permits(&other, Scope::OrdersRead),
+                permitted,
+                "{attributes}"
+            );
+        }
+        assert!(!ApiKeys::parse("").unwrap().still_permits(&caller, Scope::OrdersRead));
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub(crate) enum Kind {
     One,
     /// A change.
     Change,
-    /// One order, once it has settled.
-    Wait,
+    /// What an open stream has to send next.
+    Stream,
 }
 
 /// The bulkheads of a service.
@@ -23,7 +23,7 @@ pub(crate) struct Bulkheads {
     pages: Bulkhead,
     ones: Bulkhead,
     changes: Bulkhead,
-    waits: Bulkhead,
+    streams: Bulkhead,
 }
 
 impl Default for Bulkheads {
@@ -33,8 +33,8 @@ impl Default for Bulkheads {
             pages: Bulkhead::new(32, 64),
             ones: Bulkhead::new(64, 1024),
             changes: Bulkhead::new(64, 1024),
-            // Each holds a connection for seconds, here and there. Several gateways together stay below MAX_CONNECTIONS.
-            waits: Bulkhead::new(512, 0),
+            // After an interruption all of them read at once. One that finds no place tries again.
+            streams: Bulkhead::new(8, 4096),
         }
     }
 }
@@ -46,7 +46,7 @@ impl Bulkheads {
             Kind::Page => self.pages.enter().await,
             Kind::One => self.ones.enter().await,
             Kind::Change => self.changes.enter().await,
-            Kind::Wait => self.waits.enter().await,
+            Kind::Stream => self.streams.enter().await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Commands: turned into events, and accepted once the broker has them on disk.
 
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ::http::{HeaderMap, HeaderValue, header};
 use chassis::broker::{Message, PublishError};
@@ -19,7 +19,8 @@ use tracing::{Span, debug, error, info};
 
 use crate::audit::{self, Attempt};
 use crate::idempotency::{self, Answer, Begun};
-use crate::{Gateway, access, outcome, preference};
+use crate::outcome::Wait;
+use crate::{Gateway, access, preference};
 
 static ACCEPTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     METER
@@ -44,6 +45,7 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
         key,
         fingerprint: idempotency::fingerprint_of_order(&order),
     });
+    let is_keyed = claim.is_some();
     let begun = gateway.keys.begin(&request, caller, claim).await?;
     let event_id = begun.id().map_or_else(EventId::new, EventId::of_keyed_order);
     let order_id = begun.id().unwrap_or_default();
@@ -52,6 +54,8 @@ pub(crate) async fn create(gateway: Arc<Gateway>, request: Request) -> Result<Re
         Begun::Answered(_, answer) => answer,
         Begun::Execution(execution) => {
             let wait = preference::wait(&request.headers).map(|wait| wait.saturating_sub(arrived.elapsed()));
+            // One that is executed again under its key may have settled.
+            let wait = wait.and_then(|time| Wait::begin(&gateway, caller, order_id, time, is_keyed));
             let placed = place(&gateway, &request, order, order_id, event_id, wait).await;
             execution.finish(placed).await?
         }
@@ -75,7 +79,7 @@ async fn place(
     order: CreateOrder,
     order_id: OrderId,
     event_id: EventId,
-    wait: Option<Duration>,
+    wait: Option<Wait>,
 ) -> Result<StoredAnswer, Problem> {
     let caller = access::caller(request)?;
     let CreateOrder { user_id, total } = order;
@@ -85,7 +89,7 @@ async fn place(
     ACCEPTED.add(1, &[]);
     info!(caller = caller.name.as_str(), "order accepted");
     let settled = match wait {
-        Some(wait) => outcome::wait(gateway, caller, order_id, wait, &request.correlation_id).await,
+        Some(wait) => wait.settled(gateway, &request.correlation_id).await,
         None => None,
     };
     Ok(settled.as_ref().and_then(Answer::settled).unwrap_or(Answer::accepted()))

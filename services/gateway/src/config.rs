@@ -41,6 +41,8 @@ chassis::variables! {
         rate_limit = "500",
         /// Most requests of a caller that are under way at once.
         concurrency_limit = "64",
+        /// Most streams of a caller that are open at once. They don't count as requests under way.
+        stream_limit = "256",
         /// Most connections from one address (with IPv6, from one network of 64 bits) open at once; further ones are closed.
         max_connections_per_address = "1024",
         /// Proxies that are believed about the address of a client (`X-Forwarded-For`), and whose connections are not counted: networks or addresses, separated by commas.
@@ -114,6 +116,7 @@ impl Config {
             text.parse().map_err(|_| "must be a number of requests a second, at least 1".to_owned())
         });
         let concurrency = own.concurrency_limit().number(problems, 1..=1_000_000);
+        let streams = own.stream_limit().number(problems, 1..=1_000_000);
         let per_address = own.max_connections_per_address().number(problems, 1..=1_000_000);
         let proxies = own.trusted_proxies().optional(problems, TrustedProxies::parse)?.unwrap_or_default();
         let most = per_address? as usize;
@@ -129,7 +132,7 @@ impl Config {
             request_timeout: request_timeout?,
             access: access?,
             cors: cors?,
-            limits: Limits { rate: rate?, concurrency: concurrency? as usize },
+            limits: Limits { rate: rate?, concurrency: concurrency? as usize, streams: streams? as usize },
             proxies,
         })
     }

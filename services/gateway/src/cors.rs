@@ -37,6 +37,7 @@ impl CorsConfig {
                 "content-type",
                 "idempotency-key",
                 "if-none-match",
+                "last-event-id",
                 "prefer",
                 "traceparent",
                 "tracestate",

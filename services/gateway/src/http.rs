@@ -42,6 +42,7 @@ pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
                     route(Method::GET, "/api/orders/{id}/events", queries::order_events),
                     orders::events(),
                 ),
+                served(route(Method::GET, "/api/events", queries::all_events), orders::all_events()),
             ],
         ),
         group(

@@ -3,6 +3,7 @@
 //! ```text
 //! POST, PATCH → access → shares → commands → admission → idempotency → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
+//!                                 streams  → the same again, whenever changes says so
 //! GET         → shares → documents (what describes the API; no key) → 200
 //! ```
 //!
@@ -14,6 +15,7 @@ mod admission;
 mod api_keys;
 mod audit;
 mod bulkhead;
+mod changes;
 mod commands;
 pub mod config;
 mod cors;
@@ -29,6 +31,7 @@ mod publish_failures;
 mod queries;
 mod refusals;
 mod shares;
+mod streams;
 mod upstream;
 mod upstream_client;
 
@@ -46,10 +49,13 @@ pub use documents::document_of_http as openapi;
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::audit::Audit;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::idempotency::IdempotencyKeys;
+use crate::outcome::Places;
 use crate::publish_failures::PublishFailureLog;
 use crate::shares::Shares;
+use crate::streams::SharedPages;
 use crate::upstream::Upstream;
 
 /// What the handlers of the gateway's routes share.
@@ -62,6 +68,13 @@ struct Gateway {
     shares: Arc<Shares>,
     order: Arc<Upstream>,
     payment: Arc<Upstream>,
+    /// What changes at the order service.
+    changes: Arc<Changes>,
+    /// For those who wait for their order.
+    waits: Places,
+    /// What streams read of all orders.
+    feed: SharedPages,
+    access: Arc<Access>,
     /// Cancelled when the gateway is told to stop.
     stopping: CancellationToken,
 }
@@ -94,13 +107,29 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let publish_timeout = config.broker.publish_timeout();
     let (of_keys, waiting) = (Arc::clone(&order), Arc::clone(&shares));
     let keys = IdempotencyKeys::new(of_keys, waiting, publish_timeout, delivery, stopping.clone());
-    let gateway =
-        Gateway { audit, admission, publisher, publish_failures, keys, shares, order, payment, stopping };
-    let gateway = Arc::new(gateway);
-    let access = Access::start(config.access, &gateway.audit, &intake);
-    let of_strangers = Arc::clone(&gateway.audit);
+    let changes = Changes::start(Arc::clone(&order), &connections);
+    let access = Arc::new(Access::start(config.access, &audit, &intake));
+    let of_strangers = Arc::clone(&audit);
+    let identified = Arc::clone(&access);
+    let waits = Places::default();
+    let feed = streams::start();
+    let gateway = Arc::new(Gateway {
+        audit,
+        admission,
+        publisher,
+        publish_failures,
+        keys,
+        shares,
+        order,
+        payment,
+        changes,
+        waits,
+        feed,
+        access,
+        stopping,
+    });
     server
-        .identify(move |headers, peer| access.caller(headers, config.proxies.client(headers, peer)))
+        .identify(move |headers, peer| identified.caller(headers, config.proxies.client(headers, peer)))
         .wrap(move |routes| {
             http::protect(routes, &of_strangers, &of_callers, config.cors.as_ref(), speaks_https)
         })

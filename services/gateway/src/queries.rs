@@ -4,26 +4,46 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header};
 use chassis::http::{self, ReadyResponse, Request, Response};
+use contracts::feed::FeedRequest;
 use contracts::list::{List, OrderList, PaymentList};
 use contracts::page::CursorRequest;
 use contracts::{EventId, Problem, ProblemType};
 
 use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
-use crate::{Gateway, access, etag};
+use crate::{Gateway, access, etag, streams};
 
 /// A page of what the order service has.
 pub(crate) async fn order_list(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     list::<OrderList>(&gateway.order, &request).await
 }
 
-/// A page of an order's timeline.
+/// A page of an order's timeline, or a stream of it.
 pub(crate) async fn order_events(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    if streams::is_wanted(&request.headers) {
+        return streams::steps_of_order(gateway, &request).await;
+    }
     let template = service_template(&request);
     let CursorRequest { after, limit } = request.cursor::<EventId>();
     let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
     let path = format!("{}?limit={limit}{after}", request.fill(template)?);
     Ok(ask(&gateway.order, template, path, &request).await?.map(Into::into))
+}
+
+/// A page of the steps of all orders, or a stream of them.
+pub(crate) async fn all_events(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    if streams::is_wanted(&request.headers) {
+        return streams::all_steps(gateway, &request).await;
+    }
+    let wanted = FeedRequest::from_query(|name| request.query_parameter(name)).map_err(Problem::invalid)?;
+    let (template, within) = (service_template(&request), access::may_read(&request)?);
+    let path = format!("{template}{wanted}");
+    let asked = UpstreamRequest::get(template, path, within, &request.correlation_id);
+    let answer = gateway.order.send(&UpstreamRequest { kind: Kind::Page, ..asked }).await?;
+    match answer.status {
+        StatusCode::GONE => Err(streams::restored()),
+        _ => Ok(pass_on(answer)?.map(Into::into)),
+    }
 }
 
 /// One thing that the order service has.

@@ -1,6 +1,7 @@
 //! Fair shares: what one caller may use of the gateway, so that its flood is no other caller's business.
 //!
-//! Each caller has a token bucket, a number of requests under way, and a number of them that may wait for an order to settle.
+//! Each caller has a token bucket, a number of requests under way, a number of them that may wait for an order to settle, and a
+//! number of open streams, which are no requests under way.
 //! Operators have no limits: what they do about a flood must not wait for its end.
 
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ const MOST_WAITING: usize = 128;
 
 /// Requests a second of all callers without a key together. What they read is large, and never changes while a gateway runs.
 const STRANGERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+/// After how many seconds one more stream is worth asking for.
+const RETRY_STREAM: u16 = 5;
 
 /// Refusals of a caller that are answered at once, a second.
 const REFUSALS_PER_SECOND: u32 = 50;
@@ -44,6 +47,8 @@ pub struct Limits {
     pub(crate) rate: NonZeroU32,
     /// Requests under way.
     pub(crate) concurrency: usize,
+    /// Streams that are open.
+    pub(crate) streams: usize,
 }
 
 /// The shares of all callers.
@@ -63,6 +68,7 @@ struct Share {
     bucket: Bucket,
     under_way: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     refusals: Mutex<Refusals>,
 }
 
@@ -74,6 +80,9 @@ pub(crate) struct Place {
 
 /// Held while a request waits for its order.
 pub(crate) struct Waiting(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
+
+/// Held while a stream is open.
+pub(crate) struct Streaming(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
 /// What is left of a bucket, for the client (draft-ietf-httpapi-ratelimit-headers-11).
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +102,7 @@ impl Reject for OverLimit {}
 
 impl Shares {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        let strangers = Arc::new(Share::new(STRANGERS, limits.concurrency));
+        let strangers = Arc::new(Share::new(STRANGERS, &limits));
         Arc::new(Self { limits, strangers, callers: Mutex::default() })
     }
 
@@ -122,6 +131,16 @@ impl Shares {
         Arc::clone(&share.waiting).try_acquire_owned().ok().map(|place| Waiting(Some(place)))
     }
 
+    /// Whether one more stream of a caller may be open; as long as what is returned is held.
+    pub(crate) async fn stream(&self, caller: &Caller) -> Result<Streaming, Problem> {
+        let Some(share) = self.of(caller) else { return Ok(Streaming(None)) };
+        if let Ok(place) = Arc::clone(&share.streams).try_acquire_owned() {
+            return Ok(Streaming(Some(place)));
+        }
+        let detail = "This caller has too many streams open. Close some of them.";
+        Err(share.refuse(detail, RETRY_STREAM).await.problem)
+    }
+
     /// A caller's share; `None` if it has no limits.
     fn of(&self, caller: &Caller) -> Option<Arc<Share>> {
         if caller.scopes.contains(&Scope::AdminWrite) {
@@ -131,18 +150,19 @@ impl Shares {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         let share = callers
             .entry((caller.name.clone(), rate))
-            .or_insert_with(|| Arc::new(Share::new(rate, self.limits.concurrency)));
+            .or_insert_with(|| Arc::new(Share::new(rate, &self.limits)));
         Some(Arc::clone(share))
     }
 }
 
 impl Share {
-    fn new(rate: NonZeroU32, concurrency: usize) -> Self {
+    fn new(rate: NonZeroU32, limits: &Limits) -> Self {
         Self {
             rate,
             bucket: RateLimiter::direct(Quota::per_second(rate)).with_middleware(),
-            under_way: Arc::new(Semaphore::new(concurrency)),
+            under_way: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
             refusals: Mutex::default(),
         }
     }
@@ -223,7 +243,7 @@ mod tests {
     }
 
     fn shares() -> Arc<Shares> {
-        Shares::new(Limits { rate: NonZeroU32::new(3).unwrap(), concurrency: 2 })
+        Shares::new(Limits { rate: NonZeroU32::new(3).unwrap(), concurrency: 2, streams: 1 })
     }
 
     /// The place of a request, or the status with which it is refused.
@@ -255,6 +275,18 @@ mod tests {
         assert_eq!(entered(&shares, &shop).await.err(), Some(429));
         drop(first);
         assert!(shares.of(&shop).unwrap().under_way.try_acquire().is_ok());
+    }
+
+    #[tokio::test]
+    async fn so_many_streams_are_open_at_most() {
+        let shares = shares();
+        let shop = caller("shop", &[], None);
+        let first = shares.stream(&shop).await.unwrap();
+        assert_eq!(shares.stream(&shop).await.err().map(|problem| problem.status), Some(429));
+        // It is no request under way.
+        let _requests = [entered(&shares, &shop).await.unwrap(), entered(&shares, &shop).await.unwrap()];
+        drop(first);
+        assert!(shares.stream(&shop).await.is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use chassis::transport::Current;
 use contracts::load::Load;
 use contracts::{OwnerFilter, Problem, ProblemType};
 use http::{HeaderValue, Method, StatusCode, header};
-use reqwest::Client;
+use reqwest::{Client, Response};
 use tracing::{Instrument, Span, debug, error, field, info_span};
 use url::Url;
 
@@ -76,6 +76,8 @@ pub(crate) struct UpstreamRequest<'a> {
     pub(crate) correlation_id: &'a CorrelationId,
     /// Who asks for a change, for the audit.
     pub(crate) actor: Option<&'a str>,
+    /// Where it belongs, if it is not to be seen in the trace.
+    pub(crate) beside_trace: Option<&'a TraceContext>,
 }
 
 impl<'a> UpstreamRequest<'a> {
@@ -86,7 +88,7 @@ impl<'a> UpstreamRequest<'a> {
         correlation_id: &'a CorrelationId,
     ) -> Self {
         let (method, kind, body) = (Method::GET, Kind::One, Bytes::new());
-        Self { method, kind, template, path, body, within, correlation_id, actor: None }
+        Self { method, kind, template, path, body, within, correlation_id, actor: None, beside_trace: None }
     }
 }
 
@@ -115,11 +117,6 @@ impl Upstream {
     pub(crate) fn new(service: &'static str, url: Url, timeout: Duration, client: Current<Client>) -> Self {
         let (bulkheads, is_refused) = (Bulkheads::default(), AtomicBool::new(false));
         Self { service, url, timeout, client, bulkheads, is_refused }
-    }
-
-    /// How long a request may take, retries included.
-    pub(crate) const fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     /// Sends a request. A GET or PUT that was not delivered is sent again, within the same time: a service that is just
@@ -158,6 +155,22 @@ impl Upstream {
         serde_json::from_slice(&answer.await.ok()?).ok()
     }
 
+    /// Opens the response in which the service tells what changes (`GET /changes`); `None` if it has none, as one of an older
+    /// version. It lasts too long to be seen in traces.
+    pub(crate) async fn changes(&self) -> Result<Option<Response>, UpstreamError> {
+        let address = format!("{}/changes", self.url.as_str().trim_end_matches('/'));
+        let answer = tokio::time::timeout(self.timeout, self.client.get().get(address).send()).await;
+        let response = answer
+            .map_err(|_| UpstreamError::Timeout(self.service))?
+            .map_err(|_| UpstreamError::Unavailable(self.service))?;
+        self.note_refusal(response.status());
+        match response.status() {
+            StatusCode::OK => Ok(Some(response)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(UpstreamError::Unavailable(self.service)),
+        }
+    }
+
     /// Reports once that the service refuses this gateway, until it does not any more. No caller can mend that.
     fn note_refusal(&self, status: StatusCode) {
         let refused = status == StatusCode::UNAUTHORIZED;
@@ -186,7 +199,8 @@ impl Upstream {
             .timeout(deadline.saturating_duration_since(Instant::now()))
             .header("x-correlation-id", &*request.correlation_id.0)
             .header(OWNER, request.within.as_str());
-        for (name, value) in TraceContext::of(&span).headers() {
+        let of_span = request.beside_trace.is_none().then(|| TraceContext::of(&span));
+        for (name, value) in of_span.iter().chain(request.beside_trace).flat_map(TraceContext::headers) {
             sending = sending.header(name, value);
         }
         if let Some(actor) = request.actor {
@@ -235,6 +249,9 @@ impl Upstream {
 }
 
 fn client_span(request: &UpstreamRequest<'_>, url: &Url) -> Span {
+    if request.beside_trace.is_some() {
+        return Span::none();
+    }
     info_span!(
         target: TRACE_ONLY,
         "ask",

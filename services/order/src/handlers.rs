@@ -5,20 +5,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered, Updated};
+use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered};
 use chassis::database::StoreError;
 use contracts::{Event, OrderId, OrderStatus, Owner};
 use sqlx::{PgConnection, PgPool};
 
+use crate::changes::Changes as Feed;
 use crate::domain::{self, Order, OrderState, Transition, Trigger, Violation};
 use crate::outcomes;
-use crate::settlement::Settlements;
 use crate::store::{orders, timeline};
 
 /// The orders.
 pub(crate) struct Orders {
-    /// Those who wait for one to settle.
-    pub(crate) settlements: Arc<Settlements>,
+    /// Tells gateways what changes.
+    pub(crate) changes: Arc<Feed>,
     /// How long an order may wait for the result of its payment.
     pub(crate) saga_timeout: Duration,
     /// Whose the orders are that name no owner.
@@ -124,9 +124,8 @@ impl Aggregate for Orders {
 
     fn committed(&self, changes: &Changes<'_, Order>, ages: HashMap<OrderId, Duration>) {
         outcomes::count(changes, &ages);
-        let inserted = changes.inserted.iter().map(|(order_id, order)| (*order_id, order.status));
-        let updated = changes.updated.iter().map(|Updated { order_id, after, .. }| (*order_id, after.status));
-        let settled = inserted.chain(updated).filter(|(_, status)| *status != OrderStatus::PendingPayment);
-        self.settlements.of(settled.map(|(order_id, _)| order_id));
+        if !changes.history.is_empty() {
+            self.changes.committed();
+        }
     }
 }

@@ -8,31 +8,36 @@ use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
+use contracts::feed::FeedRequest;
 use contracts::list::{ListRequest, OrderList};
 use contracts::problem::InvalidMember;
-use contracts::{OrderId, Problem};
+use contracts::{OrderId, Problem, ProblemType};
 
 use crate::idempotency;
-use crate::settlement::Settlements;
+use crate::store::feed::{self, Found};
 use crate::store::order_list;
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
-/// The longest that a client may wait for an order to settle; if it asks for longer, it waits as long as this.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
-
-pub(crate) fn routes(connections: Connections, settlements: Arc<Settlements>) -> Routes {
+pub(crate) fn routes(connections: Connections) -> Routes {
     let failed_messages = failed_messages::routes(connections.pool().clone());
     let reads = Arc::new(Reads {
         connections: connections.clone(),
         orders: SharedReads::of_one(),
         lists: SharedReads::of_lists(),
+        feed: SharedReads::of_feed(2),
     });
-    let find = Routes::new((Arc::clone(&reads), settlements), [route(Method::GET, "/orders/{id}", find)]);
-    let list = Routes::new(reads, [route(Method::GET, "/orders", list)]);
+    let reads = Routes::new(
+        reads,
+        [
+            route(Method::GET, "/orders/{id}", find),
+            route(Method::GET, "/orders", list),
+            route(Method::GET, "/events", all_events),
+        ],
+    );
     let keys = idempotency::routes(connections.clone());
     let events = Routes::new(connections, [route(Method::GET, "/orders/{id}/events", events)]);
-    events.merge(find).merge(list).merge(keys).merge(failed_messages)
+    events.merge(reads).merge(keys).merge(failed_messages)
 }
 
 /// What clients read.
@@ -40,6 +45,7 @@ struct Reads {
     connections: Connections,
     orders: SharedReads<Owned<OrderId>, ClientOrder>,
     lists: SharedReads<Owned<ListRequest<OrderList>>, ReadyResponse>,
+    feed: SharedReads<Owned<FeedRequest>, Found>,
 }
 
 impl Reads {
@@ -58,6 +64,10 @@ impl Reads {
         let listed = order_list::read(&self.connections, &within, &asked).await?;
         Ok(listed.map(|listed| http::list(&asked, &listed)))
     }
+
+    async fn feed(&self, asked: Owned<FeedRequest>) -> Result<Option<Found>, StoreError> {
+        feed::page(&self.connections, &asked.within, &asked.what).await.map(Some)
+    }
 }
 
 async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
@@ -65,24 +75,9 @@ async fn list(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> 
     Ok(list.ok_or_else(http::invalid_cursor)?.map(Into::into))
 }
 
-/// One order. With `?wait=N` it is answered once it has settled, or after N milliseconds as it is then.
-async fn find(
-    (reads, settlements): (Arc<Reads>, Arc<Settlements>),
-    request: Request,
-) -> Result<Response, Problem> {
+async fn find(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
     let asked = request.owned(request.id("id")?)?;
-    if let Some(time) = wait(&request)?
-        && let Some(order) = settlements.wait(asked.what, time).await
-        && order.owner.as_ref().is_some_and(|owner| asked.within.permits(owner))
-    {
-        return Ok(http::json(StatusCode::OK, &order));
-    }
     http::found(reads.orders.get(asked, |ids| reads.orders(ids)).await?)
-}
-
-/// How long the client is ready to wait for the order to settle.
-fn wait(request: &Request) -> Result<Option<Duration>, Problem> {
-    Ok(milliseconds(request, "wait")?.map(|time| time.min(LONGEST_WAIT)))
 }
 
 /// A time in the query string.
@@ -99,4 +94,19 @@ async fn events(connections: Connections, request: Request) -> Result<Response, 
     let next = next.map(|last| format!("?after={}&limit={}", last.event_id, page.limit));
     let response = http::found(found.map(|(timeline, _)| timeline))?;
     Ok(http::with_next(response, next))
+}
+
+/// The steps of all orders. `after` is where to read on, from the oldest if there is none.
+async fn all_events(reads: Arc<Reads>, request: Request) -> Result<Response, Problem> {
+    let wanted = FeedRequest::from_query(|name| request.query_parameter(name)).map_err(Problem::invalid)?;
+    let asked = request.owned(wanted.clone())?;
+    match reads.feed.get_each(asked, |asked| reads.feed(asked)).await? {
+        Some(Found::Page(page, more)) => {
+            let next = more.then(|| wanted.behind(page.meta.cursor).to_string());
+            Ok(http::with_next(http::json(StatusCode::OK, &page), next))
+        }
+        Some(Found::Ahead) | None => {
+            Err(Problem::new(ProblemType::CursorAhead, "The database is at an earlier moment."))
+        }
+    }
 }

@@ -8,10 +8,12 @@
 //! deadline ─────────────────────┘
 //! http: GET /orders… → store
 //!       …/idempotency-keys → idempotency → store
+//!       GET /changes → changes → store (what became visible)
 //!       POST /audit-records → audit → store (a chain)
 //! ```
 
 mod audit;
+mod changes;
 pub mod config;
 mod deadline;
 pub mod domain;
@@ -20,7 +22,6 @@ mod http;
 mod idempotency;
 mod outcomes;
 mod pending;
-mod settlement;
 mod store;
 
 use std::sync::Arc;
@@ -32,16 +33,17 @@ use contracts::topology::Service;
 use sqlx::migrate::Migrator;
 
 use crate::audit::AuditHead;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::handlers::Orders;
-use crate::settlement::Settlements;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
 const GRANTS: &str = include_str!("../../../migrations/order/grants.sql");
 
-/// Connections that look for settled orders: one task does, one look after the other. It has its own, so that neither queries
-/// nor the saga can keep it waiting, nor it them; and a second, should one lead to a host that has vanished.
-const SETTLEMENT_CONNECTIONS: u32 = 2;
+/// Connections that look for what changes: one task does, one look after the other. It has its own, so that neither queries nor the
+/// saga can keep it waiting, nor it them; a second for the gauge of pending orders, and a third, should one lead to a host that
+/// has vanished.
+const LOOKING_CONNECTIONS: u32 = 3;
 
 /// Starts the service.
 pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartError> {
@@ -49,10 +51,10 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let looking = config
         .participant
         .database
-        .small_pool("settlements", SETTLEMENT_CONNECTIONS)
+        .small_pool("changes", LOOKING_CONNECTIONS)
         .map_err(|error| StartError::Config(error.to_string()))?;
-    let settlements = Arc::new(Settlements::default());
-    let waiters = Arc::clone(&settlements);
+    let changes = Arc::new(Changes::default());
+    let told = changes::routes(Arc::clone(&changes), lifecycle.shutdown.clone());
     let audit_head = AuditHead::default();
     let stored = audit_head.clone();
     let order = Participant {
@@ -61,17 +63,18 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         aggregate: Orders {
             saga_timeout: config.saga_timeout,
             default_owner: config.participant.default_owner.clone(),
-            settlements: Arc::clone(&settlements),
+            changes: Arc::clone(&changes),
         },
         routes: |queries: Connections| {
             let audit = audit::routes(queries.pool().clone(), stored);
-            http::routes(queries, waiters).merge(audit)
+            http::routes(queries).merge(audit).merge(told)
         },
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {
             let intake = &running.lifecycle.intake;
             pending::start(&looking, intake);
-            intake.spawn_essential("settlements", settlements.run(looking, intake.stopping()));
+            intake.spawn(changes::adopt(looking.clone(), intake.stopping()));
+            intake.spawn_essential("changes", changes.run(looking, intake.stopping()));
             audit_head.start(running.applier.pool().clone(), &running.lifecycle.delivery);
             deadline::start(config.saga_timeout, running);
         },

@@ -1,74 +1,58 @@
-//! Waiting for an order to settle: `Prefer: wait` at the gateway, `?wait=` at the order service.
-
-use std::time::Duration;
+//! Waiting for an order to settle: `Prefer: wait`.
 
 use contracts::order::Order;
-use contracts::topology::Service;
 use contracts::{OrderId, OrderStatus};
 use http::StatusCode;
 use reqwest::{Client, Response};
-use rustix::process::Signal;
-use tests::api::{order, refused};
+use tests::api::{IdempotencyKey, order};
+use tests::mute_order_service::MuteOrderService;
 use tests::service::{SERVICE_TOKEN, ServiceProcess};
-use tests::{Stack, eventually};
+use tests::{Api, Stack, eventually};
 
 #[tokio::test]
 async fn whichever_replica_settles_an_order_those_who_wait_at_any_are_answered() {
     let stack = Stack::start().await;
-    let mut environment = stack.order.environment().clone();
-    environment.remove("PORT");
-    let mut other = ServiceProcess::start(Service::Order, environment, stack.logs()).await;
-    other.ready().await;
+    let mut other_order = another(&stack.order, &[], &stack).await;
+    let mut other_gateway =
+        another(&stack.gateway, &[("ORDER_SERVICE_URL", other_order.url())], &stack).await;
     let held = stack.block_provider().await;
-    let id = placed(&stack).await;
-    let (here, there) = (wait(&stack.order, id, "30000"), wait(&other, id, "30000"));
+    let key = IdempotencyKey("k-1");
+    let there = Api::new(other_gateway.url());
+    let (here, there) = (post_and_wait(&stack.api, key), post_and_wait(&there, key));
     let release = async {
-        stack.api.charge_begins(id).await;
+        stack.api.charge_begins(only_order(&stack.api).await).await;
         held.release().await;
     };
     let (here, there, ()) = tokio::join!(here, there, release);
-    for response in [here, there] {
-        assert_eq!(found(response).await.status, OrderStatus::Paid);
+    let [here, there] = [found(here).await, found(there).await];
+    assert_eq!((here.id, here.status), (there.id, OrderStatus::Paid));
+    for service in [&mut other_gateway, &mut other_order] {
+        assert_eq!(service.stop().await.code(), Some(0));
     }
-    assert_eq!(other.stop().await.code(), Some(0));
 }
 
 #[tokio::test]
 async fn an_order_is_waited_for_before_it_exists() {
-    let stack = Stack::start().await;
-    let id = OrderId::new();
-    let (response, ()) = tokio::join!(wait(&stack.order, id, "30000"), stack.amqp.place(id, None));
-    assert_eq!(found(response).await.status, OrderStatus::Paid);
-}
-
-#[tokio::test]
-async fn who_has_waited_long_enough_is_answered_as_things_are() {
-    let stack = Stack::start().await;
-    let _held = stack.block_provider().await;
-    let id = placed(&stack).await;
-    for time in ["0", "50"] {
-        assert_eq!(found(wait(&stack.order, id, time).await).await.status, OrderStatus::PendingPayment);
-    }
-    assert_eq!(wait(&stack.order, OrderId::new(), "50").await.status(), StatusCode::NOT_FOUND);
-    for wrong in ["soon", "-1", "1.5", ""] {
-        let response = wait(&stack.order, id, wrong).await;
-        assert_eq!(refused(response, StatusCode::BAD_REQUEST, wrong).await, ["wait"]);
-    }
-}
-
-#[tokio::test]
-async fn a_service_that_stops_answers_those_who_wait() {
     let mut stack = Stack::start().await;
+    stack.order.kill().await;
+    let waiting = stack.api.post_order(order("10.01")).header("prefer", "wait=30").send();
+    let (response, ()) = tokio::join!(waiting, stack.order.start_again());
+    assert_eq!(found(response.expect("an answer")).await.status, OrderStatus::Paid);
+}
+
+#[tokio::test]
+async fn who_has_waited_long_enough_gets_the_202_of_those_who_do_not_wait() {
+    let stack = Stack::start().await;
     let _held = stack.block_provider().await;
-    let id = placed(&stack).await;
-    let stop = async {
-        // The other request has been sent before this one is answered.
-        found(wait(&stack.order, id, "0").await).await;
-        stack.order.signal(Signal::TERM);
-    };
-    let (response, ()) = tokio::join!(wait(&stack.order, id, "60000"), stop);
-    assert_eq!(found(response).await.status, OrderStatus::PendingPayment);
-    assert_eq!(stack.order.ended().await.code(), Some(0));
+    for prefer in ["wait=0", "wait=1"] {
+        let response = stack.api.post_order(order("10.01")).header("prefer", prefer).send().await;
+        let response = response.expect("an answer");
+        assert_eq!(
+            (response.status(), response.headers().get("preference-applied")),
+            (StatusCode::ACCEPTED, None),
+            "{prefer}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -78,11 +62,7 @@ async fn a_client_waits_while_the_order_service_is_started_again() {
     let waiting = stack.api.post_order(order("10.01")).header("prefer", "wait=30").send();
     let api = stack.api.clone();
     let restart = async {
-        let id = eventually("the order exists", async || {
-            let orders: contracts::page::Page<Order> = api.read("/api/orders").await;
-            orders.data.first().map(|order| order.id).ok_or("it does not")
-        })
-        .await;
+        let id = only_order(&api).await;
         stack.order.kill().await;
         stack.order.start_again().await;
         api.charge_begins(id).await;
@@ -92,17 +72,54 @@ async fn a_client_waits_while_the_order_service_is_started_again() {
     assert_eq!(found(response.expect("an answer")).await.status, OrderStatus::Paid);
 }
 
-/// An order that exists.
-async fn placed(stack: &Stack) -> OrderId {
-    let id = stack.api.place("10.01").await;
-    stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
-    id
+#[tokio::test]
+async fn a_client_waits_for_an_order_service_that_can_not_tell_what_changes() {
+    let stack = Stack::start().await;
+    let older = MuteOrderService::start(stack.order.address()).await;
+    let gateway = another(&stack.gateway, &[("ORDER_SERVICE_URL", older.url())], &stack).await;
+    let held = stack.block_provider().await;
+    let api = Api::new(gateway.url());
+    let release = async {
+        stack.api.charge_begins(only_order(&stack.api).await).await;
+        held.release().await;
+    };
+    let (response, ()) = tokio::join!(post_and_wait(&api, IdempotencyKey("k-1")), release);
+    assert_eq!(found(response).await.status, OrderStatus::Paid);
+    assert!(older.was_asked(), "it was asked what changes");
 }
 
-async fn wait(service: &ServiceProcess, id: OrderId, time: &str) -> Response {
-    let request =
-        Client::new().get(format!("{}/orders/{id}?wait={time}", service.url())).bearer_auth(SERVICE_TOKEN);
-    request.timeout(Duration::from_mins(1)).send().await.expect("the service answers")
+#[tokio::test]
+async fn a_gateway_of_an_older_version_is_answered_as_things_are_and_asks_again() {
+    let stack = Stack::start().await;
+    let _held = stack.block_provider().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
+    let request = Client::new().get(format!("{}/orders/{id}?wait=30000", stack.order.url()));
+    let response = request.bearer_auth(SERVICE_TOKEN).send().await.expect("the service answers");
+    assert_eq!(found(response).await.status, OrderStatus::PendingPayment);
+}
+
+/// Another replica of a service, with some other settings.
+async fn another(service: &ServiceProcess, settings: &[(&str, String)], stack: &Stack) -> ServiceProcess {
+    let mut environment = service.environment().clone();
+    environment.remove("PORT");
+    environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    let mut another = ServiceProcess::start(service.service(), environment, stack.logs()).await;
+    another.ready().await;
+    another
+}
+
+async fn post_and_wait(api: &Api, key: IdempotencyKey<'_>) -> Response {
+    api.post_keyed(key, "10.01").header("prefer", "wait=30").send().await.expect("an answer")
+}
+
+/// The one order that there is, once it is.
+async fn only_order(api: &Api) -> OrderId {
+    eventually("the order exists", async || {
+        let orders: contracts::page::Page<Order> = api.read("/api/orders").await;
+        orders.data.first().map(|order| order.id).ok_or("it does not")
+    })
+    .await
 }
 
 async fn found(response: Response) -> Order {

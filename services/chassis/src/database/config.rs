@@ -131,7 +131,7 @@ impl DatabaseConfig {
 
     /// A small pool for work beside the service's own.
     pub fn small_pool(&self, user: &'static str, connections: u32) -> Result<PgPool, sqlx::Error> {
-        let options = self.options(user)?.options(SESSION);
+        let options = self.options(user)?.options(SESSION).options(BY_INDEX);
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 

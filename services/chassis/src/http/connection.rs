@@ -20,6 +20,7 @@ use super::exchange::{BodyUnread, Client, Exchange};
 use super::io::Io;
 use super::linger::linger;
 use super::stream::{Stalls, Stream};
+use super::streamed::Lasting;
 use super::waiting::Waiting;
 use crate::transport::Current;
 
@@ -86,7 +87,10 @@ impl Connections {
             Box::pin(async move {
                 turn.pause();
                 let response = exchange.answer(request, client).await;
-                turn.resume();
+                // While the response lasts, it is not the client who keeps the service waiting; then the connection ends.
+                if response.extensions().get::<Lasting>().is_none() {
+                    turn.resume();
+                }
                 let is_unread = response.extensions().get::<BodyUnread>().is_some();
                 unread.store(is_unread, Ordering::Relaxed);
                 Ok::<_, Infallible>(response)

@@ -189,9 +189,12 @@ fn server_span(
     span
 }
 
-/// Probes, scrapers and gateways ask again and again; their spans and their durations would bury the others.
+/// Probes, scrapers and gateways ask again and again, or for as long as they live; their spans and their durations would bury the
+/// others.
 fn is_polled(template: &str) -> bool {
-    template.starts_with("/health/") || template.ends_with("/metrics") || template == "/load"
+    template.starts_with("/health/")
+        || template.ends_with("/metrics")
+        || matches!(template, "/load" | "/changes")
 }
 
 /// The method's name, or `_OTHER` (OpenTelemetry HTTP conventions): a client must not be able to make up labels.

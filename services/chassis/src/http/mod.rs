@@ -10,8 +10,8 @@
 //!
 //! A client costs memory within bounds, whatever it does: nothing before its first byte, then buffers of a few kibibytes; a
 //! body only once the caller is known, the route exists and its handler asks for it, within a bound for all of them
-//! ([`Body`]); a response for as long as it takes to be read, which is short (`stream`). A client that sends too
-//! slowly or does not read is cut off.
+//! ([`Body`]); a response for as long as it takes to be read, which is short (`stream`); of one that lasts no more
+//! than a part of it (`streamed`). A client that sends too slowly or does not read is cut off.
 //!
 //! A service declares its routes with [`route`], one line each; a handler is
 //! `async fn(state, Request) -> Result<Response, Problem>`.
@@ -33,6 +33,7 @@ mod routes;
 mod server;
 mod shared_reads;
 mod stream;
+mod streamed;
 mod waiting;
 
 pub use addresses::PerAddress;
@@ -46,4 +47,5 @@ pub use request::{OWNER, Request, invalid_cursor};
 pub use routes::{Route, Routes, route, template};
 pub use server::{BindError, Server};
 pub use shared_reads::{Owned, SharedReads, of_each_owner};
+pub use streamed::streamed;
 pub use warp::reply::Response;

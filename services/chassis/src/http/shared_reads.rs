@@ -70,16 +70,23 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedReads<K, V> {
         Self::new(3, 1)
     }
 
+    /// Reads of a feed, one at a time in each of so many: those who are told at once that there is something new ask for the same.
+    #[must_use]
+    pub fn of_feed(turns: usize) -> Self {
+        Self::new(turns, 1)
+    }
+
     /// At most `turns` reads under way at once, each of at most `most` different keys.
     fn new(turns: usize, most: usize) -> Self {
         Self { waiting: Mutex::default(), turns: Semaphore::new(turns), most }
     }
 
     /// Reads what a key stands for, with others who wait. `read` reads several: those that exist.
-    pub async fn get<R, F>(&self, key: K, read: R) -> Answer<V>
+    pub async fn get<R, F, E>(&self, key: K, read: R) -> Answer<V>
     where
         R: Fn(Vec<K>) -> F,
-        F: Future<Output = Result<HashMap<K, V>, StoreError>>,
+        F: Future<Output = Result<HashMap<K, V>, E>>,
+        Problem: From<E>,
     {
         let mut answer = self.join(&key);
         loop {
@@ -109,10 +116,11 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedReads<K, V> {
     }
 
     /// As [`get`](Self::get), where each key is read for itself.
-    pub async fn get_each<R, F>(&self, key: K, read: R) -> Answer<V>
+    pub async fn get_each<R, F, E>(&self, key: K, read: R) -> Answer<V>
     where
         R: Fn(K) -> F,
-        F: Future<Output = Result<Option<V>, StoreError>>,
+        F: Future<Output = Result<Option<V>, E>>,
+        Problem: From<E>,
     {
         let each = async |keys: Vec<K>| {
             let mut found = HashMap::new();
@@ -120,7 +128,7 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedReads<K, V> {
                 let value = read(key.clone()).await?;
                 found.extend(value.map(|value| (key, value)));
             }
-            Ok(found)
+            Ok::<_, E>(found)
         };
         self.get(key, each).await
     }
@@ -142,7 +150,10 @@ impl<K: Clone + Eq + Hash, V: Clone> SharedReads<K, V> {
     }
 }
 
-fn reply<K: Eq + Hash, V: Clone>(batch: Waiting<K, V>, found: Result<HashMap<K, V>, StoreError>) {
+fn reply<K: Eq + Hash, V: Clone, E>(batch: Waiting<K, V>, found: Result<HashMap<K, V>, E>)
+where
+    Problem: From<E>,
+{
     let found = found.map_err(Problem::from);
     for (key, senders) in batch {
         for sender in senders {
@@ -193,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_for_a_request_that_is_given_up_are_answered() {
         let reads = SharedReads::new(1, 10);
-        let mut given_up = Box::pin(reads.get(1, |_| std::future::pending()));
+        let mut given_up = Box::pin(reads.get(1, |_| std::future::pending::<Result<_, StoreError>>()));
         let mut second = pin!(reads.get(1, double));
         // The first joins, the second too, and the first reads for both.
         assert!(poll!(&mut given_up).is_pending());
@@ -210,7 +221,7 @@ mod tests {
             let value = stored.load(Ordering::Relaxed);
             async move {
                 tokio::task::yield_now().await;
-                Ok(keys.into_iter().map(|key| (key, value)).collect())
+                Ok::<_, StoreError>(keys.into_iter().map(|key| (key, value)).collect())
             }
         };
         let mut before = pin!(reads.get(1, read));

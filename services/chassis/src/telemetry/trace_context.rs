@@ -60,6 +60,17 @@ impl TraceContext {
         Self::new(text(TRACEPARENT), text(TRACESTATE))
     }
 
+    /// The same place in the same trace, for what is not to be recorded there.
+    #[must_use]
+    pub fn unrecorded(self) -> Self {
+        // The flags are the last two digits.
+        let traceparent = self.traceparent.map(|text| match text.rsplit_once('-') {
+            Some((place, _)) => format!("{place}-00"),
+            None => text,
+        });
+        Self { traceparent, ..self }
+    }
+
     /// The id of the trace, in hexadecimal; `None` outside of any.
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {

@@ -52,6 +52,16 @@ pub(super) fn list<L: List>() -> Vec<Value> {
     parameters
 }
 
+/// The last step that the client has.
+pub(super) fn last_event_id() -> Value {
+    reference("LastEventId")
+}
+
+/// How many steps.
+pub(super) fn events_limit() -> Value {
+    reference("EventsLimit")
+}
+
 /// What the client has already.
 pub(super) fn if_none_match() -> Value {
     reference("IfNoneMatch")
@@ -102,6 +112,16 @@ pub(super) fn shared() -> Value {
             "sort",
             "The order, by the time at which they were created.",
             &json!({ "type": "string", "enum": sorts, "default": Sort::default().to_string() }),
+        ),
+        "EventsLimit": query(
+            "limit",
+            "Most steps. Values out of range are clamped. Not for streams.",
+            &json!({ "type": "integer", "minimum": 1, "maximum": most, "default": most }),
+        ),
+        "LastEventId": header(
+            "Last-Event-ID",
+            "Of a stream: the `id` of the last event that the client has. It goes before `after`.",
+            json!({ "type": "string" }),
         ),
         "IfNoneMatch": header(
             "If-None-Match",

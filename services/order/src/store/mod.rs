@@ -2,6 +2,8 @@
 //! starts from.
 
 pub(crate) mod audit_records;
+pub(crate) mod changes;
+pub(crate) mod feed;
 pub(crate) mod idempotency_keys;
 pub(crate) mod listening;
 pub(crate) mod order_list;

@@ -225,13 +225,3 @@ pub(crate) async fn find(
     connection.keep();
     Ok(found)
 }
-
-/// Those of `orders` that have settled, as clients see them. One with a status of a later version has not, as far as this one
-/// knows.
-pub(crate) async fn settled(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<order::Order>, StoreError> {
-    let settled = sqlx::query_as::<_, order::Order>(
-        "SELECT id, user_id, total, status, cancel_reason, created_at, updated_at, owner
-         FROM orders WHERE id = ANY($1) AND status IN ('PAID', 'CANCELLED', 'FAILED')",
-    );
-    Ok(settled.bind(orders).fetch_all(pool).await?)
-}

@@ -76,6 +76,31 @@ pub(crate) async fn page(
     page: CursorRequest<EventId>,
 ) -> Result<Option<(Timeline<ClientEntry>, bool)>, StoreError> {
     let mut connection = connections.take_for(within).await?;
+    let mut events = read(&mut connection, within, order_id, page).await?;
+    if events.is_empty() {
+        let exists = sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND $2 IN ('*', owner))
+                 OR $2 = '*' AND EXISTS (SELECT FROM order_events WHERE order_id = $1)",
+        );
+        if !exists.bind(order_id).bind(within).fetch_one(&mut *connection).await? {
+            return Ok(None);
+        }
+        if page.after.is_none() {
+            // It may have been placed between the two statements; a timeline that is empty has been deleted.
+            events = read(&mut connection, within, order_id, page).await?;
+        }
+    }
+    connection.keep();
+    let (events, more) = cut(events, page.limit);
+    Ok(Some((Timeline { order_id, events }, more)))
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    within: &OwnerFilter,
+    order_id: OrderId,
+    page: CursorRequest<EventId>,
+) -> Result<Vec<ClientEntry>, StoreError> {
     let events = sqlx::query_as::<_, TimelineEntry<Word, Word>>(
         "SELECT event_id, event_type, occurred_at, recorded_at, status, payload
          FROM order_events
@@ -89,17 +114,5 @@ pub(crate) async fn page(
     .bind(page.after)
     .bind(i64::from(page.limit) + 1)
     .bind(within);
-    let events = events.fetch_all(&mut *connection).await?;
-    if events.is_empty() {
-        let exists = sqlx::query_scalar::<_, bool>(
-            "SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND $2 IN ('*', owner))
-                 OR $2 = '*' AND EXISTS (SELECT FROM order_events WHERE order_id = $1)",
-        );
-        if !exists.bind(order_id).bind(within).fetch_one(&mut *connection).await? {
-            return Ok(None);
-        }
-    }
-    connection.keep();
-    let (events, more) = cut(events, page.limit);
-    Ok(Some((Timeline { order_id, events }, more)))
+    Ok(events.fetch_all(connection).await?)
 }

@@ -19,6 +19,7 @@ mod reads;
 mod refunds;
 mod replicas;
 mod shutdown;
+mod streams;
 mod vanished_host;
 mod waiting_clients;
 
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Scenario> {
         hostile_clients::scenarios(),
         reads::scenarios(),
         waiting_clients::scenarios(),
+        streams::scenarios(),
         overload::scenarios(),
         absence::scenarios(),
         cluster::scenarios(),
