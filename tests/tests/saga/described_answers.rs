@@ -105,8 +105,18 @@ async fn what_succeeds(stack: &mut Stack, api: &Api) {
         let known = api.request(Method::GET, &path).header("if-none-match", "*").send().await;
         known.expect("an answer");
     }
+    api.text("/api/events").await;
+    let ahead = api.get("/api/events?after=999999999999-1").await;
+    assert_eq!(ahead.status(), StatusCode::GONE);
     let cancelled = api.request(Method::PATCH, &format!("/api/orders/{id}/cancel")).send().await;
     assert_eq!(cancelled.expect("an answer").status(), StatusCode::ACCEPTED);
+    // A stream that is complete, for a client that has all of it.
+    api.timeline_has(id, EventType::PaymentRefunded).await;
+    let last = api.timeline(id).await.events.pop().expect("a step").event_id.to_string();
+    let stream =
+        api.request(Method::GET, &format!("/api/orders/{id}/events")).header("accept", "text/event-stream");
+    let complete = stream.header("last-event-id", &last).send().await.expect("an answer");
+    assert_eq!(complete.status(), StatusCode::NO_CONTENT);
     let other = api.place("10.01").await;
     api.cancel(other).await;
     for document in

@@ -250,7 +250,7 @@ fn no_document_puts_a_secret_on_a_command_line() {
     assert!(commands > 20, "{commands} commands were found");
 }
 
-/// The text with placeholders for what differs from run to run: ids and times.
+/// The text with placeholders for what differs from run to run: ids, times and cursors.
 fn normalise(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -261,10 +261,13 @@ fn normalise(text: &str) -> String {
         }
         let is_id = uuid::Uuid::parse_str(&word).is_ok();
         let is_time = word.len() == 24 && word.ends_with('Z') && word.contains('T');
+        let is_cursor = word.parse::<contracts::feed::EventCursor>().is_ok() && word.contains('-');
         out.push_str(if is_id {
             "<id>"
         } else if is_time {
             "<time>"
+        } else if is_cursor {
+            "<cursor>"
         } else {
             &word
         });
