@@ -6,7 +6,7 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderId, Owner};
+use crate::{OrderId, OwnerFilter};
 
 /// The media type of the lines.
 pub const CONTENT_TYPE: &str = "application/x-ndjson";
@@ -26,5 +26,5 @@ pub struct Changed {
     pub settled: Vec<OrderId>,
     /// Whose steps can be read on in `GET /events`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub owners: Vec<Owner>,
+    pub owners: Vec<OwnerFilter>,
 }

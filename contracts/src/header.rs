@@ -59,13 +59,22 @@ pub fn preferred_wait<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<D
         .map(|seconds| Duration::from_secs(seconds.min(MAX_WAIT)))
 }
 
-/// Whether the client asks for server-sent events, by its `Accept` (RFC 9110 §12.5.1). `*/*` does not.
+/// Whether the client asks for server-sent events, by its `Accept` (RFC 9110 §12.5.1): it names them, and would not as soon have
+/// JSON. `*/*` does not.
 pub fn accepts_event_stream<'a>(values: impl IntoIterator<Item = &'a str>) -> bool {
-    values.into_iter().flat_map(|value| value.split(',')).any(|range| {
+    let (mut stream, mut json) = (0.0, 0.0);
+    for range in values.into_iter().flat_map(|value| value.split(',')) {
         let mut parts = range.split(';').map(str::trim);
-        let is_event_stream = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
-        is_event_stream && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
+        let name = parts.next().unwrap_or_default();
+        let quality =
+            parts.find_map(|parameter| parameter.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if name.eq_ignore_ascii_case("text/event-stream") {
+            stream = quality;
+        } else if name.eq_ignore_ascii_case("application/json") {
+            json = quality;
+        }
+    }
+    stream > json
 }
 
 /// Which client a request comes from, by the values of `X-Forwarded-For` as they were received: the last address that is none
@@ -98,11 +107,23 @@ mod tests {
 
     #[test]
     fn a_stream_is_asked_for_by_its_name() {
-        for value in ["text/event-stream", "Text/Event-Stream;q=0.5", "application/json, text/event-stream"] {
+        for value in [
+            "text/event-stream",
+            "Text/Event-Stream;q=0.5",
+            "text/event-stream, */*",
+            "application/json;q=0.9, text/event-stream",
+        ] {
             assert!(accepts_event_stream([value]), "{value}");
         }
-        for value in ["*/*", "text/*", "application/json", "", "text/event-stream;q=0", "text/event-streams"]
-        {
+        for value in [
+            "*/*",
+            "text/*",
+            "application/json",
+            "",
+            "text/event-stream;q=0",
+            "text/event-streams",
+            "application/json, text/event-stream",
+        ] {
             assert!(!accepts_event_stream([value]), "{value}");
         }
     }

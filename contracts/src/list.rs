@@ -11,6 +11,10 @@ use crate::page::PageRequest;
 use crate::problem::InvalidMember;
 use crate::{OrderId, OrderStatus, PaymentId, PaymentStatus, Timestamp, UserId};
 
+/// The header by which a service says that its list has the filters and the order that were asked for: one of an older version, or
+/// another implementation, passes them over.
+pub const HEEDED: &str = "x-list-heeded";
+
 /// A list that clients read.
 pub trait List {
     /// What names an item.
@@ -126,6 +130,15 @@ impl<L: List> ListRequest<L> {
             Part::Slice { limit, .. } => limit,
         };
         Self { part: Part::Slice { behind: Some(item), limit }, ..*self }
+    }
+
+    /// Whether it is of the whole list, newest first: what every implementation of a service knows.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let ListFilter { status, user_id, created_from, created_to } = &self.filter;
+        let is_filtered =
+            status.is_some() || user_id.is_some() || created_from.is_some() || created_to.is_some();
+        !is_filtered && self.sort == Sort::default()
     }
 
     /// Whether the part is the list's beginning.

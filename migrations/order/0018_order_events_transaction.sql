@@ -13,15 +13,18 @@ CREATE FUNCTION adopt_restored_events() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
     WITH restored AS (
-        SELECT order_id, event_id FROM order_events
+        SELECT order_id, event_id, transaction FROM order_events
         WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot())
         ORDER BY transaction, position
         LIMIT 5000
     ), adopted AS (
         UPDATE order_events SET transaction = pg_current_xact_id()
         FROM restored
+        -- Another replica may have given them one meanwhile.
         WHERE order_events.order_id = restored.order_id AND order_events.event_id = restored.event_id
+          AND order_events.transaction = restored.transaction
         RETURNING 1
     )
     SELECT count(*) FROM adopted;
 END;
+REVOKE EXECUTE ON FUNCTION adopt_restored_events() FROM PUBLIC;

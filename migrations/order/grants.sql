@@ -8,7 +8,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO :service;
 GRANT INSERT, UPDATE ON orders TO :service;
 GRANT INSERT ON early_cancellations, idempotency_keys TO :service;
 -- What a key stands for is not changed; what became of the request is added.
-GRANT UPDATE (executing_until, answer_status, answer_body) ON idempotency_keys TO :service;
+GRANT UPDATE (executing_until, executing_request, answer_status, answer_body) ON idempotency_keys TO :service;
 -- What happened is not changed; it may be deleted after a time (RETENTION_TIMELINE).
 GRANT INSERT, DELETE ON order_events TO :service;
 GRANT INSERT, DELETE ON order_count_deltas TO :service;
@@ -19,3 +19,5 @@ GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
 GRANT INSERT ON failed_message_audit TO :service;
 -- The audit is added to, and neither changed nor deleted from.
 GRANT INSERT ON audit_records TO :service;
+-- What a dump from another server brings along is put in order at the start.
+GRANT EXECUTE ON FUNCTION adopt_restored_events() TO :service;

@@ -67,6 +67,7 @@ impl Call {
         let (status, headers) = (response.status(), response.headers().clone());
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if content_type.is_some_and(|found| found.starts_with("text/event-stream")) {
+            DESCRIPTION.check_stream(&self.method, &self.path, status, &headers);
             return Ok(response);
         }
         let body = response.bytes().await?;

@@ -39,6 +39,18 @@ impl Description {
         })
     }
 
+    /// Holds the head of a stream against the description.
+    pub fn check_stream(&self, method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) {
+        let Some((template, operation)) = self.find(method, path) else { return };
+        let place = format!("{method} {template} answered {status}");
+        let response = self.resolve(&operation["responses"][status.as_str()]);
+        assert!(
+            response["content"].get("text/event-stream").is_some(),
+            "{place} with a stream that is not described"
+        );
+        self.check_headers(&place, response, headers);
+    }
+
     /// Holds an answer against the description; panics if it says otherwise. What is sent to a path that is not described, or
     /// with another method, has no description.
     pub fn check(&self, method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
@@ -48,9 +60,13 @@ impl Description {
         };
         let place = format!("{method} {template} answered {status}");
         let described = &operation["responses"];
-        let (key, response) = match described.get(status.as_str()) {
-            Some(response) => (status.as_str(), response),
-            None => ("default", &described["default"]),
+        let (key, response) = if let Some(response) = described.get(status.as_str()) {
+            (status.as_str(), response)
+        } else {
+            // What any request may be answered with is not described for each.
+            let told = String::from_utf8_lossy(body);
+            assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{place}, which is not described: {told}");
+            ("default", &described["default"])
         };
         let id = operation["operationId"].as_str().expect("an id").to_owned();
         self.seen.lock().expect("no panic").insert((id, key.to_owned()));

@@ -71,6 +71,7 @@ fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
         StatusCode::BAD_REQUEST,
         StatusCode::NOT_FOUND,
         StatusCode::CONFLICT,
+        StatusCode::SERVICE_UNAVAILABLE,
     ];
     if !known.contains(&status) {
         return Err(Problem::new(

@@ -31,7 +31,7 @@ impl CorsConfig {
 
     pub(crate) fn filter(&self) -> Builder {
         let cors = warp::cors()
-            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
             .allow_headers([
                 "authorization",
                 "content-type",

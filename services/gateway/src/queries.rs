@@ -72,7 +72,12 @@ async fn list<L: List>(service: &Upstream, request: &Request) -> Result<Response
     if answer.status == StatusCode::BAD_REQUEST {
         return Err(http::invalid_cursor());
     }
+    let is_heeded = answer.is_list_heeded || asked.is_plain();
     let answer = pass_on(answer)?;
+    if !is_heeded {
+        let detail = "The service behind the gateway does not know filters or `sort`. Without them its list can be read.";
+        return Err(Problem::new(ProblemType::UnexpectedAnswer, detail));
+    }
     // Where a client looks again and again for what is new.
     Ok(if asked.is_first() { etag::validated(&request.headers, answer) } else { answer.map(Into::into) })
 }

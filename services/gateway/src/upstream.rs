@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chassis::http::{CorrelationId, OWNER};
 use chassis::telemetry::{TRACE_ONLY, TraceContext, is_recorded, mark_failed, mark_server_error};
 use chassis::transport::Current;
+use contracts::list;
 use contracts::load::Load;
 use contracts::{OwnerFilter, Problem, ProblemType};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -98,6 +99,8 @@ pub(crate) struct UpstreamResponse {
     pub(crate) content_type: Option<HeaderValue>,
     /// To the next page, relative to this one.
     pub(crate) link: Option<HeaderValue>,
+    /// Of a list: it has the filters and the order that were asked for.
+    pub(crate) is_list_heeded: bool,
     pub(crate) body: Bytes,
 }
 
@@ -214,8 +217,9 @@ impl Upstream {
             let status = response.status();
             let header = |name| response.headers().get(name).cloned();
             let (content_type, link) = (header(header::CONTENT_TYPE), header(header::LINK));
+            let is_list_heeded = response.headers().contains_key(list::HEEDED);
             let body = response.bytes().await?;
-            Ok::<_, reqwest::Error>(UpstreamResponse { status, content_type, link, body })
+            Ok::<_, reqwest::Error>(UpstreamResponse { status, content_type, link, is_list_heeded, body })
         };
         match exchange.instrument(span.clone()).await {
             Ok(response) => {
@@ -226,6 +230,7 @@ impl Upstream {
                 self.note_refusal(response.status);
                 match response.status {
                     StatusCode::UNAUTHORIZED => Err(UpstreamError::Failed(service)),
+                    StatusCode::SERVICE_UNAVAILABLE if is_outcome_unknown(&response) => Ok(response),
                     StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => {
                         Err(UpstreamError::Unavailable(service))
                     }
@@ -246,6 +251,12 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Whether a service says that it may have made a change or not. Its own words tell what to do then.
+fn is_outcome_unknown(response: &UpstreamResponse) -> bool {
+    let problem = serde_json::from_slice::<Problem>(&response.body);
+    problem.is_ok_and(|problem| problem.type_uri == ProblemType::OutcomeUnknown.uri())
 }
 
 fn client_span(request: &UpstreamRequest<'_>, url: &Url) -> Span {

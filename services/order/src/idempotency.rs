@@ -2,7 +2,7 @@
 //! for the other's answer, is decided here.
 //!
 //! ```text
-//! PUT    /idempotency-keys?lease=…        a first-time request: it is executed. A duplicate: the answer, or "in progress"
+//! PUT    /idempotency-keys?lease&request  a first-time request: it is executed. A duplicate: the answer, or "in progress"
 //! PUT    /idempotency-keys/{id}/answer    it was executed
 //! DELETE /idempotency-keys/{id}/execution it was not, and may be sent again at once
 //! ```
@@ -19,9 +19,10 @@ use chassis::http::{self, Request, Response, Routes, route};
 use contracts::order::{IdempotencyClaim, IdempotencyClaimed, StoredAnswer};
 use contracts::{IdempotencySecret, Problem, ProblemType};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use crate::http::milliseconds;
-use crate::store::idempotency_keys::{self, Claimed};
+use crate::store::idempotency_keys::{self, Claimed, Executing};
 
 /// The longest lease of an execution; if a gateway asks for a longer one, it gets this.
 const LONGEST_LEASE: Duration = Duration::from_mins(1);
@@ -48,9 +49,11 @@ struct Keys {
 /// a version before gives no lease: it executes each duplicate, and stores no answer.
 async fn claim(keys: Arc<Keys>, request: Request) -> Result<Response, Problem> {
     let lease = milliseconds(&request, "lease")?.map(|lease| lease.min(LONGEST_LEASE));
+    let named = request.query_parameter("request").and_then(|text| text.parse().ok());
+    let executing = lease.map(|lease| Executing { request: named.unwrap_or_else(Uuid::new_v4), lease });
     let claim: IdempotencyClaim = request.json().await?;
     let secret = keys.secret.get_or_try_init(|| idempotency_keys::secret(&keys.connections)).await?;
-    let claimed = idempotency_keys::claim(&keys.connections, secret, &claim, lease).await?;
+    let claimed = idempotency_keys::claim(&keys.connections, secret, &claim, executing).await?;
     if claimed.fingerprint != claim.fingerprint {
         return Err(Problem::new(
             ProblemType::IdempotencyKeyReused,

@@ -18,6 +18,7 @@ use tests::programs::environment;
 use tests::service::{SERVICE_TOKEN, ServiceProcess};
 use tests::wire_tap::WireTap;
 use tests::{Stack, eventually};
+use uuid::Uuid;
 
 const KEY: IdempotencyKey<'static> = IdempotencyKey("k-1");
 
@@ -346,4 +347,20 @@ async fn a_gateway_of_the_version_before_keeps_no_request_waiting() {
     assert_eq!((answer.order_id(), is_replayed), (claimed.order_id, false));
     let claimed_again = claim(&stack, None).await;
     assert_eq!((claimed_again.order_id, claimed_again.is_in_progress), (claimed.order_id, false));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_sent_again_is_the_same_requests() {
+    let stack = Stack::start().await;
+    let owner = Owner::anonymous();
+    let claim = IdempotencyClaim { owner, key: KEY.0.to_owned(), fingerprint: FINGERPRINT.to_owned() };
+    let send = async |request: Uuid| {
+        let path = format!("/idempotency-keys?lease=30000&request={request}");
+        let answer = of_gateway(&stack, Method::PUT, &path).json(&claim).send().await.expect("an answer");
+        answer.json::<IdempotencyClaimed>().await.expect("the key is claimed").is_in_progress
+    };
+    let (first, other) = (Uuid::new_v4(), Uuid::new_v4());
+    assert!(!send(first).await);
+    assert!(send(other).await, "another request is being executed");
+    assert!(!send(first).await, "the answer to the first claim may have been lost");
 }

@@ -153,6 +153,61 @@ async fn a_client_gets_the_steps_of_its_own_orders_and_an_operator_of_all() {
 }
 
 #[tokio::test]
+async fn streams_of_several_clients_that_read_at_once_are_given_their_own_steps_alone() {
+    let keys = KeyFile::of(&[SHOP, APP, OPERATOR]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let [shop, app, operator] = [SHOP, APP, OPERATOR].map(|key| stack.api.with_key(key));
+    // All at the same place, and told at the same moments. Those that differ in what they ask for don't share.
+    let queries = ["", "&type=OrderCreated", "&type=PaymentApproved", "&type=OrderCreated,PaymentApproved"];
+    let mut streams = Vec::new();
+    for query in queries {
+        for (api, sees) in [(&shop, [true, false]), (&app, [false, true]), (&operator, [true, true])] {
+            let path = format!("/api/events?after=now{query}");
+            streams.push((EventSource::open(api, &path, None).await, sees, query));
+        }
+    }
+    let mut placed = Vec::new();
+    for _ in 0..20 {
+        let (of_shop, of_app) = tokio::join!(shop.place("10.01"), app.place("10.01"));
+        placed.push([of_shop, of_app]);
+    }
+    for (mut stream, sees, query) in streams {
+        let steps = if query.is_empty() { 3 } else { query.split(',').count() };
+        let seen_of = |orders: &[OrderId; 2]| {
+            orders.iter().zip(sees).filter_map(|(id, sees)| sees.then(|| id.to_string())).collect::<Vec<_>>()
+        };
+        let own: Vec<String> = placed.iter().flat_map(seen_of).collect();
+        let mut seen = Vec::new();
+        for _ in 0..own.len() * steps {
+            let event = stream.next().await.expect("the stream goes on");
+            seen.push(event.data["orderId"].as_str().expect("an id").to_owned());
+        }
+        for order in &own {
+            assert_eq!(seen.iter().filter(|seen| *seen == order).count(), steps, "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_operators_any_more_reads_no_further() {
+    let keys = KeyFile::of(&[SHOP, OPERATOR]);
+    let stack = Stack::with().gateway_env("API_KEYS_FILE", keys.path()).start().await;
+    let (shop, operator) = (stack.api.with_key(SHOP), stack.api.with_key(OPERATOR));
+    let mut stream = EventSource::open(&operator, "/api/events", None).await;
+    paid(&shop).await;
+    assert_eq!(stream.types(3).await[2], "PaymentApproved");
+    let line = OPERATOR.line.split(" scopes=").next().expect("a line");
+    keys.write(&[SHOP.line.to_owned(), format!("{line} scopes=orders:read")]);
+    eventually("the key is a client's", async || {
+        let orders: contracts::page::Page<contracts::order::Order> = operator.read("/api/orders").await;
+        if orders.data.is_empty() { Ok(()) } else { Err("it is an operator's") }
+    })
+    .await;
+    paid(&shop).await;
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
 async fn a_transaction_that_takes_long_delays_the_feed_and_loses_nothing_and_delays_no_order() {
     let stack = Stack::start().await;
     let mut feed = EventSource::open(&stack.api, "/api/events", None).await;

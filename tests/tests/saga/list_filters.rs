@@ -5,13 +5,19 @@ use std::collections::HashMap;
 use contracts::order::Order;
 use contracts::page::{Page, Slice};
 use contracts::payment::Payment;
+use contracts::topology::Service;
 use contracts::{OrderId, OrderStatus, PaymentStatus};
 use futures_util::future::join_all;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tests::Stack;
-use tests::api::{Api, UNKNOWN_ID, USER, accepted, refused};
+use tests::api::{Api, UNKNOWN_ID, USER, accepted, problem, refused};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
+use tests::programs::environment;
+use tests::service::ServiceProcess;
+use tokio::net::TcpListener;
+use warp::Filter;
 
 /// A customer of its own.
 const OTHER_USER: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3302";
@@ -210,4 +216,33 @@ async fn a_client_finds_its_own_orders_alone_and_an_operator_those_of_all() {
     // To go on behind an order of another client is to go on behind none.
     let behind = app.get(&format!("/api/orders?status=PAID&cursor={}", orders[0].id)).await;
     assert_eq!(refused(behind, StatusCode::BAD_REQUEST, "cursor").await, ["cursor"]);
+}
+
+/// An order service that knows no filters: it answers as one of an older version, or of NestJS.
+async fn former_order_service() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    let page = r#"{"data":[],"meta":{"page":1,"limit":10,"total":0,"totalPages":0}}"#;
+    let answer = warp::any().map(move || warp::reply::with_header(page, "content-type", "application/json"));
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(warp::serve(answer).incoming(listener).run());
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_list_of_a_service_that_passes_filters_over_is_not_taken_for_a_filtered_one() {
+    let logs = TempDir::with_prefix("paysaga-logs-").expect("there is room");
+    let variables = environment(&[
+        ("RABBITMQ_URL", "amqp://127.0.0.1:1"),
+        ("ORDER_SERVICE_URL", &former_order_service().await),
+    ]);
+    let gateway = ServiceProcess::start(Service::Gateway, variables, logs.path()).await;
+    let api = Api::new(gateway.url());
+    for plain in ["", "?page=2&limit=5", "?sort=newest"] {
+        assert_eq!(api.get(&format!("/api/orders{plain}")).await.status(), StatusCode::OK, "{plain}");
+    }
+    for asked in ["?status=PAID", "?sort=oldest", "?createdFrom=2026-01-01T00:00:00Z"] {
+        let answer = api.get(&format!("/api/orders{asked}")).await;
+        assert_eq!(problem(answer).await.status, 502, "{asked}");
+    }
 }

@@ -51,7 +51,9 @@ pub fn list<L: List, T: Serialize>(
     Listed { body, next }: &Listed<T, L::Id>,
 ) -> ReadyResponse {
     let next = next.map(|item| format!("?{}", asked.behind(item)));
-    with_next(encode(StatusCode::OK, JSON, body), next)
+    let mut response = with_next(encode(StatusCode::OK, JSON, body), next);
+    response.headers_mut().insert(contracts::list::HEEDED, HeaderValue::from_static("1"));
+    response
 }
 
 /// A plain text response.

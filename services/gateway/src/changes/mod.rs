@@ -105,7 +105,7 @@ impl Changes {
         }
         let steps = changed.orders.iter().copied().map(Subject::Steps);
         let settlements = changed.settled.iter().copied().map(Subject::Settlement);
-        let owners = changed.owners.iter().cloned().map(|owner| Subject::Feed(owner.into()));
+        let owners = changed.owners.iter().cloned().map(Subject::Feed);
         let all = (!changed.owners.is_empty()).then_some(Subject::Feed(OwnerFilter::Any));
         for subject in steps.chain(settlements).chain(owners).chain(all) {
             let those = listeners.by_subject.get(&subject);

@@ -176,6 +176,9 @@ class Page {
     const json = operation.requestBody && operation.requestBody.content["application/json"];
     const body = json && element("textarea", { id: id("body"), name: "body", spellcheck: "false" }, this.example(json));
     const output = element("div", { "aria-live": "polite" });
+    const media = Object.keys((this.resolve(operation.responses["200"]) || {}).content || {});
+    const accept = media.length < 2 ? undefined : element("select", { id: id("accept"), name: " accept" },
+      ...media.map((type) => element("option", { value: type }, type)));
     const stop = element("button", { type: "button", hidden: true }, "Stop");
     const send = async (event) => {
       event.preventDefault();
@@ -190,7 +193,8 @@ class Page {
       stop.hidden = true;
     };
     return element("div", {}, element("h4", {}, "Try it"),
-      element("form", { onsubmit: send }, ...fields, body ? element("label", { for: id("body") }, "Body", body) : undefined,
+      element("form", { onsubmit: send }, ...fields,
+        accept ? element("label", { for: id("accept") }, "Answer as", accept) : undefined, body ? element("label", { for: id("body") }, "Body", body) : undefined,
         element("p", {}, element("button", { type: "submit" }, "Send"), " ", stop)),
       output);
   }
@@ -198,7 +202,7 @@ class Page {
   async send(operation, parameters, form, output, signal) {
     let path = operation.path;
     const query = new URLSearchParams();
-    const headers = { accept: Object.keys((this.resolve(operation.responses["200"]) || {}).content || { "*/*": 1 }).join(", ") };
+    const headers = { accept: form.get(" accept") || "*/*" };
     const key = document.getElementById("key").value.trim();
     if (key) headers.authorization = `Bearer ${key}`;
     for (const parameter of parameters) {
@@ -221,6 +225,7 @@ class Page {
     output.replaceChildren(
       element("p", {}, element("strong", { class: "answer-status" }, String(response.status)), ` ${request.method} ${address}`),
       element("pre", {}, lines), shown);
+    if (!response.body) return;
     // As it arrives: a stream has no end.
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";

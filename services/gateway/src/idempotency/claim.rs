@@ -14,6 +14,7 @@ use contracts::{OrderId, OwnerFilter, Problem, ProblemType};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, error};
+use uuid::Uuid;
 
 use super::answer::Answer;
 use super::execution::{Execution, KeyInUse};
@@ -41,6 +42,14 @@ pub(crate) struct IdempotencyKeys {
     lease: Duration,
     /// Cancelled when the gateway is told to stop.
     stopping: CancellationToken,
+}
+
+/// A claim as it is sent, once or again.
+struct Sent<'a> {
+    body: Bytes,
+    /// Names the request: a claim that was made although its answer was lost is not another request's.
+    request: Uuid,
+    correlation_id: &'a CorrelationId,
 }
 
 /// What is to be done with a request.
@@ -83,11 +92,12 @@ impl IdempotencyKeys {
     ) -> Result<Begun, Problem> {
         let Some(claim) = claim else { return Ok(Begun::Execution(Execution::without_key())) };
         let correlation_id = &request.correlation_id;
-        let body = Bytes::from(serde_json::to_vec(&claim).map_err(|error| not_serialisable(&error))?);
-        let mut claimed = self.claim(&body, correlation_id).await?;
+        let body = serde_json::to_vec(&claim).map_err(|error| not_serialisable(&error))?;
+        let sent = Sent { body: body.into(), request: Uuid::new_v4(), correlation_id };
+        let mut claimed = self.claim(&sent).await?;
         if claimed.is_in_progress {
             let time = preference::wait(&request.headers).unwrap_or(USUAL_WAIT);
-            claimed = self.wait(caller, &body, correlation_id, time).await?;
+            claimed = self.wait(caller, &sent, time).await?;
         }
         note_repetition(&claimed);
         let id = claimed.order_id;
@@ -106,8 +116,7 @@ impl IdempotencyKeys {
     async fn wait(
         &self,
         caller: &Caller,
-        body: &Bytes,
-        correlation_id: &CorrelationId,
+        sent: &Sent<'_>,
         time: Duration,
     ) -> Result<IdempotencyClaimed, Problem> {
         let Some(_place) = self.shares.wait(caller) else { return Err(in_progress()) };
@@ -121,7 +130,7 @@ impl IdempotencyKeys {
                 () = self.stopping.cancelled() => return Err(in_progress()),
                 () = sleep(PAUSE.min(left)) => {}
             }
-            let claimed = self.claim(body, correlation_id).await?;
+            let claimed = self.claim(sent).await?;
             if !claimed.is_in_progress {
                 return Ok(claimed);
             }
@@ -130,11 +139,10 @@ impl IdempotencyKeys {
 
     async fn claim(
         &self,
-        body: &Bytes,
-        correlation_id: &CorrelationId,
+        Sent { body, request, correlation_id }: &Sent<'_>,
     ) -> Result<IdempotencyClaimed, Problem> {
         let template = "/idempotency-keys";
-        let path = format!("{template}?lease={}", self.lease.as_millis());
+        let path = format!("{template}?lease={}&request={request}", self.lease.as_millis());
         let request = UpstreamRequest {
             method: Method::PUT,
             kind: Kind::Change,

@@ -132,7 +132,7 @@ pub(super) fn shared() -> Value {
             "Idempotency-Key",
             "Names the command: 1 to 255 visible ASCII characters, bare or in double quotes. The same key with the same request \
              happens once, and is answered as it was the first time; with another request it is refused with `422`.",
-            json!({ "type": "string", "pattern": "^[!#-~]([ !#-~]{0,253}[!#-~])?$" }),
+            json!({ "type": "string", "pattern": r#"^("[ !#-\[\]-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"# }),
         ),
         "Prefer": header(
             "Prefer",

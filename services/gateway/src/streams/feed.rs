@@ -18,7 +18,7 @@ use crate::changes::Subject;
 use crate::upstream::UpstreamError;
 
 /// Most steps that are read at a time.
-const MOST_STEPS: u32 = 50;
+const MOST_STEPS: u32 = 100;
 
 /// A stream of the steps of all orders that the caller sees.
 pub(crate) async fn all_steps(gateway: Arc<Gateway>, request: &Request) -> Result<Response, Problem> {
@@ -73,10 +73,11 @@ struct Step {
     event_type: String,
 }
 
-async fn read(reader: &Reader, wanted: &FeedRequest) -> Result<Found, Problem> {
+/// Reads for all streams that ask for the same, which are not this reader's alone: whose steps they may see is part of what is asked.
+async fn read(reader: &Reader, asked: &Owned<FeedRequest>) -> Result<Found, Problem> {
     let unreadable =
         |_| Problem::new(ProblemType::UnexpectedAnswer, "The order service's answer can't be read.");
-    let response = reader.get("/events", format!("/events{wanted}")).await?;
+    let response = reader.get(&asked.within, "/events", format!("/events{}", asked.what)).await?;
     match response.status {
         StatusCode::OK => {}
         StatusCode::GONE => return Err(restored()),
@@ -103,9 +104,8 @@ impl Source for Steps {
 
     async fn next(&mut self, reader: &Reader) -> Result<Page, Problem> {
         let asked = Owned { within: reader.within.clone(), what: self.wanted.clone() };
-        let read = async |asked: Owned<FeedRequest>| {
-            Ok::<_, Problem>(Some(Arc::new(read(reader, &asked.what).await?)))
-        };
+        let read =
+            async |asked: Owned<FeedRequest>| Ok::<_, Problem>(Some(Arc::new(read(reader, &asked).await?)));
         let found = reader.gateway.feed.get_each(asked, read).await?;
         let found = found.ok_or(UpstreamError::Unavailable("order"))?;
         self.wanted = self.wanted.behind(found.cursor);

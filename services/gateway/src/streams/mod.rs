@@ -45,6 +45,9 @@ const COME_BACK: Duration = Duration::from_secs(1);
 /// The pause before a page is read again that could not be.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// The pause between two pages that are there already. A stream that has much to read leaves time for the others.
+const BETWEEN_PAGES: Duration = Duration::from_millis(10);
+
 /// In how many moments clients come back after the gateway has stopped, and how far apart these are: not all in one.
 const MOMENTS: (u32, Duration) = (40, Duration::from_millis(100));
 
@@ -113,8 +116,13 @@ impl Reader {
         })
     }
 
-    async fn get(&self, template: &'static str, path: String) -> Result<UpstreamResponse, UpstreamError> {
-        let request = UpstreamRequest::get(template, path, self.within.clone(), &self.correlation_id);
+    async fn get(
+        &self,
+        within: &OwnerFilter,
+        template: &'static str,
+        path: String,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let request = UpstreamRequest::get(template, path, within.clone(), &self.correlation_id);
         let request = UpstreamRequest { kind: Kind::Stream, beside_trace: Some(&self.trace), ..request };
         self.gateway.order.send(&request).await
     }
@@ -209,9 +217,7 @@ impl<S: Source> Stream<S> {
                     return Some(Frames::retry(COME_BACK + self.listening.turn(moments) * apart));
                 }
                 // A key may have been revoked since.
-                _ if !self.reader.gateway.access.still_permits(&self.caller, Scope::OrdersRead) => {
-                    return None;
-                }
+                _ if !self.is_still_permitted() => return None,
                 Next::Heartbeat => return Some(Frames::heartbeat(self.source.position())),
                 Next::Read => {
                     let frames = self.read().await;
@@ -222,6 +228,13 @@ impl<S: Source> Stream<S> {
             }
         }
         None
+    }
+
+    /// Whether the key may still read what the stream reads.
+    fn is_still_permitted(&self) -> bool {
+        let Reader { gateway, within, .. } = &self.reader;
+        let may = |scope| gateway.access.still_permits(&self.caller, scope);
+        may(Scope::OrdersRead) && (*within != OwnerFilter::Any || may(Scope::AdminRead))
     }
 
     async fn wait(&mut self) -> Next {
@@ -253,7 +266,7 @@ impl<S: Source> Stream<S> {
         self.last_read = Instant::now();
         match read {
             Ok(page) => {
-                self.read_at = page.more.then_some(self.last_read);
+                self.read_at = page.more.then_some(self.last_read + BETWEEN_PAGES);
                 self.is_over = page.is_last;
                 page.frames
             }

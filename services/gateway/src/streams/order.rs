@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 use chassis::http::{Request, Response};
-use contracts::order::Timeline;
+use contracts::order::{Order, Timeline};
 use contracts::{EventId, EventType, OrderId, OrderStatus, Problem, ProblemType};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -98,7 +98,7 @@ impl Steps {
             frames.push(step.event_id, &step.event_type, json.get());
         }
         let more = response.link.is_some();
-        // None at all: the order settled so long ago that its steps were deleted.
+        // None at all: the order settled so long ago that its steps were deleted. Whether it is final, it says itself.
         let is_over = !more && (self.last.is_none() || self.saga.is_over());
         self.is_known_to_client = frames.is_empty();
         if is_over && let Some(status) = self.saga.status {
@@ -108,15 +108,32 @@ impl Steps {
     }
 }
 
+impl Steps {
+    /// Whether the order can't change any more.
+    async fn is_final(&self, reader: &Reader) -> Result<bool, Problem> {
+        let template = "/orders/{id}";
+        let response = reader.get(&reader.within, template, format!("/orders/{}", self.order_id)).await?;
+        let order = serde_json::from_slice::<Order>(&response.body).ok();
+        Ok(order.is_some_and(|order| order.status.is_final()))
+    }
+}
+
 impl Source for Steps {
     const PACE: Duration = Duration::from_millis(10);
 
     async fn next(&mut self, reader: &Reader) -> Result<Page, Problem> {
         let after = self.last.map(|last| format!("&after={last}")).unwrap_or_default();
-        let response =
-            reader.get(TEMPLATE, format!("/orders/{}/events?limit=100{after}", self.order_id)).await?;
+        let response = reader
+            .get(&reader.within, TEMPLATE, format!("/orders/{}/events?limit=100{after}", self.order_id))
+            .await?;
         match response.status {
-            StatusCode::OK => self.page(&response),
+            StatusCode::OK => {
+                let mut page = self.page(&response)?;
+                if self.last.is_none() && page.is_last {
+                    page.is_last = self.is_final(reader).await?;
+                }
+                Ok(page)
+            }
             StatusCode::NOT_FOUND => Err(not_found()),
             _ => Err(UpstreamError::Failed("order").into()),
         }

@@ -43,9 +43,10 @@ impl Changes {
             match Box::pin(self.look_while_listened_to(pool, &mut backoff)).await {
                 Ok(()) => {}
                 Err(error) => {
-                    // The database's part of the service's health reports why.
+                    // The database's part of the service's health reports why. Those who wait look by themselves meanwhile.
                     debug!(%error, "changes can't be looked for");
                     backoff.wait().await;
+                    self.tell(&Changed { anew: true, ..Changed::default() });
                 }
             }
         }

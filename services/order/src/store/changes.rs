@@ -3,7 +3,7 @@
 //! <https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT>
 
 use chassis::database::StoreError;
-use contracts::{OrderId, Owner};
+use contracts::{OrderId, OwnerFilter};
 use sqlx::{FromRow, PgConnection, PgPool};
 
 /// Which transactions are visible, as PostgreSQL writes it (`pg_snapshot`).
@@ -19,7 +19,8 @@ pub(crate) struct Visible {
     /// Those of them that have settled with it.
     pub(crate) settled: Vec<OrderId>,
     /// Whose steps are now below every transaction in progress.
-    pub(crate) owners: Vec<Owner>,
+    /// `*` where an operator cancelled an order that was not there yet.
+    pub(crate) owners: Vec<OwnerFilter>,
 }
 
 /// The present snapshot.
@@ -28,23 +29,26 @@ pub(crate) async fn snapshot(connection: &mut PgConnection) -> Result<Snapshot, 
     Ok(snapshot.fetch_one(connection).await?)
 }
 
-/// What became visible since `before`: exactly, however long its transaction took. The oldest transaction in progress then
-/// bounds what has to be looked at.
+/// What became visible since `before`: exactly, however long its transaction took, since it was in progress then or began later.
+/// That is looked up by the ids of transactions, so one that is held open, in whatever database of the server, costs nothing.
+///
+/// Steps can be read on in the feed once they are below the oldest transaction in progress, so owners are looked for as soon as
+/// that has moved.
 pub(crate) async fn since(connection: &mut PgConnection, before: &Snapshot) -> Result<Visible, StoreError> {
     let visible = sqlx::query_as::<_, Visible>(
-        "WITH recent AS MATERIALIZED (
-             SELECT order_id, owner, status, transaction,
-                    NOT pg_visible_in_snapshot(transaction, $1::pg_snapshot) AS is_new
-             FROM order_events
-             WHERE transaction >= pg_snapshot_xmin($1::pg_snapshot)
-               AND transaction < pg_snapshot_xmax(pg_current_snapshot())
+        "WITH new AS MATERIALIZED (
+             SELECT order_id, status FROM order_events
+             WHERE transaction = ANY (ARRAY(SELECT pg_snapshot_xip($1::pg_snapshot)))
+             UNION ALL
+             SELECT order_id, status FROM order_events
+             WHERE transaction >= pg_snapshot_xmax($1::pg_snapshot)
          )
          SELECT pg_current_snapshot()::text AS snapshot,
-                ARRAY(SELECT DISTINCT order_id FROM recent WHERE is_new) AS orders,
-                ARRAY(SELECT DISTINCT order_id FROM recent
-                      WHERE is_new AND status IN ('PAID', 'CANCELLED', 'FAILED')) AS settled,
-                ARRAY(SELECT DISTINCT owner FROM recent
-                      WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())) AS owners",
+                ARRAY(SELECT DISTINCT order_id FROM new) AS orders,
+                ARRAY(SELECT DISTINCT order_id FROM new WHERE status IN ('PAID', 'CANCELLED', 'FAILED')) AS settled,
+                ARRAY(SELECT DISTINCT owner FROM order_events
+                      WHERE transaction >= pg_snapshot_xmin($1::pg_snapshot)
+                        AND transaction < pg_snapshot_xmin(pg_current_snapshot())) AS owners",
     );
     Ok(visible.bind(before).fetch_one(connection).await?)
 }

@@ -7,6 +7,7 @@ use chassis::database::{Connections, StoreError};
 use contracts::order::{IdempotencyClaim, StoredAnswer};
 use contracts::{IdempotencyKey, IdempotencySecret, OrderId, OwnerFilter};
 use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
 
 /// What the ids of keyed orders are derived with.
 pub(crate) async fn secret(connections: &Connections) -> Result<IdempotencySecret, StoreError> {
@@ -42,8 +43,17 @@ pub(crate) struct Claimed {
     pub(crate) answer: Option<StoredAnswer>,
 }
 
-/// Stores what a key stands for, if it stands for nothing yet; returns what it stands for. With a lease, the request is executed from
-/// now on, unless it has an answer or is in progress.
+/// A request that is to be executed.
+#[derive(Clone, Copy)]
+pub(crate) struct Executing {
+    /// Names the request. Its claim may be sent again, when the answer to it was lost.
+    pub(crate) request: Uuid,
+    /// How long it may take, before another one is executed.
+    pub(crate) lease: Duration,
+}
+
+/// Stores what a key stands for, if it stands for nothing yet; returns what it stands for. A request that is to be executed is
+/// from now on, unless there is an answer or another one is in progress.
 ///
 /// The id that a service of an older version derives is taken as well, with a fingerprint that no request has: one that is put
 /// back, or runs beside this one, refuses the key instead of placing a second order.
@@ -51,24 +61,24 @@ pub(crate) async fn claim(
     connections: &Connections,
     secret: &IdempotencySecret,
     claim: &IdempotencyClaim,
-    lease: Option<Duration>,
+    executing: Option<Executing>,
 ) -> Result<Claimed, StoreError> {
     let key = IdempotencyKey { client: claim.owner.as_str(), key: &claim.key };
     let (order, former) = (secret.order_of(key), OrderId::from_idempotency_key(key));
-    let lease = lease.map(milliseconds);
     let mut connection = connections.take_for(&claim.owner.clone().into()).await?;
     let inserted = sqlx::query(
-        "INSERT INTO idempotency_keys (order_id, fingerprint, executing_until)
-         SELECT order_id, fingerprint, executing_until
-         FROM (VALUES ($1::uuid, $2, now() + $4::bigint * interval '1 millisecond'), ($3::uuid, '', NULL))
-              AS new (order_id, fingerprint, executing_until)
+        "INSERT INTO idempotency_keys (order_id, fingerprint, executing_until, executing_request)
+         SELECT order_id, fingerprint, executing_until, executing_request
+         FROM (VALUES ($1::uuid, $2, now() + $4::interval, $5::uuid), ($3::uuid, '', NULL, NULL))
+              AS new (order_id, fingerprint, executing_until, executing_request)
          WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE order_id = $3 AND fingerprint <> '')
          ON CONFLICT DO NOTHING",
     )
     .bind(order)
     .bind(&claim.fingerprint)
     .bind(former)
-    .bind(lease)
+    .bind(executing.map(|executing| executing.lease))
+    .bind(executing.map(|executing| executing.request))
     .execute(&mut *connection)
     .await?;
     let stored = sqlx::query_as::<_, Row>(
@@ -82,9 +92,9 @@ pub(crate) async fn claim(
     let status = answer_status.and_then(|status| u16::try_from(status).ok());
     let answer = status.map(|status| StoredAnswer { status, body: answer_body });
     let is_repeated = inserted.rows_affected() == 0;
-    let is_in_progress = match lease {
-        Some(lease) if is_repeated && answer.is_none() && fingerprint == claim.fingerprint => {
-            !begin_again(&mut connection, order_id, lease).await?
+    let is_in_progress = match executing {
+        Some(executing) if is_repeated && answer.is_none() && fingerprint == claim.fingerprint => {
+            !begin_again(&mut connection, order_id, executing).await?
         }
         _ => false,
     };
@@ -92,13 +102,18 @@ pub(crate) async fn claim(
     Ok(Claimed { order_id, fingerprint, traceparent, is_repeated, is_in_progress, answer })
 }
 
-/// Begins another execution of a request, unless the one before has a lease, or an answer by now. Returns whether it did.
-async fn begin_again(connection: &mut PgConnection, id: OrderId, lease: i64) -> Result<bool, sqlx::Error> {
+/// Begins another execution, unless another request has a lease, or there is an answer by now. Returns whether it did.
+async fn begin_again(
+    connection: &mut PgConnection,
+    id: OrderId,
+    Executing { request, lease }: Executing,
+) -> Result<bool, sqlx::Error> {
     let begun = sqlx::query(
-        "UPDATE idempotency_keys SET executing_until = now() + $2::bigint * interval '1 millisecond'
-         WHERE order_id = $1 AND answer_status IS NULL AND (executing_until IS NULL OR executing_until <= now())",
+        "UPDATE idempotency_keys SET executing_until = now() + $2::interval, executing_request = $3
+         WHERE order_id = $1 AND answer_status IS NULL
+           AND (executing_until IS NULL OR executing_until <= now() OR executing_request = $3)",
     );
-    Ok(begun.bind(id).bind(lease).execute(connection).await?.rows_affected() > 0)
+    Ok(begun.bind(id).bind(lease).bind(request).execute(connection).await?.rows_affected() > 0)
 }
 
 /// Stores the first answer to a request. If there is one already, it stays, and is returned.
@@ -144,8 +159,4 @@ pub(crate) async fn end_execution(
     ended.bind(id).execute(&mut *connection).await?;
     connection.keep();
     Ok(())
-}
-
-fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

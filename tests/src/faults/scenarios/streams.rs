@@ -26,7 +26,7 @@ const OF_ALL: usize = 100;
 const OF_ONE: u32 = 100;
 
 /// How often the order service and the gateway are killed.
-const KILLS: u32 = 3;
+const KILLS: usize = 3;
 
 /// How long a client waits before it comes back. A browser does as the stream says, which is longer.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -45,7 +45,7 @@ async fn killed(rig: &mut Rig<'_>) -> Outcome {
     for client in &of_all {
         client.start(&api, &mut tasks);
     }
-    let placed = place(&api, OF_ONE).await;
+    let mut placed = place(&api, OF_ONE).await;
     let of_one: Vec<_> = placed
         .iter()
         .map(|placed| (placed.id, Client::new(format!("/api/orders/{}/events", placed.id))))
@@ -53,7 +53,12 @@ async fn killed(rig: &mut Rig<'_>) -> Outcome {
     for (_, client) in &of_one {
         client.start(&api, &mut tasks);
     }
-    for _ in 0..KILLS {
+    for kill in 0..KILLS {
+        // So that their streams, too, are cut off while something happens.
+        for placed in placed.iter_mut().skip(kill).step_by(KILLS) {
+            api.cancel(placed.id).await;
+            placed.cancelled = true;
+        }
         for service in [Service::Order, Service::Gateway] {
             load.wait_for_orders(10).await;
             let process = rig.first_of(service);

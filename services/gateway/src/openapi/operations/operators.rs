@@ -72,7 +72,10 @@ fn replayed() -> Answer {
 }
 
 pub(crate) fn replay_message() -> Operation {
-    of_message("replayFailedMessage", "Have a failed message handled again").answer(replayed())
+    of_message("replayFailedMessage", "Have a failed message handled again")
+        .description("A body is ignored.")
+        .answer(replayed())
+        .problems([ProblemType::ContentTooLarge])
 }
 
 pub(crate) fn replay_messages() -> Operation {

@@ -68,7 +68,9 @@ pub(crate) fn change() -> Operation {
 }
 
 pub(crate) fn cancel() -> Operation {
-    cancelling("cancelOrder", "Cancel an order").description("A body is ignored.")
+    cancelling("cancelOrder", "Cancel an order")
+        .description("A body is ignored.")
+        .problems([ProblemType::ContentTooLarge])
 }
 
 pub(crate) fn list() -> Operation {
