@@ -103,7 +103,8 @@ impl Description {
     }
 
     fn find(&self, method: &Method, path: &str) -> Option<(&str, &Value)> {
-        let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+        let path = path.split('?').next().unwrap_or_default();
+        let path = path.strip_suffix('/').unwrap_or(path);
         let fits = |template: &str| {
             let (wanted, found) = (template.split('/'), path.split('/'));
             wanted.clone().count() == found.clone().count()

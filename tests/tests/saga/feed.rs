@@ -174,7 +174,12 @@ async fn streams_of_several_clients_that_read_at_once_are_given_their_own_steps_
     for (mut stream, sees, query) in streams {
         let steps = if query.is_empty() { 3 } else { query.split(',').count() };
         let seen_of = |orders: &[OrderId; 2]| {
-            orders.iter().zip(sees).filter_map(|(id, sees)| sees.then(|| id.to_string())).collect::<Vec<_>>()
+            orders
+                .iter()
+                .zip(sees)
+                .filter(|(_, sees)| *sees)
+                .map(|(id, _)| id.to_string())
+                .collect::<Vec<_>>()
         };
         let own: Vec<String> = placed.iter().flat_map(seen_of).collect();
         let mut seen = Vec::new();

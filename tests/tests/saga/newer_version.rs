@@ -63,7 +63,9 @@ async fn rows_of_a_newer_version_are_left_alone_and_everything_else_goes_on() {
         (format!("/api/payments/order/{disputed}"), "DISPUTED"),
         ("/api/payments/stats".to_owned(), "DISPUTED"),
     ] {
-        assert!(stack.api.text(&path).await.contains(&format!("\"{word}\"")), "{path}");
+        // The description of this version does not know the word.
+        let found = reqwest::get(format!("{}{path}", stack.gateway.url())).await.expect("an answer");
+        assert!(found.text().await.expect("text").contains(&format!("\"{word}\"")), "{path}");
     }
     for (service, table, count) in [(&stack.order, "orders", 1), (&stack.payment, "payments", 2)] {
         eventually(&format!("{count} {table} are counted"), async || {
