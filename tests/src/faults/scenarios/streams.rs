@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use contracts::OrderId;
 use contracts::topology::Service;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use sqlx::types::Uuid;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -56,7 +56,7 @@ async fn killed(rig: &mut Rig<'_>) -> Outcome {
     for kill in 0..KILLS {
         // So that their streams, too, are cut off while something happens.
         for placed in placed.iter_mut().skip(kill).step_by(KILLS) {
-            api.cancel(placed.id).await;
+            cancel(&api, placed.id).await;
             placed.cancelled = true;
         }
         for service in [Service::Order, Service::Gateway] {
@@ -101,6 +101,15 @@ async fn killed(rig: &mut Rig<'_>) -> Outcome {
         ))
         .expect(wrong == 0, format!("{wrong} clients have not every step once and in order"))
         .expect(comings > 200, "no stream broke off")
+}
+
+/// Cancels an order, as soon as there is a gateway again that accepts it.
+async fn cancel(api: &Api, id: OrderId) {
+    let path = format!("/api/orders/{id}/cancel");
+    while !matches!(api.request(Method::PATCH, &path).send().await, Ok(answer) if answer.status() == StatusCode::ACCEPTED)
+    {
+        sleep(PAUSE).await;
+    }
 }
 
 /// The ids of the steps of an order, or of all, in their order.
