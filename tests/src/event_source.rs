@@ -7,6 +7,8 @@ use reqwest::Response;
 use serde_json::Value;
 
 use crate::api::{Api, header};
+use crate::eventually;
+use crate::service::ServiceProcess;
 
 /// An event of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +49,17 @@ pub async fn ask(api: &Api, path: &str, last_event_id: Option<&str>) -> Result<R
         Some(id) => request.header("last-event-id", id).send().await,
         None => request.send().await,
     }
+}
+
+/// Waits until so many streams are open.
+pub async fn open_streams_are(gateway: &ServiceProcess, expected: &str) {
+    eventually(&format!("{expected} streams are open"), async || {
+        let metrics = gateway.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with("paysaga_streams_open"));
+        let count = line.and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned();
+        if count == expected { Ok(()) } else { Err(count) }
+    })
+    .await;
 }
 
 impl EventSource {

@@ -169,6 +169,16 @@ impl Stack {
         }
     }
 
+    /// Starts another replica of a service, with some other settings.
+    pub async fn another(&self, service: &ServiceProcess, settings: &[(&str, String)]) -> ServiceProcess {
+        let mut environment = service.environment().clone();
+        environment.remove("PORT");
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let mut another = ServiceProcess::start(service.service(), environment, self.logs()).await;
+        another.ready().await;
+        another
+    }
+
     /// Sends an order through every queue. What was in the queues before has been processed when this returns: each has
     /// one consumer, which takes messages in their order.
     pub async fn drain_every_queue(&self) -> OrderId {

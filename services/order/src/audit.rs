@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::{Method, StatusCode};
+use ::http::Method;
 use chassis::database::in_time;
-use chassis::http::{Request, Response, Routes, route};
+use chassis::http::{self, Request, Response, Routes, route};
 use chassis::tasks::Tasks;
 use contracts::audit_chain::ChainHead;
 use contracts::audit_record::{AuditRecord, NewAuditRecords};
@@ -93,7 +93,5 @@ async fn store((pool, head): (PgPool, AuditHead), request: Request) -> Result<Re
     if let Some(new) = in_time(audit_records::append(&pool, &records)).await? {
         head.0.send_replace(new);
     }
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(http::no_content())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{Method, StatusCode};
-use chassis::database::{Connections, StoreError};
+use chassis::database::{Connections, StoreError, read_list};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::feed::FeedRequest;
@@ -15,7 +15,7 @@ use contracts::{OrderId, Problem, ProblemType};
 
 use crate::idempotency;
 use crate::store::feed::{self, Found};
-use crate::store::order_list;
+use crate::store::order_list::Orders;
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
@@ -61,7 +61,7 @@ impl Reads {
         &self,
         Owned { within, what: asked }: Owned<ListRequest<OrderList>>,
     ) -> Result<Option<ReadyResponse>, StoreError> {
-        let listed = order_list::read(&self.connections, &within, &asked).await?;
+        let listed = read_list::<Orders>(&self.connections, &within, &asked).await?;
         Ok(listed.map(|listed| http::list(&asked, &listed)))
     }
 

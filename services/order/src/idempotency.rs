@@ -71,18 +71,12 @@ async fn store_answer(keys: Arc<Keys>, request: Request) -> Result<Response, Pro
     let answer: StoredAnswer = request.json().await?;
     Ok(match idempotency_keys::store_answer(&keys.connections, &owner, id, &answer).await? {
         Some(first) => http::json(StatusCode::OK, &first),
-        None => no_content(),
+        None => http::no_content(),
     })
 }
 
 async fn end_execution(keys: Arc<Keys>, request: Request) -> Result<Response, Problem> {
     let (id, owner) = (request.id("id")?, request.owner()?);
     idempotency_keys::end_execution(&keys.connections, &owner, id).await?;
-    Ok(no_content())
-}
-
-fn no_content() -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    Ok(http::no_content())
 }

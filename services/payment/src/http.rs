@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::http::Method;
-use chassis::database::{Connections, StoreError};
+use chassis::database::{Connections, StoreError, read_list};
 use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::list::{ListRequest, PaymentList};
 use contracts::payment::PaymentStats;
 use contracts::{OrderId, OwnerFilter, PaymentId, Problem, Word};
 
-use crate::store::payment_list;
+use crate::store::payment_list::Payments;
 use crate::store::payment_totals;
 use crate::store::payments::{self, ClientPayment};
 
@@ -71,7 +71,7 @@ impl Reads {
         &self,
         Owned { within, what: asked }: Owned<ListRequest<PaymentList>>,
     ) -> Result<Option<ReadyResponse>, StoreError> {
-        let listed = payment_list::read(&self.connections, &within, &asked).await?;
+        let listed = read_list::<Payments>(&self.connections, &within, &asked).await?;
         Ok(listed.map(|listed| http::list(&asked, &listed)))
     }
 }

@@ -6,7 +6,6 @@ use contracts::{EventId, OrderStatus};
 use futures_util::future::join_all;
 use http::StatusCode;
 use tests::event_source::{EventSource, ask};
-use tests::service::ServiceProcess;
 use tests::{Api, Stack};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -42,22 +41,12 @@ async fn read_in_pieces(gateways: &[Api], path: &str, wanted: usize, piece: usiz
     ids
 }
 
-/// Another replica of a service, with some other settings.
-async fn another(service: &ServiceProcess, settings: &[(&str, String)], stack: &Stack) -> ServiceProcess {
-    let mut environment = service.environment().clone();
-    environment.remove("PORT");
-    environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    let mut another = ServiceProcess::start(service.service(), environment, stack.logs()).await;
-    another.ready().await;
-    another
-}
-
 #[tokio::test]
 async fn a_client_that_comes_back_at_any_gateway_has_every_step_once_and_in_order() {
     const ORDERS: usize = 60;
     let mut stack = Stack::start().await;
-    let other_order = another(&stack.order, &[], &stack).await;
-    let other_gateway = another(&stack.gateway, &[("ORDER_SERVICE_URL", other_order.url())], &stack).await;
+    let other_order = stack.another(&stack.order, &[]).await;
+    let other_gateway = stack.another(&stack.gateway, &[("ORDER_SERVICE_URL", other_order.url())]).await;
     let gateways = [stack.api.clone(), Api::new(other_gateway.url())];
 
     // They begin before the first order, so that all of them are to come.

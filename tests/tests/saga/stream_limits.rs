@@ -7,25 +7,13 @@ use http::StatusCode;
 use rustix::process::Signal;
 use tests::api::{header, problem};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
-use tests::event_source::{Block, EventSource, ask};
-use tests::service::ServiceProcess;
+use tests::event_source::{Block, EventSource, ask, open_streams_are};
 use tests::{Api, Stack, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 fn path(id: OrderId) -> String {
     format!("/api/orders/{id}/events")
-}
-
-/// Waits until so many streams are open.
-async fn open_streams_are(gateway: &ServiceProcess, expected: &str) {
-    eventually(&format!("{expected} streams are open"), async || {
-        let metrics = gateway.metrics().await;
-        let line = metrics.lines().find(|line| line.starts_with("paysaga_streams_open"));
-        let count = line.and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned();
-        if count == expected { Ok(()) } else { Err(count) }
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tests::api::{UNKNOWN_ID, header};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
-use tests::event_source::{Block, Event, EventSource, ask};
-use tests::{Api, Stack, eventually};
+use tests::event_source::{Block, Event, EventSource, ask, open_streams_are};
+use tests::{Api, Stack};
 
 fn path(id: OrderId) -> String {
     format!("/api/orders/{id}/events")
@@ -146,21 +146,12 @@ async fn a_stream_stays_open_while_the_order_service_is_away() {
 async fn the_number_of_open_streams_is_a_metric() {
     let stack = Stack::start().await;
     let id = stack.api.place("10.01").await;
-    let open = async |expected: &str| {
-        eventually("the metric counts open streams", async || {
-            let metrics = stack.gateway.metrics().await;
-            let line = metrics.lines().find(|line| line.starts_with("paysaga_streams_open"));
-            let count = line.and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned();
-            if count == expected { Ok(()) } else { Err(count) }
-        })
-        .await;
-    };
-    open("0").await;
+    open_streams_are(&stack.gateway, "0").await;
     let streams = [
         EventSource::open(&stack.api, &path(id), None).await,
         EventSource::open(&stack.api, "/api/events", None).await,
     ];
-    open("2").await;
+    open_streams_are(&stack.gateway, "2").await;
     drop(streams);
-    open("0").await;
+    open_streams_are(&stack.gateway, "0").await;
 }

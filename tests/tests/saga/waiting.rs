@@ -6,15 +6,14 @@ use http::StatusCode;
 use reqwest::{Client, Response};
 use tests::api::{IdempotencyKey, order};
 use tests::mute_order_service::MuteOrderService;
-use tests::service::{SERVICE_TOKEN, ServiceProcess};
+use tests::service::SERVICE_TOKEN;
 use tests::{Api, Stack, eventually};
 
 #[tokio::test]
 async fn whichever_replica_settles_an_order_those_who_wait_at_any_are_answered() {
     let stack = Stack::start().await;
-    let mut other_order = another(&stack.order, &[], &stack).await;
-    let mut other_gateway =
-        another(&stack.gateway, &[("ORDER_SERVICE_URL", other_order.url())], &stack).await;
+    let mut other_order = stack.another(&stack.order, &[]).await;
+    let mut other_gateway = stack.another(&stack.gateway, &[("ORDER_SERVICE_URL", other_order.url())]).await;
     let held = stack.block_provider().await;
     let key = IdempotencyKey("k-1");
     let there = Api::new(other_gateway.url());
@@ -76,7 +75,7 @@ async fn a_client_waits_while_the_order_service_is_started_again() {
 async fn a_client_waits_for_an_order_service_that_can_not_tell_what_changes() {
     let stack = Stack::start().await;
     let older = MuteOrderService::start(stack.order.address()).await;
-    let gateway = another(&stack.gateway, &[("ORDER_SERVICE_URL", older.url())], &stack).await;
+    let gateway = stack.another(&stack.gateway, &[("ORDER_SERVICE_URL", older.url())]).await;
     let held = stack.block_provider().await;
     let api = Api::new(gateway.url());
     let release = async {
@@ -97,16 +96,6 @@ async fn a_gateway_of_an_older_version_is_answered_as_things_are_and_asks_again(
     let request = Client::new().get(format!("{}/orders/{id}?wait=30000", stack.order.url()));
     let response = request.bearer_auth(SERVICE_TOKEN).send().await.expect("the service answers");
     assert_eq!(found(response).await.status, OrderStatus::PendingPayment);
-}
-
-/// Another replica of a service, with some other settings.
-async fn another(service: &ServiceProcess, settings: &[(&str, String)], stack: &Stack) -> ServiceProcess {
-    let mut environment = service.environment().clone();
-    environment.remove("PORT");
-    environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    let mut another = ServiceProcess::start(service.service(), environment, stack.logs()).await;
-    another.ready().await;
-    another
 }
 
 async fn post_and_wait(api: &Api, key: IdempotencyKey<'_>) -> Response {

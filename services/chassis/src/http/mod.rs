@@ -42,7 +42,7 @@ pub use config::{HttpConfig, HttpVariables};
 pub use context::{Caller, CorrelationId, Unidentified};
 pub use gateway_only::{GatewayOnly, GatewayOnlyVariables, token};
 pub use management::metrics;
-pub use reply::{ReadyResponse, found, json, list, problem, with_next};
+pub use reply::{ReadyResponse, found, json, list, no_content, problem, with_next};
 pub use request::{OWNER, Request, invalid_cursor};
 pub use routes::{Route, Routes, route, template};
 pub use server::{BindError, Server};

@@ -25,6 +25,14 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     encode(status, JSON, body).map(Into::into)
 }
 
+/// 204: it is done, and there is nothing to tell.
+#[must_use]
+pub fn no_content() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// What a query found: 200, or the problem 404.
 pub fn found(body: Option<impl Serialize>) -> Result<Response, Problem> {
     match body {
@@ -89,9 +97,7 @@ pub(super) fn method_not_allowed(allowed: &[Method]) -> Response {
 
 /// 204 with the methods that the resource has.
 pub(super) fn options(allowed: &[Method]) -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    allowing(response, &in_words(allowed))
+    allowing(no_content(), &in_words(allowed))
 }
 
 fn in_words(methods: &[Method]) -> String {

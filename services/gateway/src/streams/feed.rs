@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::sse::Frames;
-use super::{Page, Reader, Source, Stream, enter, first_page, last_event_id, listen};
+use super::{Page, Reader, Source, Stream, enter, first_page, last_event_id};
 use crate::Gateway;
 use crate::changes::Subject;
 use crate::upstream::UpstreamError;
@@ -34,7 +34,7 @@ pub(crate) async fn all_steps(gateway: Arc<Gateway>, request: &Request) -> Resul
     }
     let (caller, place) = enter(&gateway, request).await?;
     let reader = Reader::new(Arc::clone(&gateway), request)?;
-    let listening = listen(&gateway, Subject::Feed(reader.within.clone()));
+    let listening = gateway.changes.listen(Subject::Feed(reader.within.clone()));
     let mut steps = Steps { wanted };
     let mut page = first_page(steps.next(&reader).await, request)?;
     if page.frames.is_empty() {

@@ -30,7 +30,7 @@ pub(crate) use feed::{SharedPages, all_steps, restored};
 pub(crate) use order::steps_of_order;
 
 use crate::bulkhead::Kind;
-use crate::changes::{Listening, Subject};
+use crate::changes::Listening;
 use crate::shares::Streaming;
 use crate::upstream::{UpstreamError, UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
@@ -298,8 +298,4 @@ fn first_page(first: Result<Page, Problem>, request: &Request) -> Result<Page, P
         }
         first => first,
     }
-}
-
-fn listen(gateway: &Gateway, subject: Subject) -> Listening {
-    gateway.changes.listen(subject)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
-use chassis::http::{Request, Response};
+use chassis::http::{self, Request, Response};
 use contracts::order::{Order, Timeline};
 use contracts::{EventId, EventType, OrderId, OrderStatus, Problem, ProblemType};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::sse::Frames;
-use super::{Page, Reader, Source, Stream, enter, first_page, last_event_id, listen};
+use super::{Page, Reader, Source, Stream, enter, first_page, last_event_id};
 use crate::Gateway;
 use crate::changes::Subject;
 use crate::upstream::{UpstreamError, UpstreamResponse};
@@ -26,7 +26,7 @@ const TEMPLATE: &str = "/orders/{id}/events";
 pub(crate) async fn steps_of_order(gateway: Arc<Gateway>, request: &Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
     let (caller, place) = enter(&gateway, request).await?;
-    let listening = listen(&gateway, Subject::Steps(id));
+    let listening = gateway.changes.listen(Subject::Steps(id));
     let after = last_event_id(&request.headers).and_then(|id| id.parse().ok());
     let after = after.or_else(|| request.cursor().after);
     let reader = Reader::new(gateway, request)?;
@@ -43,16 +43,10 @@ pub(crate) async fn steps_of_order(gateway: Arc<Gateway>, request: &Request) -> 
     };
     let page = first_page(first, request)?;
     if page.is_last && steps.is_known_to_client {
-        return Ok(no_content());
+        // Tells a browser that it need not come back.
+        return Ok(http::no_content());
     }
     Ok(Stream::new(reader, caller, place, listening, steps, page).response())
-}
-
-/// Tells a browser that it need not come back.
-fn no_content() -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
 }
 
 fn not_found() -> Problem {

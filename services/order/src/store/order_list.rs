@@ -4,9 +4,8 @@
 //! with `userId` there is no index: it would cost each order more than it brings (docs/PERFORMANCE.md). There the customer's orders
 //! are read, no more of them than a part may hold, and the others are left out.
 
-use chassis::database::{Connections, Place, Range, StoreError};
-use contracts::list::{OrderList, Part, Sort};
-use contracts::page::{Listed, PageRequest};
+use chassis::database::{ListedTable, Place, Range, StoreError};
+use contracts::list::{OrderList, Sort};
 use contracts::{OrderId, OrderStatus, OwnerFilter, Word, order};
 use sqlx::PgConnection;
 use sqlx::types::time::OffsetDateTime;
@@ -14,85 +13,6 @@ use sqlx::types::time::OffsetDateTime;
 use super::orders::ClientOrder;
 
 type ListRequest = contracts::list::ListRequest<OrderList>;
-
-/// A part of the list of orders within the limit; `None` if there is no order to go on behind.
-pub(crate) async fn read(
-    connections: &Connections,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-) -> Result<Option<Listed<ClientOrder, OrderId>>, StoreError> {
-    let mut connection = connections.take_for(within).await?;
-    let listed = match asked.part {
-        Part::Page(page) => Some(read_page(&mut connection, within, asked, page).await?),
-        Part::Slice { behind: None, limit } => {
-            Some(read_slice(&mut connection, within, asked, None, limit).await?)
-        }
-        Part::Slice { behind: Some(order), limit } => match place(&mut connection, within, order).await? {
-            Some(place) => Some(read_slice(&mut connection, within, asked, Some(place), limit).await?),
-            None => None,
-        },
-    };
-    connection.keep();
-    Ok(listed)
-}
-
-async fn read_page(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-    page: PageRequest,
-) -> Result<Listed<ClientOrder, OrderId>, StoreError> {
-    let total = count(connection, within, asked.filter.status).await?;
-    // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
-    let orders = if page.offset() < total {
-        range(connection, within, asked, Range::page(asked, page)).await?
-    } else {
-        Vec::new()
-    };
-    Ok(Listed::page(page, total, orders, |order| order.id))
-}
-
-async fn read_slice(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-    behind: Option<Place>,
-    limit: u32,
-) -> Result<Listed<ClientOrder, OrderId>, StoreError> {
-    let filter = &asked.filter;
-    let most =
-        if filter.status.is_some() && filter.user_id.is_some() { PageRequest::MAX_LIMIT } else { limit };
-    let orders = range(connection, within, asked, Range::slice(asked, behind, most)).await?;
-    let is_wanted =
-        |order: &ClientOrder| filter.status.is_none_or(|status| order.status == <&str>::from(status));
-    Ok(Listed::sifted(orders, most, limit, is_wanted, |order| order.id))
-}
-
-/// How many orders within the limit have this status, or are there.
-async fn count(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    status: Option<OrderStatus>,
-) -> Result<u64, StoreError> {
-    let count = sqlx::query_scalar::<_, i64>(
-        "SELECT coalesce(sum(count), 0)::bigint FROM order_counts
-         WHERE $1 IN ('*', owner) AND ($2::text IS NULL OR status = $2)",
-    );
-    Ok(count.bind(within).bind(status).fetch_one(connection).await?.unsigned_abs())
-}
-
-/// An order's place in the list, if it is within the limit.
-async fn place(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    order: OrderId,
-) -> Result<Option<Place>, StoreError> {
-    let created_at = sqlx::query_scalar::<_, OffsetDateTime>(
-        "SELECT created_at FROM orders WHERE id = $1 AND $2 IN ('*', owner)",
-    );
-    let created_at = created_at.bind(order).bind(within).fetch_optional(connection).await?;
-    Ok(created_at.map(|created_at| (created_at, order.as_uuid())))
-}
 
 macro_rules! orders_of_all {
     () => {
@@ -140,16 +60,50 @@ macro_rules! orders_of_owner_and_user {
     };
 }
 
-async fn range(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-    range: Range,
-) -> Result<Vec<ClientOrder>, StoreError> {
-    use OwnerFilter::{Any, Only};
-    let filter = &asked.filter;
-    let statement =
-        match (within, filter.user_id, filter.status, asked.sort) {
+/// The table `orders`, as clients read it.
+pub(crate) struct Orders;
+
+impl ListedTable for Orders {
+    type List = OrderList;
+    type Item = ClientOrder;
+
+    fn id(order: &ClientOrder) -> OrderId {
+        order.id
+    }
+
+    async fn count(
+        connection: &mut PgConnection,
+        within: &OwnerFilter,
+        status: Option<OrderStatus>,
+    ) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT coalesce(sum(count), 0)::bigint FROM order_counts
+         WHERE $1 IN ('*', owner) AND ($2::text IS NULL OR status = $2)",
+        );
+        Ok(count.bind(within).bind(status).fetch_one(connection).await?.unsigned_abs())
+    }
+
+    async fn place(
+        connection: &mut PgConnection,
+        within: &OwnerFilter,
+        order: OrderId,
+    ) -> Result<Option<Place>, StoreError> {
+        let created_at = sqlx::query_scalar::<_, OffsetDateTime>(
+            "SELECT created_at FROM orders WHERE id = $1 AND $2 IN ('*', owner)",
+        );
+        let created_at = created_at.bind(order).bind(within).fetch_optional(connection).await?;
+        Ok(created_at.map(|created_at| (created_at, order.as_uuid())))
+    }
+
+    async fn range(
+        connection: &mut PgConnection,
+        within: &OwnerFilter,
+        asked: &ListRequest,
+        range: Range,
+    ) -> Result<Vec<ClientOrder>, StoreError> {
+        use OwnerFilter::{Any, Only};
+        let filter = &asked.filter;
+        let statement = match (within, filter.user_id, filter.status, asked.sort) {
             (Any, None, None, Sort::Newest) => range.of(sqlx::query_as::<_, order::Order<Word, Word>>(
                 concat!(orders_of_all!(), " ORDER BY created_at DESC, id DESC LIMIT $5 OFFSET $6"),
             )),
@@ -223,5 +177,14 @@ async fn range(
                 .bind(owner)
                 .bind(user),
         };
-    Ok(statement.fetch_all(connection).await?)
+        Ok(statement.fetch_all(connection).await?)
+    }
+
+    fn is_sifted(asked: &ListRequest) -> bool {
+        asked.filter.status.is_some() && asked.filter.user_id.is_some()
+    }
+
+    fn is_wanted(asked: &ListRequest, order: &ClientOrder) -> bool {
+        asked.filter.status.is_none_or(|status| order.status == <&str>::from(status))
+    }
 }

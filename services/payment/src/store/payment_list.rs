@@ -1,10 +1,9 @@
 //! The list of payments, as clients see them. Each combination of filters is a statement of its own, which reads one range of one
 //! index and nothing else.
 
-use chassis::database::{Connections, Place, Range, StoreError};
-use contracts::list::{Part, PaymentList, Sort};
-use contracts::page::{Listed, PageRequest};
-use contracts::{OwnerFilter, PaymentId, Word, payment};
+use chassis::database::{ListedTable, Place, Range, StoreError};
+use contracts::list::{PaymentList, Sort};
+use contracts::{OwnerFilter, PaymentId, PaymentStatus, Word, payment};
 use sqlx::PgConnection;
 use sqlx::types::time::OffsetDateTime;
 
@@ -12,69 +11,6 @@ use super::payment_totals;
 use super::payments::ClientPayment;
 
 type ListRequest = contracts::list::ListRequest<PaymentList>;
-
-/// A part of the list of payments within the limit; `None` if there is no payment to go on behind.
-pub(crate) async fn read(
-    connections: &Connections,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-) -> Result<Option<Listed<ClientPayment, PaymentId>>, StoreError> {
-    let mut connection = connections.take_for(within).await?;
-    let listed = match asked.part {
-        Part::Page(page) => Some(read_page(&mut connection, within, asked, page).await?),
-        Part::Slice { behind: None, limit } => {
-            Some(read_slice(&mut connection, within, asked, None, limit).await?)
-        }
-        Part::Slice { behind: Some(payment), limit } => {
-            match place(&mut connection, within, payment).await? {
-                Some(place) => Some(read_slice(&mut connection, within, asked, Some(place), limit).await?),
-                None => None,
-            }
-        }
-    };
-    connection.keep();
-    Ok(listed)
-}
-
-async fn read_page(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-    page: PageRequest,
-) -> Result<Listed<ClientPayment, PaymentId>, StoreError> {
-    let total = payment_totals::count(connection, within, asked.filter.status).await?;
-    // OFFSET walks over every row that it skips; beyond the end it would walk over all of them.
-    let payments = if page.offset() < total {
-        range(connection, within, asked, Range::page(asked, page)).await?
-    } else {
-        Vec::new()
-    };
-    Ok(Listed::page(page, total, payments, |payment| payment.id))
-}
-
-async fn read_slice(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-    behind: Option<Place>,
-    limit: u32,
-) -> Result<Listed<ClientPayment, PaymentId>, StoreError> {
-    let payments = range(connection, within, asked, Range::slice(asked, behind, limit)).await?;
-    Ok(Listed::slice(payments, limit, |payment| payment.id))
-}
-
-/// A payment's place in the list, if it is within the limit.
-async fn place(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    payment: PaymentId,
-) -> Result<Option<Place>, StoreError> {
-    let created_at = sqlx::query_scalar::<_, OffsetDateTime>(
-        "SELECT created_at FROM payments WHERE id = $1 AND $2 IN ('*', owner)",
-    );
-    let created_at = created_at.bind(payment).bind(within).fetch_optional(connection).await?;
-    Ok(created_at.map(|created_at| (created_at, payment.as_uuid())))
-}
 
 macro_rules! payments_of_all {
     () => {
@@ -104,60 +40,92 @@ macro_rules! payments_of_owner_and_status {
     };
 }
 
-async fn range(
-    connection: &mut PgConnection,
-    within: &OwnerFilter,
-    asked: &ListRequest,
-    range: Range,
-) -> Result<Vec<ClientPayment>, StoreError> {
-    use OwnerFilter::{Any, Only};
-    let statement = match (within, asked.filter.status, asked.sort) {
-        (Any, None, Sort::Newest) => range.of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-            payments_of_all!(),
-            " ORDER BY created_at DESC, id DESC LIMIT $5 OFFSET $6"
-        ))),
-        (Any, None, Sort::Oldest) => range.of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-            payments_of_all!(),
-            " ORDER BY created_at, id LIMIT $5 OFFSET $6"
-        ))),
-        (Any, Some(status), Sort::Newest) => range
-            .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-                payments_of_status!(),
-                " ORDER BY status DESC, created_at DESC, id DESC LIMIT $5 OFFSET $6"
-            )))
-            .bind(status),
-        (Any, Some(status), Sort::Oldest) => range
-            .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-                payments_of_status!(),
-                " ORDER BY status, created_at, id LIMIT $5 OFFSET $6"
-            )))
-            .bind(status),
-        (Only(owner), None, Sort::Newest) => range
-            .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-                payments_of_owner!(),
-                " ORDER BY owner DESC, created_at DESC, id DESC LIMIT $5 OFFSET $6"
-            )))
-            .bind(owner),
-        (Only(owner), None, Sort::Oldest) => range
-            .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-                payments_of_owner!(),
-                " ORDER BY owner, created_at, id LIMIT $5 OFFSET $6"
-            )))
-            .bind(owner),
-        (Only(owner), Some(status), Sort::Newest) => range
-            .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-                payments_of_owner_and_status!(),
-                " ORDER BY owner DESC, status DESC, created_at DESC, id DESC LIMIT $5 OFFSET $6"
-            )))
-            .bind(owner)
-            .bind(status),
-        (Only(owner), Some(status), Sort::Oldest) => range
-            .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
-                payments_of_owner_and_status!(),
-                " ORDER BY owner, status, created_at, id LIMIT $5 OFFSET $6"
-            )))
-            .bind(owner)
-            .bind(status),
-    };
-    Ok(statement.fetch_all(connection).await?)
+/// The table `payments`, as clients read it.
+pub(crate) struct Payments;
+
+impl ListedTable for Payments {
+    type List = PaymentList;
+    type Item = ClientPayment;
+
+    fn id(payment: &ClientPayment) -> PaymentId {
+        payment.id
+    }
+
+    async fn count(
+        connection: &mut PgConnection,
+        within: &OwnerFilter,
+        status: Option<PaymentStatus>,
+    ) -> Result<u64, StoreError> {
+        payment_totals::count(connection, within, status).await
+    }
+
+    async fn place(
+        connection: &mut PgConnection,
+        within: &OwnerFilter,
+        payment: PaymentId,
+    ) -> Result<Option<Place>, StoreError> {
+        let created_at = sqlx::query_scalar::<_, OffsetDateTime>(
+            "SELECT created_at FROM payments WHERE id = $1 AND $2 IN ('*', owner)",
+        );
+        let created_at = created_at.bind(payment).bind(within).fetch_optional(connection).await?;
+        Ok(created_at.map(|created_at| (created_at, payment.as_uuid())))
+    }
+
+    async fn range(
+        connection: &mut PgConnection,
+        within: &OwnerFilter,
+        asked: &ListRequest,
+        range: Range,
+    ) -> Result<Vec<ClientPayment>, StoreError> {
+        use OwnerFilter::{Any, Only};
+        let statement = match (within, asked.filter.status, asked.sort) {
+            (Any, None, Sort::Newest) => range.of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                payments_of_all!(),
+                " ORDER BY created_at DESC, id DESC LIMIT $5 OFFSET $6"
+            ))),
+            (Any, None, Sort::Oldest) => range.of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                payments_of_all!(),
+                " ORDER BY created_at, id LIMIT $5 OFFSET $6"
+            ))),
+            (Any, Some(status), Sort::Newest) => range
+                .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                    payments_of_status!(),
+                    " ORDER BY status DESC, created_at DESC, id DESC LIMIT $5 OFFSET $6"
+                )))
+                .bind(status),
+            (Any, Some(status), Sort::Oldest) => range
+                .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                    payments_of_status!(),
+                    " ORDER BY status, created_at, id LIMIT $5 OFFSET $6"
+                )))
+                .bind(status),
+            (Only(owner), None, Sort::Newest) => range
+                .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                    payments_of_owner!(),
+                    " ORDER BY owner DESC, created_at DESC, id DESC LIMIT $5 OFFSET $6"
+                )))
+                .bind(owner),
+            (Only(owner), None, Sort::Oldest) => range
+                .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                    payments_of_owner!(),
+                    " ORDER BY owner, created_at, id LIMIT $5 OFFSET $6"
+                )))
+                .bind(owner),
+            (Only(owner), Some(status), Sort::Newest) => range
+                .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                    payments_of_owner_and_status!(),
+                    " ORDER BY owner DESC, status DESC, created_at DESC, id DESC LIMIT $5 OFFSET $6"
+                )))
+                .bind(owner)
+                .bind(status),
+            (Only(owner), Some(status), Sort::Oldest) => range
+                .of(sqlx::query_as::<_, payment::Payment<Word>>(concat!(
+                    payments_of_owner_and_status!(),
+                    " ORDER BY owner, status, created_at, id LIMIT $5 OFFSET $6"
+                )))
+                .bind(owner)
+                .bind(status),
+        };
+        Ok(statement.fetch_all(connection).await?)
+    }
 }
