@@ -11,6 +11,7 @@
 pub mod api_key;
 pub mod audit_chain;
 pub mod audit_record;
+pub mod books;
 pub mod changes;
 pub mod definitions;
 pub mod envelope;
@@ -24,6 +25,7 @@ pub mod list;
 pub mod load;
 pub mod money;
 pub mod order;
+pub mod overview;
 pub mod owner;
 pub mod page;
 pub mod payment;
@@ -32,6 +34,7 @@ mod postgres;
 pub mod problem;
 mod problem_type;
 pub mod refund;
+pub mod replay;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod status;

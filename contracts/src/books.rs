@@ -1,0 +1,102 @@
+//! The books: whether orders, payments and the provider's charges fit together, checked all the time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MoneyTotal, OrderId, Timestamp};
+
+/// `GET /api/admin/books`: what the running check has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Books {
+    /// Whether they balance, as of the last full pass and everything that changed since.
+    pub verdict: BooksVerdict,
+    /// What changed until then was compared, but for what is in flight; absent before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_until: Option<Timestamp>,
+    /// Orders that changed and are compared again when they have had time to settle.
+    pub in_flight: u64,
+    /// The last full pass that came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_pass: Option<FullPass>,
+    /// The full pass that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassProgress>,
+    /// What does not fit, the latest first; at most 100.
+    pub disagreements: Vec<Disagreement>,
+    /// How many do not fit.
+    pub disagreement_count: u64,
+}
+
+/// Whether the books balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BooksVerdict {
+    /// Everything that has settled agrees.
+    Balanced,
+    /// Something does not agree.
+    Disagree,
+    /// No full pass has come to its end, or the check has been held up for more than five minutes.
+    Unknown,
+}
+
+/// A comparison of all orders and payments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct FullPass {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// Orders that it read.
+    pub orders: u64,
+    /// Those that were in flight.
+    pub in_flight: u64,
+    /// Rows of a newer version, which are not judged.
+    pub newer_rows: u64,
+    /// What the `PAID` orders come to.
+    pub paid: MoneyTotal,
+    /// What was charged and not refunded; absent where the provider's books can't be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<MoneyTotal>,
+}
+
+/// A comparison of all orders and payments that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PassProgress {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Orders that it has read.
+    pub orders: u64,
+}
+
+/// An order whose records do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Disagreement {
+    /// The invariant that does not hold (docs/INVARIANTS.md).
+    pub invariant: String,
+    /// The order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
+    /// The member in which the records differ: `status`, `amount`, `charge` or `refund`.
+    pub member: String,
+    /// What the order service has there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// What the payment service has there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<String>,
+    /// What the provider has there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// All of it in a sentence.
+    pub what: String,
+    /// Since when it is known.
+    pub since: Timestamp,
+}
