@@ -17,6 +17,7 @@ use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
     Order, StoredAnswer, Timeline,
 };
+use contracts::overview::Overview;
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
 use contracts::refund::{Refund, RefundDetails, RetryRequest, SettleRequest};
@@ -80,6 +81,8 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<ReplayAccepted>("replay-accepted");
     both_ways::<DiscardRequest>("discard");
     both_ways::<Page<Refund>>("refund-page");
+    both_ways::<Overview>("overview");
+    both_ways::<Overview>("overview-of-order");
     both_ways::<RefundDetails>("refund");
     both_ways::<RetryRequest>("retry-refund");
     both_ways::<SettleRequest>("settle-refund");

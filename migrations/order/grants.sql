@@ -15,6 +15,8 @@ GRANT INSERT, DELETE ON order_count_deltas TO :service;
 GRANT INSERT, UPDATE ON order_count_sums, listening TO :service;
 GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
 GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
+-- UPDATE only to lock what it deletes.
+GRANT INSERT, UPDATE, DELETE ON samples TO :service;
 -- What operators did stays as it was written.
 GRANT INSERT ON failed_message_audit TO :service;
 -- The audit is added to, and neither changed nor deleted from.

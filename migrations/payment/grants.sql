@@ -11,6 +11,8 @@ GRANT INSERT, DELETE ON payment_total_deltas TO :service;
 GRANT INSERT, UPDATE ON payment_total_sums TO :service;
 GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
 GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
+-- UPDATE only to lock what it deletes.
+GRANT INSERT, UPDATE, DELETE ON samples TO :service;
 -- What operators did, and what became of refused refunds, stays as it was written.
 GRANT INSERT ON failed_message_audit, refund_audit TO :service;
 

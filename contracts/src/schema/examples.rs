@@ -42,6 +42,8 @@ pub const REPLAY: &str = golden!("http/replay");
 pub const REPLAY_ACCEPTED: &str = golden!("http/replay-accepted");
 /// The body that gives a failed message up.
 pub const DISCARD: &str = golden!("http/discard");
+/// How orders and payments are doing.
+pub const OVERVIEW: &str = golden!("http/overview");
 /// A page of refunds.
 pub const REFUND_PAGE: &str = golden!("http/refund-page");
 /// A refund and what happened to it.

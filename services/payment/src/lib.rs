@@ -6,6 +6,7 @@
 //!                                      ↑ answers    ↓ due steps
 //!                                       collection ⇄ provider
 //! http: GET /payments… → store
+//!       GET /overview → overview → store (what samples counted)
 //! refunds: operators' decisions about what the provider refused → domain → store
 //! ```
 
@@ -15,15 +16,18 @@ pub mod domain;
 mod handlers;
 mod http;
 mod outcomes;
+mod overview;
 pub mod provider;
 mod refunds;
+mod samples;
 mod store;
 
 use std::sync::Arc;
 
 use chassis::database::{Connections, Schema};
 use chassis::load::Stage;
-use chassis::participant::Participant;
+use chassis::overview::WaitingNow;
+use chassis::participant::{Participant, RunningService};
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
 use sqlx::migrate::Migrator;
@@ -34,6 +38,7 @@ use crate::config::Config;
 use crate::handlers::Payments;
 use crate::provider::Simulator;
 use crate::refunds::Decisions;
+use crate::samples::PaymentCounts;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
 const GRANTS: &str = include_str!("../../../migrations/payment/grants.sql");
@@ -62,12 +67,14 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             calls,
             default_owner: participant.default_owner.clone(),
         },
-        routes: |queries: Connections| {
-            http::routes(queries.clone()).merge(refunds::routes(queries, decisions))
+        routes: |queries: Connections, waiting: WaitingNow| {
+            let overview = overview::routes(queries.clone(), waiting);
+            http::routes(queries.clone()).merge(refunds::routes(queries, decisions)).merge(overview)
         },
         stages: vec![waiting_steps.clone()],
-        tasks: |running| {
+        tasks: |running: RunningService<Payments>| {
             refunds::start(decided, &running);
+            running.sample::<PaymentCounts>();
             collection::start(provider, &collection, begun, waiting_steps, running);
         },
     };

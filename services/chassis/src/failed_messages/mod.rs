@@ -35,7 +35,9 @@ use crate::load::Stage;
 use crate::tasks::Tasks;
 use collector::Collector;
 use dead_letter::DeadLetter;
+pub(crate) use gauge::OPEN_NOW;
 use replayer::Replayer;
+pub(crate) use store::open_by_queue;
 
 /// Stores a message that can't be applied before a newer version is back; the replayer tries it again and again.
 pub(crate) async fn hold(pool: &PgPool, queue: Queue, delivery: &Delivery) -> Result<(), StoreError> {

@@ -26,7 +26,9 @@ use crate::broker::{Message, Publisher};
 use crate::database::StoreError;
 use crate::health::Health;
 use crate::tasks::Tasks;
+pub(crate) use gauge::DEPTH_NOW;
 use relay::Relay;
+pub(crate) use store::backlog;
 
 /// How long a row may lie, beyond the time that the broker has to confirm it, before it counts as left behind. The relay of
 /// its replica has it in hand until then; any replica publishes it afterwards.

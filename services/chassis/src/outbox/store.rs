@@ -72,15 +72,15 @@ const COUNTED: i64 = 10_000;
 
 /// How much the outbox holds.
 #[derive(FromRow)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     /// Rows: exact up to [`COUNTED`], beyond it as PostgreSQL's statistics have it.
-    pub(super) depth: i64,
+    pub(crate) depth: i64,
     /// Seconds since the oldest was written; 0 if there is none.
-    pub(super) age: f64,
+    pub(crate) age: f64,
 }
 
 /// Measures the outbox, without looking at all of it.
-pub(super) async fn backlog(executor: impl PgExecutor<'_>) -> Result<Backlog, StoreError> {
+pub(crate) async fn backlog(executor: impl PgExecutor<'_>) -> Result<Backlog, StoreError> {
     let backlog = sqlx::query_as::<_, Backlog>(
         "SELECT CASE WHEN count(*) < $1 THEN count(*)
                      ELSE greatest(count(*), pg_stat_get_live_tuples('outbox'::regclass)) END AS depth,

@@ -8,4 +8,5 @@ pub(crate) mod idempotency_keys;
 pub(crate) mod listening;
 pub(crate) mod order_list;
 pub(crate) mod orders;
+pub(crate) mod samples;
 pub(crate) mod timeline;

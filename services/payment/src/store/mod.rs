@@ -6,3 +6,4 @@ pub(crate) mod payment_totals;
 pub(crate) mod payments;
 pub(crate) mod refund_audit;
 pub(crate) mod refunds;
+pub(crate) mod samples;

@@ -10,7 +10,7 @@ use contracts::{Timestamp, Word};
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
-use sqlx::{Arguments, FromRow, PgPool, Postgres, query::QueryScalar};
+use sqlx::{Arguments, FromRow, PgExecutor, PgPool, Postgres, query::QueryScalar};
 use uuid::Uuid;
 
 use super::audit::{self, Action, SERVICE};
@@ -152,11 +152,11 @@ pub(crate) async fn mark_failed(pool: &PgPool, replay: &Replay, reason: &str) ->
 }
 
 /// How many messages wait for a decision, by the queue that they failed on.
-pub(crate) async fn open_by_queue(pool: &PgPool) -> Result<HashMap<String, i64>, StoreError> {
+pub(crate) async fn open_by_queue(executor: impl PgExecutor<'_>) -> Result<HashMap<String, i64>, StoreError> {
     let rows = sqlx::query_as::<_, (String, i64)>(
         "SELECT queue, count(*) AS open FROM failed_messages WHERE status = 'FAILED' GROUP BY queue",
     );
-    Ok(rows.fetch_all(pool).await?.into_iter().collect())
+    Ok(rows.fetch_all(executor).await?.into_iter().collect())
 }
 
 /// The condition that a filter means, with the parameters that [`arguments`] gives.

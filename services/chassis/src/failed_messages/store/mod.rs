@@ -3,7 +3,8 @@
 mod audit;
 mod messages;
 
+pub(crate) use messages::open_by_queue;
 pub(super) use messages::{
-    Decision, Discard, Replay, count, discard, find, hold, insert, list, mark_failed, mark_replayed,
-    open_by_queue, replay, replay_matching, take_replay,
+    Decision, Discard, Replay, count, discard, find, hold, insert, list, mark_failed, mark_replayed, replay,
+    replay_matching, take_replay,
 };
