@@ -15,10 +15,10 @@ use warp::{Filter, Reply};
 use crate::access::{self, NotAccepted};
 use crate::audit::Audit;
 use crate::cors::CorsConfig;
-use crate::openapi::operations::{operators, orders, payments};
+use crate::openapi::operations::{self, operators, orders, payments};
 use crate::openapi::{Described, Group, Operation};
 use crate::shares::{OverLimit, Place, Shares};
-use crate::{Gateway, admin, commands, documents, queries};
+use crate::{Gateway, admin, commands, documents, overview, queries};
 
 /// Every route, with what it does and the scope that it needs.
 pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
@@ -72,6 +72,7 @@ pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
 fn admin_read() -> Vec<Described<Arc<Gateway>>> {
     vec![
         served(route(Method::GET, "/api/metrics", http::metrics), operators::metrics()),
+        served(route(Method::GET, "/api/admin/overview", overview::answer), operations::overview::overview()),
         served(
             route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
             operators::failed_messages(),

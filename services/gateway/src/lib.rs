@@ -4,6 +4,7 @@
 //! POST, PATCH → access → shares → commands → admission → idempotency → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
 //!                                 streams  → the same again, whenever changes says so
+//!                                 overview → what both services say of themselves
 //! GET         → shares → documents (what describes the API; no key) → 200
 //! ```
 //!
@@ -25,6 +26,7 @@ mod http;
 mod idempotency;
 mod openapi;
 mod outcome;
+mod overview;
 mod preference;
 mod proxies;
 mod publish_failures;
@@ -53,6 +55,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::idempotency::IdempotencyKeys;
 use crate::outcome::Places;
+use crate::overview::Overviews;
 use crate::publish_failures::PublishFailureLog;
 use crate::shares::Shares;
 use crate::streams::SharedPages;
@@ -75,6 +78,8 @@ struct Gateway {
     /// What streams read of all orders.
     feed: SharedPages,
     access: Arc<Access>,
+    /// What operators look at first.
+    overviews: Overviews,
     /// Cancelled when the gateway is told to stop.
     stopping: CancellationToken,
 }
@@ -126,6 +131,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         waits,
         feed,
         access,
+        overviews: Overviews::default(),
         stopping,
     });
     server

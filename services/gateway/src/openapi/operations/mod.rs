@@ -3,6 +3,7 @@
 pub(crate) mod documents;
 pub(crate) mod operators;
 pub(crate) mod orders;
+pub(crate) mod overview;
 pub(crate) mod payments;
 
 use contracts::ProblemType;
