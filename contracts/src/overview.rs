@@ -3,6 +3,8 @@
 //! Every replica adds what it counted to its service's database every ten seconds, so an overview is of all replicas and survives
 //! their restarts. What can't be told now is absent, never 0.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -77,6 +79,14 @@ pub struct OrderOverview {
     pub samples: Vec<OrderSample>,
 }
 
+impl OrderOverview {
+    /// The last sample whose ten seconds were over at that time; `None` while no replica adds any.
+    #[must_use]
+    pub fn last_whole(&self, at: Timestamp) -> Option<&OrderSample> {
+        last_whole(&self.waiting, &self.samples, |sample| sample.at, at)
+    }
+}
+
 /// What happened to orders in ten seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -141,6 +151,14 @@ pub struct PaymentOverview {
     pub samples: Vec<PaymentSample>,
 }
 
+impl PaymentOverview {
+    /// The last sample whose ten seconds were over at that time; `None` while no replica adds any.
+    #[must_use]
+    pub fn last_whole(&self, at: Timestamp) -> Option<&PaymentSample> {
+        last_whole(&self.waiting, &self.samples, |sample| sample.at, at)
+    }
+}
+
 /// What happened to payments in ten seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -171,4 +189,36 @@ pub struct PaymentSample {
     /// Failed messages that waited for a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_messages: Option<u64>,
+}
+
+/// A replica that stops adds a sample before its ten seconds are over: such a one says too little about a rate.
+fn last_whole<'a, T>(
+    waiting: &Waiting,
+    samples: &'a [T],
+    began: fn(&T) -> Timestamp,
+    at: Timestamp,
+) -> Option<&'a T> {
+    let length = Duration::from_secs(SAMPLE_SECONDS.into());
+    let is_over = |sample: &&T| began(sample).checked_add(length).is_some_and(|end| end <= at);
+    samples.iter().rfind(is_over).filter(|_| waiting.replicas > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u32) -> Timestamp {
+        format!("2026-01-02T03:04:{second:02}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn a_rate_is_that_of_ten_seconds_that_are_over() {
+        let began = |second: &Timestamp| *second;
+        let samples = [at(10), at(20), at(30)];
+        let waiting = Waiting { replicas: 1, ..Waiting::default() };
+        assert_eq!(last_whole(&waiting, &samples, began, at(39)), Some(&at(20)));
+        assert_eq!(last_whole(&waiting, &samples, began, at(40)), Some(&at(30)));
+        assert_eq!(last_whole(&waiting, &samples, began, at(19)), None);
+        assert_eq!(last_whole(&Waiting::default(), &samples, began, at(40)), None, "none adds samples");
+    }
 }

@@ -44,6 +44,7 @@ mod order_command;
 mod orders;
 mod outages;
 mod outcomes;
+mod overview;
 mod ownership;
 mod pages;
 mod payments;

@@ -116,7 +116,9 @@ impl<C: Counts> Sampler<C> {
     async fn store_all(&mut self) -> Option<Duration> {
         let mut left = None;
         while let Some((middle, sample)) = self.waiting.front_mut() {
-            sample.ago = middle.elapsed();
+            // PostgreSQL's intervals have no nanoseconds.
+            let ago = u64::try_from(middle.elapsed().as_millis()).unwrap_or(u64::MAX);
+            sample.ago = Duration::from_millis(ago);
             match in_time(C::store(&self.pool, sample)).await {
                 Ok(seconds) => left = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
                 Err(error) if error.kind() == FailureKind::Permanent => {

@@ -5,6 +5,7 @@ mod api_key;
 mod error;
 mod failed_messages;
 mod key_uses;
+mod overview;
 mod refunds;
 mod trace;
 
@@ -111,6 +112,12 @@ impl Gateway {
     #[must_use]
     pub fn without_traces_of_reads(self) -> Self {
         Self { traces_reads: false, ..self }
+    }
+
+    /// The gateway's address.
+    #[must_use]
+    pub const fn url(&self) -> &GatewayUrl {
+        &self.url
     }
 
     /// The gateway's port, if it is at an address of this machine that only this machine reaches.
