@@ -11,6 +11,7 @@
 //! raw_http        HTTP byte by byte
 //! amqp            the broker, as another service sees it
 //! statement_tap   what a service sends to PostgreSQL
+//! terminal        the operator's command in a terminal
 //! wire_tap        every message that is published on the broker
 //! management      the broker's HTTP API
 //! mute_order_service  one that can't tell what changes
@@ -41,6 +42,7 @@ pub mod raw_http;
 pub mod service;
 pub mod stack;
 pub mod statement_tap;
+pub mod terminal;
 pub mod wire_tap;
 
 use std::fmt::Display;

@@ -62,6 +62,7 @@ mod stream_limits;
 mod streams;
 mod supply_chain;
 mod timeline;
+mod top;
 mod trace_errors;
 mod trace_links;
 mod trace_waits;
