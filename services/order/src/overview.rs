@@ -59,7 +59,9 @@ fn add_up(rows: &[Row]) -> Vec<OrderSample> {
 fn sum(rows: &[Row]) -> Option<OrderSample> {
     let total = |count: fn(&Row) -> i64| rows.iter().map(count).sum::<i64>().unsigned_abs();
     let mut times = Latencies::default();
-    rows.iter().for_each(|row| times.add(&row.settle_times));
+    for row in rows {
+        times.add(&row.settle_times);
+    }
     Some(OrderSample {
         at: rows.first()?.at.into(),
         placed: total(|row| row.placed),

@@ -66,7 +66,9 @@ fn add_up(rows: &[Row]) -> Vec<PaymentSample> {
 fn sum(rows: &[Row]) -> Option<PaymentSample> {
     let total = |count: fn(&Row) -> i64| rows.iter().map(count).sum::<i64>().unsigned_abs();
     let mut times = Latencies::default();
-    rows.iter().for_each(|row| times.add(&row.answer_times));
+    for row in rows {
+        times.add(&row.answer_times);
+    }
     Some(PaymentSample {
         at: rows.first()?.at.into(),
         answered: total(|row| row.answered),

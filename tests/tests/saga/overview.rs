@@ -25,12 +25,12 @@ async fn overview(stack: &Stack) -> Overview {
 
 /// Waits until the samples come to this, and then for the ten seconds after, in which a number too many would show.
 async fn comes_to(stack: &Stack, expected: Counted) -> OrderOverview {
-    let reaches = async || {
+    let found = async || {
         let order = overview(stack).await.order.ok_or_else(|| "the order service is away".to_owned())?;
-        let found = counted(&order);
-        if found == expected { Ok(order) } else { Err(format!("{found:?}, not {expected:?}")) }
+        let counts = counted(&order);
+        if counts == expected { Ok(order) } else { Err(format!("{counts:?}, not {expected:?}")) }
     };
-    let reached = eventually("the samples come to what happened", reaches).await;
+    let reached = eventually("the samples come to what happened", found).await;
     eventually("the next sample is there", async || {
         let order = overview(stack).await.order.ok_or("the order service is away")?;
         if order.samples.last().map(|last| last.at) > reached.samples.last().map(|last| last.at) {

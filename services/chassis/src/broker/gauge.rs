@@ -62,12 +62,12 @@ async fn measure_again_and_again(queues: &[Queue], inspector: &mut QueueInspecto
 }
 
 async fn measure(queues: &[Queue], inspector: &mut QueueInspector, lengths: &Lengths) {
-    let mut queued = Some(0);
+    let mut sum = Some(0);
     for queue in queues {
         for (name, kind) in [(queue.name(), "ready"), (queue.dead_letter_queue(), "dead_letter")] {
             let state = tokio::time::timeout(TIMEOUT, inspector.inspect(name)).await.ok().flatten();
             if kind == "ready" {
-                queued = queued.zip(state).map(|(sum, state)| sum + u64::from(state.messages));
+                sum = sum.zip(state).map(|(sum, state)| sum + u64::from(state.messages));
             }
             if let Some(state) = state {
                 let mut lengths = lengths.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +75,7 @@ async fn measure(queues: &[Queue], inspector: &mut QueueInspector, lengths: &Len
             }
         }
     }
-    if let Some(queued) = queued {
-        QUEUED_NOW.set(queued);
+    if let Some(sum) = sum {
+        QUEUED_NOW.set(sum);
     }
 }

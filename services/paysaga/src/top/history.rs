@@ -21,8 +21,8 @@ impl History {
         let Some((mut at, _)) = newest.peek().copied() else { return Self(vec![None; MAX_SAMPLES]) };
         let mut slots = Vec::with_capacity(MAX_SAMPLES);
         while slots.len() < MAX_SAMPLES {
-            let measured = newest.next_if(|(measured_at, _)| *measured_at >= at);
-            slots.push(measured.and_then(|(_, measure)| measure));
+            let here = newest.next_if(|(began, _)| *began >= at);
+            slots.push(here.and_then(|(_, measure)| measure));
             let Some(earlier) = at.checked_sub(Duration::from_secs(SAMPLE_SECONDS.into())) else { break };
             at = earlier;
         }
