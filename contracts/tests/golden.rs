@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use contracts::audit_record::NewAuditRecords;
+use contracts::books::{Books, PassRequest};
 use contracts::changes::Changed;
 use contracts::failed_message::{
     DiscardRequest, FailedMessage, FailedMessageDetails, ReplayAccepted, ReplayRequest,
@@ -74,6 +75,8 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Page<Payment>>("payment-page");
     both_ways::<PaymentStats>("payment-stats");
     both_ways::<Timeline>("timeline");
+    both_ways::<Books>("books");
+    both_ways::<PassRequest>("books-pass");
     both_ways::<Page<FailedMessage>>("failed-message-page");
     both_ways::<FailedMessageDetails>("failed-message");
     both_ways::<ReplayRequest>("replay");

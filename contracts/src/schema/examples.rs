@@ -50,6 +50,10 @@ pub const REFUND: &str = golden!("http/refund");
 pub const RETRY_REFUND: &str = golden!("http/retry-refund");
 /// The body that says how the money went back.
 pub const SETTLE_REFUND: &str = golden!("http/settle-refund");
+/// What the running check of the books has found.
+pub const BOOKS: &str = golden!("http/books");
+/// The body that has everything compared now.
+pub const BOOKS_PASS: &str = golden!("http/books-pass");
 
 /// A message with this event.
 #[must_use]
