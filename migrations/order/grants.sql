@@ -19,5 +19,7 @@ GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
 GRANT INSERT ON failed_message_audit TO :service;
 -- The audit is added to, and neither changed nor deleted from.
 GRANT INSERT ON audit_records TO :service;
+-- The one row of the running check changes with each look.
+GRANT UPDATE ON books TO :service;
 -- What a dump from another server brings along is put in order at the start.
 GRANT EXECUTE ON FUNCTION adopt_restored_events() TO :service;

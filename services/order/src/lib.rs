@@ -10,9 +10,11 @@
 //!       …/idempotency-keys → idempotency → store
 //!       GET /changes → changes → store (what became visible)
 //!       POST /audit-records → audit → store (a chain)
+//!       …/books… → books → store (records for the gateway that compares, and its state)
 //! ```
 
 mod audit;
+mod books;
 mod changes;
 pub mod config;
 mod deadline;
@@ -67,7 +69,8 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         },
         routes: |queries: Connections| {
             let audit = audit::routes(queries.pool().clone(), stored);
-            http::routes(queries).merge(audit).merge(told)
+            let books = books::routes(queries.clone(), config.saga_timeout);
+            http::routes(queries).merge(audit).merge(books).merge(told)
         },
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {

@@ -6,9 +6,11 @@
 //!                                      ↑ answers    ↓ due steps
 //!                                       collection ⇄ provider
 //! http: GET /payments… → store
+//!       …/books… → books → store (records for the gateway that compares)
 //! refunds: operators' decisions about what the provider refused → domain → store
 //! ```
 
+mod books;
 mod collection;
 pub mod config;
 pub mod domain;
@@ -63,7 +65,8 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             default_owner: participant.default_owner.clone(),
         },
         routes: |queries: Connections| {
-            http::routes(queries.clone()).merge(refunds::routes(queries, decisions))
+            let books = books::routes(queries.clone());
+            http::routes(queries.clone()).merge(books).merge(refunds::routes(queries, decisions))
         },
         stages: vec![waiting_steps.clone()],
         tasks: |running| {

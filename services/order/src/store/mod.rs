@@ -2,6 +2,7 @@
 //! starts from.
 
 pub(crate) mod audit_records;
+pub(crate) mod books;
 pub(crate) mod changes;
 pub(crate) mod feed;
 pub(crate) mod idempotency_keys;

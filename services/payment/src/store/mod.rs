@@ -1,6 +1,7 @@
 //! The payment service's tables, one file each; statements are set-based, and each change is guarded by the state that it
 //! starts from.
 
+pub(crate) mod books;
 pub(crate) mod payment_list;
 pub(crate) mod payment_totals;
 pub(crate) mod payments;
