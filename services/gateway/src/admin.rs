@@ -27,7 +27,7 @@ pub(crate) async fn refunds(gateway: Arc<Gateway>, request: Request) -> Result<R
 }
 
 /// Passes a request on to a service, and records what came of it.
-async fn forward(
+pub(crate) async fn forward(
     gateway: &Gateway,
     service: &Upstream,
     request: &Request,

@@ -15,10 +15,10 @@ use warp::{Filter, Reply};
 use crate::access::{self, NotAccepted};
 use crate::audit::Audit;
 use crate::cors::CorsConfig;
-use crate::openapi::operations::{operators, orders, payments};
+use crate::openapi::operations::{books as books_operations, operators, orders, payments};
 use crate::openapi::{Described, Group, Operation};
 use crate::shares::{OverLimit, Place, Shares};
-use crate::{Gateway, admin, commands, documents, queries};
+use crate::{Gateway, admin, books, commands, documents, queries};
 
 /// Every route, with what it does and the scope that it needs.
 pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
@@ -80,6 +80,7 @@ fn admin_read() -> Vec<Described<Arc<Gateway>>> {
             route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
             operators::failed_message(),
         ),
+        served(route(Method::GET, "/api/admin/books", books::find), books_operations::find()),
         served(route(Method::GET, "/api/admin/payment/refunds", admin::refunds), operators::refunds()),
         served(
             route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
@@ -101,6 +102,10 @@ fn admin_write() -> Vec<Described<Arc<Gateway>>> {
         served(
             route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
             operators::replay_message(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/books/pass", books::begin_pass),
+            books_operations::begin_pass(),
         ),
         served(
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),

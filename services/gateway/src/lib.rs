@@ -4,6 +4,7 @@
 //! POST, PATCH → access → shares → commands → admission → idempotency → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
 //!                                 streams  → the same again, whenever changes says so
+//! books       → upstream (what order and payment have about the same orders) → its state, at the order service
 //! GET         → shares → documents (what describes the API; no key) → 200
 //! ```
 //!
@@ -14,6 +15,7 @@ mod admin;
 mod admission;
 mod api_keys;
 mod audit;
+mod books;
 mod bulkhead;
 mod changes;
 mod commands;
@@ -102,6 +104,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let admission = Admission::start(Arc::clone(&order), Arc::clone(&payment), &intake);
     let publish_failures = PublishFailureLog::default();
     let audit = Audit::start(Arc::clone(&order), &delivery);
+    books::start(Arc::clone(&order), Arc::clone(&payment), config.books_full_pass, &intake);
     let shares = Shares::new(config.limits);
     let of_callers = Arc::clone(&shares);
     let publish_timeout = config.broker.publish_timeout();

@@ -1,5 +1,6 @@
 //! What each route does.
 
+pub(crate) mod books;
 pub(crate) mod documents;
 pub(crate) mod operators;
 pub(crate) mod orders;
