@@ -127,8 +127,23 @@ async fn what_succeeds(stack: &mut Stack, api: &Api) {
     {
         api.text(&format!("/api/{document}")).await;
     }
+    books(api).await;
     failed_messages(stack, api).await;
     refunds(api).await;
+}
+
+async fn books(api: &Api) {
+    api.text("/api/admin/books").await;
+    let begin = async || {
+        let asked = api.request(Method::POST, "/api/admin/books/pass").json(&json!({"reason": "a test"}));
+        asked.send().await.expect("an answer").status()
+    };
+    eventually("no full pass is under way", async || match begin().await {
+        StatusCode::ACCEPTED => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    assert_eq!(begin().await, StatusCode::CONFLICT, "it is wanted or under way");
 }
 
 async fn failed_messages(stack: &mut Stack, api: &Api) {

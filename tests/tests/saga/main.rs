@@ -8,6 +8,7 @@ mod audit_chain;
 mod audit_records;
 mod auditor;
 mod backlog;
+mod books;
 mod budget;
 mod business_metrics;
 mod cancellation;
