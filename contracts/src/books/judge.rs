@@ -109,15 +109,12 @@ impl Judge {
     /// Succeeds if nothing is left to happen and every invariant holds.
     fn compare(self, records: &SagaRecords) -> Result<(), Mismatch> {
         let Some(order) = &records.order else {
-            return Err(match &records.payment {
-                Some(payment) => {
-                    let what = format!("a payment ({}) without an order", payment.status);
-                    Mismatch { invariant: "pairs-agree", member: Member::Status, what }
-                }
-                None => {
-                    let what = "a charge without a payment".to_owned();
-                    Mismatch { invariant: "one-charge", member: Member::Charge, what }
-                }
+            return Err(if let Some(payment) = &records.payment {
+                let what = format!("a payment ({}) without an order", payment.status);
+                Mismatch { invariant: "pairs-agree", member: Member::Status, what }
+            } else {
+                let what = "a charge without a payment".to_owned();
+                Mismatch { invariant: "one-charge", member: Member::Charge, what }
             });
         };
         let payment = records.payment.as_ref();
@@ -419,13 +416,13 @@ mod tests {
 
     #[test]
     fn a_mismatch_names_the_member_and_what_each_has_there() {
+        use OrderStatus as O;
+        use PaymentStatus as P;
         let differs = |records: &SagaRecords| {
             let member = finding(JUDGE, records).member;
             let values = JUDGE.values(records, member).map(Option::unwrap_or_default);
             (member, values.join(" | "))
         };
-        use OrderStatus as O;
-        use PaymentStatus as P;
         let paid = || records(O::Paid, Some(P::Approved), Some(("APPROVED", false)));
         let mut other = paid();
         other.payment.as_mut().unwrap().amount = "10".parse().unwrap();

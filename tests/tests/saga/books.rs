@@ -16,7 +16,7 @@ use uuid::Uuid;
 const PATH: &str = "/api/admin/books";
 
 /// Longer than what changed has to settle, and the pauses between looks.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 
 async fn books(stack: &Stack) -> Books {
     stack.api.read(PATH).await

@@ -112,8 +112,10 @@ impl Check {
     async fn failed(&mut self, failure: &Failure) {
         let is_unsupported = matches!(failure, Failure::Unsupported(_));
         self.failures = self.failures.saturating_add(1);
-        if self.failures == TELLING || (is_unsupported && self.failures < TELLING) {
-            self.failures = self.failures.max(TELLING);
+        if is_unsupported && self.failures < TELLING {
+            self.failures = TELLING;
+            info!(reason = %failure, "the books can't be compared; it is tried further");
+        } else if self.failures == TELLING {
             warn!(reason = %failure, "the books can't be compared; it is tried further");
         }
         sleep(if is_unsupported { UNSUPPORTED } else { LOOK }).await;
@@ -139,7 +141,7 @@ impl Open {
 
     /// Notes what changed, and compares what has had its time. Returns whether there is more of either.
     async fn look(&mut self, services: &Services) -> Result<bool, Failure> {
-        let mut more = false;
+        let (started, mut more) = (Instant::now(), false);
         if self.settling.has_room() {
             let after = self.settling.read_until().or(self.state.cursor);
             let changed = services.changes(after).await?;
@@ -155,6 +157,10 @@ impl Open {
         if let Some(Due { orders, cursor, read_at }) = self.settling.due(Instant::now()) {
             for chunk in orders.chunks(usize::from(MOST_ORDERS)) {
                 self.add(compare(services, chunk).await?);
+                if started.elapsed() > LOOK {
+                    // The lease must not lapse because the services are slow.
+                    self.store(services).await?;
+                }
             }
             self.settling.compared();
             (self.state.cursor, self.state.compared_until) = (Some(cursor), Some(read_at));
@@ -164,7 +170,9 @@ impl Open {
         if !waiting.is_empty() {
             let compared = compare(services, &waiting).await;
             if compared.is_err() {
-                waiting.iter().for_each(|order| self.settling.wait(*order, Instant::now()));
+                for order in &waiting {
+                    self.settling.wait(*order, Instant::now());
+                }
             }
             self.add(compared?);
             more = true;
@@ -193,6 +201,9 @@ impl Open {
                 Finding::Wrong(_, disagreement) => {
                     if !self.state.add(*disagreement) {
                         self.state.further += 1;
+                        if let Some(pass) = &mut self.state.pass {
+                            pass.further += 1;
+                        }
                     }
                 }
                 Finding::Newer(_) => {}

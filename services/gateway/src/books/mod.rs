@@ -21,9 +21,9 @@ use std::time::Duration;
 use ::http::StatusCode;
 use chassis::http::{self, CorrelationId, Request, Response};
 use chassis::tasks::Tasks;
-use contracts::Problem;
 use contracts::books::exchange::KeptBooks;
 use contracts::books::{Books, BooksState};
+use contracts::{OwnerFilter, Problem, Timestamp};
 
 use self::check::Check;
 use self::services::Services;
@@ -43,12 +43,12 @@ pub(crate) fn start(order: Arc<Upstream>, payment: Arc<Upstream>, full_pass: Dur
 /// What the running check has found, whichever gateway does it. Unknown while the order service is away or of an older version.
 pub(crate) async fn read(gateway: &Gateway, correlation_id: &CorrelationId) -> Books {
     let route = "/books";
-    let request = UpstreamRequest::get(route, route.to_owned(), contracts::OwnerFilter::Any, correlation_id);
+    let request = UpstreamRequest::get(route, route.to_owned(), OwnerFilter::Any, correlation_id);
     let answer = gateway.order.send(&request).await.ok().filter(|answer| answer.status == StatusCode::OK);
     let kept = answer.and_then(|answer| serde_json::from_slice::<KeptBooks>(&answer.body).ok());
     match kept {
         Some(KeptBooks { state, at, .. }) => state.books(at),
-        None => BooksState::default().books(contracts::Timestamp::now()),
+        None => BooksState::default().books(Timestamp::now()),
     }
 }
 

@@ -64,7 +64,7 @@ fn add(compared: Compared, state: &mut BooksState, settling: &mut Settling, prov
     }
     match finding {
         Finding::Settled(records) => {
-            pass.count(&records);
+            count(pass, &records);
             state.remove(order_id);
         }
         Finding::InFlight => {
@@ -73,7 +73,7 @@ fn add(compared: Compared, state: &mut BooksState, settling: &mut Settling, prov
             state.remove(order_id);
         }
         Finding::Wrong(records, disagreement) => {
-            pass.count(&records);
+            count(pass, &records);
             if !state.add(*disagreement)
                 && let Some(pass) = &mut state.pass
             {
@@ -84,26 +84,21 @@ fn add(compared: Compared, state: &mut BooksState, settling: &mut Settling, prov
     }
 }
 
-/// Adds to both sums.
-trait Count {
-    fn count(&mut self, records: &SagaRecords);
-}
-
-impl Count for PassState {
-    /// Both sums are of the same orders, those that are not in flight. Of each that the judge finds settled, both have the same
-    /// amount or neither has any: it is `PAID` exactly if its payment is `APPROVED`, and that exactly if the provider has its
-    /// money, as much as the order's total. So what the sums differ by is what the disagreements make of it, whatever happens
-    /// while the pass goes on, and however many orders are in flight.
-    fn count(&mut self, records: &SagaRecords) {
-        // A sum that does not fit into 28 digits stays where it is.
-        let add = |sum: MoneyTotal, amount| sum.checked_add(amount).unwrap_or(sum);
-        if let Some(order) = records.order.as_ref().filter(|order| order.status == OrderStatus::Paid) {
-            self.paid = add(self.paid, order.total);
-        }
-        let charge = records.charge.as_ref().filter(|_| records.money_is_held());
-        if let (Some(held), Some(charge)) = (self.held, charge) {
-            self.held = Some(add(held, charge.amount));
-        }
+/// Adds an order to both sums.
+///
+/// They are of the same orders, those that are not in flight. Of each that the judge finds settled, both have the same amount or
+/// neither has any: it is `PAID` exactly if its payment is `APPROVED`, and that exactly if the provider has its money, as much as
+/// the order's total. So what the sums differ by is what the disagreements make of it, whatever happens while the pass goes on,
+/// and however many orders are in flight.
+fn count(pass: &mut PassState, records: &SagaRecords) {
+    // A sum that does not fit into 28 digits stays where it is.
+    let add = |sum: MoneyTotal, amount| sum.checked_add(amount).unwrap_or(sum);
+    if let Some(order) = records.order.as_ref().filter(|order| order.status == OrderStatus::Paid) {
+        pass.paid = add(pass.paid, order.total);
+    }
+    let charge = records.charge.as_ref().filter(|_| records.money_is_held());
+    if let (Some(held), Some(charge)) = (pass.held, charge) {
+        pass.held = Some(add(held, charge.amount));
     }
 }
 
@@ -113,4 +108,62 @@ fn finish(state: &mut BooksState) {
     state.further = further;
     let finished_at = Timestamp::now();
     state.last_pass = Some(FullPass { started_at, finished_at, orders, in_flight, newer_rows, paid, held });
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::books::rows::{OrderRow, PaymentRow};
+
+    use super::*;
+
+    fn id(number: u128) -> OrderId {
+        Uuid::from_u128(number).into()
+    }
+
+    fn orders(ids: impl Iterator<Item = u128>) -> OrderRows {
+        let row = |number| OrderRow {
+            id: id(number),
+            total: "10".parse().unwrap(),
+            status: "PAID".to_owned(),
+            age: 60.0,
+            overdue: None,
+        };
+        OrderRows { orders: ids.map(row).collect() }
+    }
+
+    fn payments(ids: impl Iterator<Item = u128>) -> PaymentRows {
+        let row = |number| PaymentRow {
+            order_id: id(number),
+            id: Uuid::from_u128(number).into(),
+            amount: "10".parse().unwrap(),
+            status: "APPROVED".to_owned(),
+            next_step: None,
+            step_overdue: None,
+            attempts: 1,
+            last_error: None,
+            refund_refusal: None,
+            refund_reference: None,
+            age: 60.0,
+            charged: None,
+            outcome: None,
+            refunded: false,
+            charge_forgotten: false,
+        };
+        PaymentRows { payments: ids.map(row).collect(), provider_known: false }
+    }
+
+    #[test]
+    fn both_pages_are_read_as_far_as_the_shorter_one_goes() {
+        // Every second payment is missing, so that the payments' page goes twice as far as the orders'.
+        let mut both = (orders(1..=500), payments((1..=500).map(|number| 2 * number)));
+        assert_eq!(cut(&mut both.0, &mut both.1), Some(id(500)));
+        assert_eq!((both.0.orders.len(), both.1.payments.len()), (500, 250));
+        // The orders have come to their end, and payments without one have not.
+        let mut both = (orders(1..=3), payments(1..=500));
+        assert_eq!(cut(&mut both.0, &mut both.1), Some(id(500)));
+        assert_eq!((both.0.orders.len(), both.1.payments.len()), (3, 500));
+        let mut both = (orders(1..=3), payments(2..=5));
+        assert_eq!(cut(&mut both.0, &mut both.1), None);
+        assert_eq!((both.0.orders.len(), both.1.payments.len()), (3, 4));
+    }
 }
