@@ -51,6 +51,8 @@ impl Check {
     }
 
     pub(super) async fn run(mut self) {
+        // The services start at the same time.
+        sleep(LOOK).await;
         loop {
             match self.services.lease().await {
                 Ok(kept) if kept.is_holder => self.compare(kept).await,
