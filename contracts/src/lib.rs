@@ -17,6 +17,7 @@ pub mod definitions;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;
+mod failure_cause;
 pub mod feed;
 pub mod header;
 pub mod health;
@@ -43,6 +44,7 @@ pub mod topology;
 
 pub use envelope::{DecodeError, EncodedEnvelope, Envelope};
 pub use event::{Event, EventType};
+pub use failure_cause::failure_cause;
 pub use id::{EventId, IdempotencyKey, IdempotencySecret, OrderId, PaymentId, UserId};
 pub use money::{Money, MoneyTotal};
 pub use owner::{Owner, OwnerFilter};

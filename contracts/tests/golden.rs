@@ -20,6 +20,9 @@ use contracts::order::{
 use contracts::page::Page;
 use contracts::payment::{Payment, PaymentStats};
 use contracts::refund::{Refund, RefundDetails, RetryRequest, SettleRequest};
+use contracts::replay::{
+    EditRequest, FailureCauses, NewReplay, Replay, ReplayChange, ReplayMember, ReplayPreview,
+};
 use contracts::{Envelope, Event, EventType, OrderId, Problem, ProblemType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,6 +82,14 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<ReplayRequest>("replay");
     both_ways::<ReplayAccepted>("replay-accepted");
     both_ways::<DiscardRequest>("discard");
+    both_ways::<EditRequest>("edit-message");
+    both_ways::<FailureCauses>("failure-causes");
+    both_ways::<NewReplay>("new-replay");
+    both_ways::<ReplayPreview>("replay-preview");
+    both_ways::<Replay>("replay-operation");
+    both_ways::<Page<Replay>>("replay-operation-page");
+    both_ways::<Page<ReplayMember>>("replay-member-page");
+    both_ways::<ReplayChange>("replay-change");
     both_ways::<Page<Refund>>("refund-page");
     both_ways::<RefundDetails>("refund");
     both_ways::<RetryRequest>("retry-refund");
@@ -100,6 +111,13 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     let order = CreateOrder::from_json(json.as_bytes()).unwrap();
     assert_eq!(serde_json::to_string(&order).unwrap(), json);
     assert!(CancelOrder::from_json(golden("http/cancel-order").as_bytes()).is_ok());
+}
+
+#[test]
+fn a_list_is_no_filter_that_all_messages_fit() {
+    assert!(serde_json::from_str::<ReplayRequest>(r#"{"filter":{}}"#).is_ok());
+    assert!(serde_json::from_str::<ReplayRequest>(r#"{"filter":[]}"#).is_err());
+    assert!(serde_json::from_str::<NewReplay>(r#"{"reason":"mended","filter":[]}"#).is_err());
 }
 
 #[test]

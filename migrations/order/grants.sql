@@ -14,7 +14,9 @@ GRANT INSERT, DELETE ON order_events TO :service;
 GRANT INSERT, DELETE ON order_count_deltas TO :service;
 GRANT INSERT, UPDATE ON order_count_sums, listening TO :service;
 GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
-GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
+GRANT INSERT, UPDATE, DELETE ON failed_messages, replays, replay_members TO :service;
+-- Decisions about a replay go with it, after a time (RETENTION_FAILED_MESSAGES).
+GRANT INSERT, DELETE ON replay_decisions TO :service;
 -- What operators did stays as it was written.
 GRANT INSERT ON failed_message_audit TO :service;
 -- The audit is added to, and neither changed nor deleted from.

@@ -42,6 +42,22 @@ pub const REPLAY: &str = golden!("http/replay");
 pub const REPLAY_ACCEPTED: &str = golden!("http/replay-accepted");
 /// The body that gives a failed message up.
 pub const DISCARD: &str = golden!("http/discard");
+/// The body that gives a failed message another one.
+pub const EDIT_MESSAGE: &str = golden!("http/edit-message");
+/// Failed messages by cause.
+pub const FAILURE_CAUSES: &str = golden!("http/failure-causes");
+/// The body that begins a replay.
+pub const NEW_REPLAY: &str = golden!("http/new-replay");
+/// What a replay would replay.
+pub const REPLAY_PREVIEW: &str = golden!("http/replay-preview");
+/// A replay.
+pub const REPLAY_OPERATION: &str = golden!("http/replay-operation");
+/// A page of replays.
+pub const REPLAY_OPERATION_PAGE: &str = golden!("http/replay-operation-page");
+/// A page of a replay's messages.
+pub const REPLAY_MEMBER_PAGE: &str = golden!("http/replay-member-page");
+/// The body that pauses, resumes or cancels a replay.
+pub const REPLAY_CHANGE: &str = golden!("http/replay-change");
 /// A page of refunds.
 pub const REFUND_PAGE: &str = golden!("http/refund-page");
 /// A refund and what happened to it.

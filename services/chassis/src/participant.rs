@@ -18,7 +18,7 @@ use crate::broker::{
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
 use crate::database::{self, Connections, DatabaseConfig, DatabaseVariables, Schema};
-use crate::failed_messages::FailedMessages;
+use crate::failed_messages::{self, Causes, FailedMessages};
 use crate::http::{GatewayOnly, GatewayOnlyVariables, HttpConfig, HttpVariables, Routes, Server};
 use crate::load::{Places, Probe, Stage};
 use crate::outbox::Outbox;
@@ -143,7 +143,8 @@ impl ParticipantConfig {
             default_owner: default_owner?,
             retention: Vec::new(),
         };
-        config.keep(&[Records::FailedMessages, Records::Rejections], keep_failed_messages?);
+        let kept = [Records::FailedMessages, Records::Replays, Records::Rejections];
+        config.keep(&kept, keep_failed_messages?);
         Some(config)
     }
 
@@ -173,14 +174,19 @@ where
         // Before the first request, and both at once: with nothing to report on yet, the service would be ready.
         let (schema, lock_room) = (part("schema"), part("room for locks"));
         let probe = Probe::new(health.clone());
+        let causes = Causes::new(config.database.survey_pool(name).map_err(invalid)?);
         if !migrate_only {
             let queries = Connections::of(config.database.query_pool(name).map_err(invalid)?);
             let outbox = Connections::of(outbox_pool.clone());
             let pools =
                 [("saga", connections_of_saga.clone()), ("queries", queries.clone()), ("outbox", outbox)];
             database::show_pools(pools);
-            let routes = (self.routes)(queries);
-            let routes = routes.merge(probe.routes());
+            let failed_messages = failed_messages::routes(failed_messages::Context {
+                pool: queries.pool().clone(),
+                publishers: config.broker.publishers(self.service),
+                causes: causes.clone(),
+            });
+            let routes = (self.routes)(queries).merge(failed_messages).merge(probe.routes());
             let identity = config.transport.identity.as_ref();
             let tls = identity.map(TlsServer::to_peers).transpose().map_err(StartError::Config)?;
             Server::bind(config.http)?.tls(tls).wrap(|routes| config.gateway_only.protect(routes)).serve(
@@ -227,7 +233,8 @@ where
             last: None,
         });
         measure_queues(queues.clone(), QueueInspector::new(broker.clone()), intake);
-        FailedMessages { queues, applier: applier.clone(), broker: broker.clone() }.start(health, intake);
+        FailedMessages { queues, applier: applier.clone(), broker: broker.clone(), causes }
+            .start(health, intake);
         // One connection: pruning never takes another one from the saga.
         let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;
         retention::start(retention_pool, config.retention, intake);

@@ -11,7 +11,7 @@ use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
 
-/// Passes a request about failed messages on to the service that has them.
+/// Passes a request about failed messages or replays on to the service that has them.
 pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let service = match request.parameter("service") {
         "order" => &gateway.order,
@@ -67,6 +67,7 @@ fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
     let UpstreamResponse { status, content_type, body, .. } = response;
     let known = [
         StatusCode::OK,
+        StatusCode::CREATED,
         StatusCode::ACCEPTED,
         StatusCode::BAD_REQUEST,
         StatusCode::NOT_FOUND,

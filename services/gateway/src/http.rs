@@ -15,7 +15,7 @@ use warp::{Filter, Reply};
 use crate::access::{self, NotAccepted};
 use crate::audit::Audit;
 use crate::cors::CorsConfig;
-use crate::openapi::operations::{operators, orders, payments};
+use crate::openapi::operations::{operators, orders, payments, replays};
 use crate::openapi::{Described, Group, Operation};
 use crate::shares::{OverLimit, Place, Shares};
 use crate::{Gateway, admin, commands, documents, queries};
@@ -70,8 +70,37 @@ pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
 }
 
 fn admin_read() -> Vec<Described<Arc<Gateway>>> {
+    // The first route that fits takes a request: what is no message's id comes before what has one.
     vec![
         served(route(Method::GET, "/api/metrics", http::metrics), operators::metrics()),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/causes", admin::failed_messages),
+            replays::causes(),
+        ),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/replays", admin::failed_messages),
+            replays::list(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/preview",
+                admin::failed_messages,
+            ),
+            replays::preview(),
+        ),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/replays/{id}", admin::failed_messages),
+            replays::find(),
+        ),
+        served(
+            route(
+                Method::GET,
+                "/api/admin/{service}/failed-messages/replays/{id}/members",
+                admin::failed_messages,
+            ),
+            replays::members(),
+        ),
         served(
             route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
             operators::failed_messages(),
@@ -101,6 +130,38 @@ fn admin_write() -> Vec<Described<Arc<Gateway>>> {
         served(
             route(Method::POST, "/api/admin/{service}/failed-messages/{id}/replay", admin::failed_messages),
             operators::replay_message(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/{service}/failed-messages/{id}/edit", admin::failed_messages),
+            replays::edit(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/{service}/failed-messages/replays", admin::failed_messages),
+            replays::begin(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/{id}/pause",
+                admin::failed_messages,
+            ),
+            replays::pause(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/{id}/resume",
+                admin::failed_messages,
+            ),
+            replays::resume(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/{id}/cancel",
+                admin::failed_messages,
+            ),
+            replays::cancel(),
         ),
         served(
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError, read_list};
-use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::feed::FeedRequest;
 use contracts::list::{ListRequest, OrderList};
@@ -20,7 +19,6 @@ use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
 
 pub(crate) fn routes(connections: Connections) -> Routes {
-    let failed_messages = failed_messages::routes(connections.pool().clone());
     let reads = Arc::new(Reads {
         connections: connections.clone(),
         orders: SharedReads::of_one(),
@@ -37,7 +35,7 @@ pub(crate) fn routes(connections: Connections) -> Routes {
     );
     let keys = idempotency::routes(connections.clone());
     let events = Routes::new(connections, [route(Method::GET, "/orders/{id}/events", events)]);
-    events.merge(reads).merge(keys).merge(failed_messages)
+    events.merge(reads).merge(keys)
 }
 
 /// What clients read.

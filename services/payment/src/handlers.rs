@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered};
 use chassis::database::StoreError;
-use contracts::{Event, OrderId, Owner, PaymentStatus};
+use contracts::{Event, Money, OrderId, Owner, PaymentStatus};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
@@ -62,6 +62,10 @@ impl Aggregate for Payments {
         reason: None,
         outcome: None,
     };
+
+    fn amount(payment: &Payment) -> Money {
+        payment.amount
+    }
 
     fn standing(payment: &Payment) -> Standing {
         let is_outcome = payment.status != PaymentStatus::Processing;

@@ -57,6 +57,9 @@ struct Which {
     /// Whose reason contains this text
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// With exactly this cause, as `paysaga failed causes` prints it
+    #[arg(long, value_name = "TEXT")]
+    cause: Option<String>,
     /// That failed last at this time or later (RFC 3339)
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
@@ -224,6 +227,7 @@ impl Which {
             queue: self.queue.clone(),
             event_type: self.event_type.clone(),
             reason: self.reason.clone(),
+            cause: self.cause.clone(),
             status: None,
             from: self.from,
             to: self.to,

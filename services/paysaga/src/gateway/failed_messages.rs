@@ -54,17 +54,18 @@ impl Gateway {
     }
 }
 
-fn path(service: Service) -> String {
+pub(super) fn path(service: Service) -> String {
     format!("/api/admin/{service}/failed-messages")
 }
 
 /// The filter as the rest of a query string.
 fn query(filter: &FailedMessageFilter) -> String {
-    let FailedMessageFilter { queue, event_type, reason, status, from, to } = filter;
+    let FailedMessageFilter { queue, event_type, reason, cause, status, from, to } = filter;
     let pairs = [
         ("queue", queue.clone()),
         ("type", event_type.clone()),
         ("reason", reason.clone()),
+        ("cause", cause.clone()),
         ("status", status.map(|status| status.to_string())),
         ("from", from.map(|time| time.to_string())),
         ("to", to.map(|time| time.to_string())),

@@ -4,6 +4,7 @@ pub(crate) mod documents;
 pub(crate) mod operators;
 pub(crate) mod orders;
 pub(crate) mod payments;
+pub(crate) mod replays;
 
 use contracts::ProblemType;
 
