@@ -82,12 +82,16 @@ others_are_refused_credentials() {
 
 # What each subcommand that gets credentials says about itself.
 help_of_each() {
-  local command subcommand
-  for command in check failed order refunds bench demo key; do
-    /opt/paysaga $command --help
-    for subcommand in $(/opt/paysaga $command --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p'); do
-      [[ $subcommand == help ]] || /opt/paysaga $command "$subcommand" --help
-    done
+  local command
+  for command in check failed order refunds bench demo key; do help_of "$command"; done
+}
+# help_of COMMAND…: what it says about itself, and what those below it say.
+help_of() {
+  local text subcommand
+  text=$(/opt/paysaga "$@" --help)
+  printf '%s\n' "$text"
+  for subcommand in $(sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p' <<<"$text"); do
+    [[ $subcommand == help ]] || help_of "$@" "$subcommand"
   done
 }
 

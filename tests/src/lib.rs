@@ -9,6 +9,7 @@
 //! api_keys        the keys that callers present
 //! event_source    a client of streams
 //! raw_http        HTTP byte by byte
+//! replays         messages that fail, and what becomes of replays
 //! amqp            the broker, as another service sees it
 //! statement_tap   what a service sends to PostgreSQL
 //! wire_tap        every message that is published on the broker
@@ -38,6 +39,7 @@ pub mod otlp;
 pub mod programs;
 pub mod provider;
 pub mod raw_http;
+pub mod replays;
 pub mod service;
 pub mod stack;
 pub mod statement_tap;

@@ -65,11 +65,11 @@ impl<A: Aggregate> Replayer<A> {
 
     async fn run(self, task: TaskContext) {
         task.health.up();
-        while let Ok(pause) = self.pass(&task).await {
-            if let Some(pause) = pause
-                && task.unless_stopping(tokio::time::sleep(pause)).await.is_none()
-            {
-                return;
+        while !task.stopping.is_cancelled()
+            && let Ok(pause) = self.pass(&task).await
+        {
+            if let Some(pause) = pause {
+                task.unless_stopping(tokio::time::sleep(pause)).await;
             }
         }
     }
@@ -106,16 +106,16 @@ impl<A: Aggregate> Replayer<A> {
     /// Lets replays go on where nothing can be taken: to their next wave, or to their end. Returns whether any does.
     async fn go_on(&self, task: &TaskContext) -> Result<bool, Stopping> {
         let pool = self.applier.pool();
-        let handled = self.stored(task, || store::handled_by_others(pool)).await?.unwrap_or_default();
-        for message in &handled {
-            self.stored(task, || store::settle_one(pool, *message)).await?;
+        let mut settled = false;
+        for message in self.stored(task, || store::handled_by_others(pool)).await?.unwrap_or_default() {
+            settled |= self.stored(task, || store::settle_one(pool, message)).await?.unwrap_or_default();
         }
         let gone_on = self.stored(task, || store::next_waves(pool)).await?.unwrap_or_default();
         let ended = self.stored(task, || store::end(pool)).await?.unwrap_or_default();
         for Ended { id, status } in &ended {
             info!(replay.id = %id, status, "replay ended");
         }
-        Ok(!handled.is_empty() || gone_on > 0 || !ended.is_empty())
+        Ok(settled || gone_on > 0 || !ended.is_empty())
     }
 
     /// Handles a message, and marks it.

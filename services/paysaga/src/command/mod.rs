@@ -42,7 +42,7 @@ enum Command {
     Check(check::Check),
     /// What RabbitMQ is to have: exchanges, queues and what each service may do, as it imports it
     Definitions(definitions::PrintDefinitions),
-    /// Messages that no service could handle: list, show, replay, discard
+    /// Messages that no service could handle: their causes; list, show, edit, replay, discard
     Failed(failed::Failed),
     /// API keys: make, replace, revoke, list
     Key(key::Key),

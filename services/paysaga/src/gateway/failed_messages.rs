@@ -1,9 +1,10 @@
 //! Requests about failed messages, for operators.
 
 use contracts::failed_message::{
-    DiscardRequest, FailedMessage, FailedMessageDetails, FailedMessageFilter, ReplayAccepted, ReplayRequest,
+    DiscardRequest, FailedMessage, FailedMessageDetails, FailedMessageFilter, ReplayAccepted,
 };
 use contracts::page::Page;
+use contracts::replay::EditRequest;
 use contracts::topology::Service;
 use reqwest::Method;
 use url::form_urlencoded;
@@ -37,14 +38,16 @@ impl Gateway {
         self.body(self.send(request).await?).await
     }
 
-    /// `POST /api/admin/{service}/failed-messages/replay`
-    pub async fn replay_all(
+    /// `POST /api/admin/{service}/failed-messages/{id}/edit`
+    pub async fn edit(
         &self,
         service: Service,
-        what: &ReplayRequest,
-    ) -> Result<ReplayAccepted, GatewayError> {
-        let request = self.request(Method::POST, &format!("{}/replay", path(service))).json(what);
-        self.body(self.send(request).await?).await
+        id: Uuid,
+        body: String,
+        reason: String,
+    ) -> Result<FailedMessageDetails, GatewayError> {
+        let request = self.request(Method::POST, &format!("{}/{id}/edit", path(service)));
+        self.body(self.send(request.json(&EditRequest { body, reason })).await?).await
     }
 
     /// `DELETE /api/admin/{service}/failed-messages/{id}`
@@ -54,7 +57,7 @@ impl Gateway {
     }
 }
 
-pub(super) fn path(service: Service) -> String {
+fn path(service: Service) -> String {
     format!("/api/admin/{service}/failed-messages")
 }
 

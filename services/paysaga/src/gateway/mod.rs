@@ -6,6 +6,7 @@ mod error;
 mod failed_messages;
 mod key_uses;
 mod refunds;
+mod replays;
 mod trace;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use crate::http_client;
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
 pub use error::{GatewayError, Refusal};
+pub use replays::ReplayChange;
 pub use trace::Trace;
 
 /// How long the gateway may take to answer, beyond the wait that was asked for.

@@ -54,6 +54,7 @@ pub(crate) async fn causes(pool: &PgPool) -> Result<Vec<FailureCause>, StoreErro
                 (SELECT reason FROM failed_messages
                  WHERE status = 'FAILED' AND failed_messages.cause = causes.cause AND failed_messages.queue = causes.queue
                    AND failed_messages.event_type IS NOT DISTINCT FROM causes.event_type
+                 ORDER BY failed_messages.last_seen DESC
                  LIMIT 1) AS sample
          FROM causes ORDER BY open DESC, cause, queue, event_type",
     );

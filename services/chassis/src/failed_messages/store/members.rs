@@ -223,14 +223,13 @@ pub(crate) async fn handled_by_others(pool: &PgPool) -> Result<Vec<Uuid>, StoreE
     Ok(messages.fetch_all(pool).await?)
 }
 
-/// Gives such a member its outcome.
-pub(crate) async fn settle_one(pool: &PgPool, message: Uuid) -> Result<(), StoreError> {
+/// Gives such a member its outcome. Returns whether it has one now.
+pub(crate) async fn settle_one(pool: &PgPool, message: Uuid) -> Result<bool, StoreError> {
     let mut transaction = pool.begin().await?;
-    if let Some(membership) = lock_replay_of(&mut transaction, message).await? {
-        settle(&mut transaction, &membership, message).await?;
-    }
+    let Some(membership) = lock_replay_of(&mut transaction, message).await? else { return Ok(false) };
+    let is_settled = settle(&mut transaction, &membership, message).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(is_settled)
 }
 
 #[cfg(test)]
