@@ -175,6 +175,7 @@ async fn replays(api: &Api) {
         }
     }
     api.text(&format!("{path}/replays")).await;
+    api.replay(Service::Order, id).await;
     api.replay_members(Service::Order, id).await;
 }
 

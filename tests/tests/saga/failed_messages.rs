@@ -192,6 +192,14 @@ async fn only_an_operator_discards_a_message_and_gives_a_reason() {
     let reason = "403 Insufficient scope: This API key lacks the scope admin:write";
     assert!(refused.stderr.contains(reason), "{refused:?}");
 
+    for change in [
+        &["failed", "replay", "--all", "--service", "payment", "--reason", "a try"][..],
+        &["failed", "edit", id, "--body", "/dev/null", "--reason", "a try"],
+    ] {
+        let refused = with_key(&stack, APP, change).await;
+        assert!(refused.stderr.contains(reason), "{change:?}: {refused:?}");
+    }
+
     let discarded = with_key(&stack, SHOP, &discard).await;
     assert_eq!(discarded.stdout, format!("{id} is discarded\n"), "{discarded:?}");
     let again = with_key(&stack, SHOP, &discard).await;

@@ -178,6 +178,37 @@ async fn what_is_decided_about_a_message_meanwhile_is_its_outcome() {
 }
 
 #[tokio::test]
+async fn what_only_a_newer_version_can_handle_waits_in_its_wave() {
+    let stack = without_payments().await;
+    let orders = stack.fail_too_early(3).await;
+    stack.place_late(&orders).await;
+    let on_hold = format!("UPDATE orders SET status = 'ON_HOLD' WHERE id = '{}'", orders[1]);
+    execute(&stack.order_database, "ALTER TABLE orders DROP CONSTRAINT orders_status_check").await;
+    execute(&stack.order_database, &on_hold).await;
+    let canary = NewReplay { canary: vec![2], ..replay_of_all() };
+    let id = stack.api.begin_replay(Service::Order, &canary).await.id;
+    eventually("the second is put off", async || {
+        let put_off: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM replay_members WHERE not_before > now() AND outcome IS NULL",
+        )
+        .fetch_one(&stack.order_database)
+        .await
+        .expect("the database answers");
+        if put_off == 1 { Ok(()) } else { Err(put_off) }
+    })
+    .await;
+    passes(&stack, async || ()).await;
+    assert_eq!(stack.api.replay_outcomes(Service::Order, id).await, [HANDLED, None, None]);
+    assert_eq!(stack.api.replay(Service::Order, id).await.wave, 1);
+
+    // The newer version is back, gives its row the word that it wants, and a minute passes.
+    execute(&stack.order_database, &on_hold.replace("ON_HOLD", "PENDING_PAYMENT")).await;
+    execute(&stack.order_database, "UPDATE replay_members SET not_before = now()").await;
+    let ended = stack.api.replay_becomes(Service::Order, id, ReplayStatus::Completed).await;
+    assert_eq!((ended.wave, ended.outcomes.handled), (2, 3));
+}
+
+#[tokio::test]
 async fn every_message_has_one_outcome_though_replicas_are_killed() {
     let mut stack = without_payments().await;
     let orders = stack.fail_too_early(90).await;
@@ -234,7 +265,7 @@ async fn the_operators_command_begins_watches_and_ends_replays() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stdout.contains("order: STOPPED: of 2 messages"), "{ran:?}");
 
-    let listed = stack.paysaga(&["failed", "replays", "list", "--json"]).await;
+    let listed = stack.paysaga(&["failed", "replays", "list", "--service", "order", "--json"]).await;
     let listed: Vec<Value> = serde_json::from_str(&listed.stdout).expect("it prints JSON");
     assert_eq!(
         (listed.len(), &listed[0]["status"], &listed[1]["status"]),

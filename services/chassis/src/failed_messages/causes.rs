@@ -9,14 +9,13 @@ use sqlx::PgPool;
 use tracing::debug;
 
 use super::store;
-use crate::database::{StoreError, in_time};
+use crate::database::StoreError;
 use crate::tasks::Tasks;
 
-/// The shortest pause between two counts.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// How many times longer than a count the pause after it is.
+/// The pause between two counts: ten times as long as a count takes, but not out of these bounds.
 const PAUSES_PER_COUNT: u32 = 10;
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The causes as they were counted last. Cheap to clone.
 #[derive(Clone)]
@@ -35,16 +34,19 @@ impl Causes {
     pub(super) fn start(self, tasks: &Tasks) {
         let stopping = tasks.stopping();
         tasks.spawn_essential("failure causes", async move {
-            while !stopping.is_cancelled() {
-                let started = Instant::now();
-                if let Err(error) = in_time(self.count()).await {
-                    debug!(%error, "the causes of failures can't be counted now");
+            let again_and_again = async {
+                loop {
+                    let started = Instant::now();
+                    if let Err(error) = self.count().await {
+                        debug!(%error, "the causes of failures can't be counted now");
+                    }
+                    let pause = started.elapsed() * PAUSES_PER_COUNT;
+                    tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
                 }
-                let pause = PAUSE.max(started.elapsed() * PAUSES_PER_COUNT);
-                tokio::select! {
-                    () = stopping.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = again_and_again => {}
             }
         });
     }

@@ -83,10 +83,8 @@ async fn answer(pool: &PgPool, status: StatusCode, id: Uuid) -> Result<Response,
 async fn members(pool: PgPool, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
     let outcome = read_outcome(&request).map_err(|wrong| Problem::invalid(vec![wrong]))?;
-    if store::find_replay(&pool, id).await?.is_none() {
-        return Err(unknown());
-    }
-    let members = store::members(&pool, id, outcome, request.page()).await?;
+    let replay = store::find_replay(&pool, id).await?.ok_or_else(unknown)?;
+    let members = store::members(&pool, &replay, outcome, request.page()).await?;
     Ok(http::json(StatusCode::OK, &members))
 }
 

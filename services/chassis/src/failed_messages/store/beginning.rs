@@ -2,7 +2,7 @@
 
 use contracts::MoneyTotal;
 use contracts::Word;
-use contracts::failed_message::{AuditAction, FailedMessageFilter, FailedMessageStatus};
+use contracts::failed_message::{FailedMessageFilter, FailedMessageStatus};
 use contracts::replay::{NewReplay, ReplayPreview};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -49,7 +49,6 @@ pub(crate) async fn begin(pool: &PgPool, new: &NewReplay, actor: &str) -> Result
         return Ok(None);
     }
     insert(&mut transaction, id, new, actor, members, waves(&last_of_waves, members)).await?;
-    add_to_audit(&mut transaction, id, actor, &new.reason).await?;
     let begun = Decided { action: "BEGUN", actor, reason: &new.reason };
     replay_decisions::insert(&mut transaction, id, begun).await?;
     transaction.commit().await?;
@@ -106,26 +105,6 @@ async fn insert(
     .bind(i64::from(new.stop_after))
     .bind(new.rate_per_second.map(i64::from))
     .bind(members)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Writes down for each message of a replay that it is to be handled again.
-async fn add_to_audit(
-    connection: &mut PgConnection,
-    id: Uuid,
-    actor: &str,
-    reason: &str,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO failed_message_audit (failed_message_id, action, actor, note)
-         SELECT failed_message_id, $2, $3, $4 FROM replay_members WHERE replay_id = $1",
-    )
-    .bind(id)
-    .bind(AuditAction::ReplayRequested)
-    .bind(actor)
-    .bind(reason)
     .execute(connection)
     .await?;
     Ok(())

@@ -3,7 +3,7 @@
 //! Locks are taken in the same order everywhere: the replay, the failed message, the member.
 
 use contracts::Word;
-use contracts::failed_message::FailedMessageStatus;
+use contracts::failed_message::{AuditAction, FailedMessageStatus};
 use contracts::replay::{ReplayOutcome, ReplayStatus};
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
@@ -123,7 +123,7 @@ async fn conclude(
 /// What was found when a replay's next message was to be taken.
 pub(crate) enum Taken {
     /// A message, which is this replica's to handle for a minute.
-    Turn(Turn),
+    Turn(Box<Turn>),
     /// One that needs no handling any more; it has its outcome.
     Settled,
     /// None, for now.
@@ -139,7 +139,7 @@ pub(crate) async fn take(pool: &PgPool, replay_id: Uuid) -> Result<Taken, StoreE
     let taken = if let Some(turn) = turns::take_open(&mut transaction, message).await? {
         begin(&mut transaction, replay_id, message).await?;
         pace(&mut transaction, replay_id).await?;
-        Taken::Turn(turn)
+        Taken::Turn(Box::new(turn))
     } else {
         let membership = Membership { replay_id, status: ReplayStatus::Running.to_string() };
         let is_settled = settle(&mut transaction, &membership, message).await?;
@@ -170,13 +170,19 @@ async fn next_of(connection: &mut PgConnection, replay: Uuid, wave: i64) -> Resu
     Ok(message.bind(replay).bind(wave).fetch_optional(connection).await?)
 }
 
+/// Notes that a member is in a replica's hands, and in its message's audit who wanted that.
 async fn begin(connection: &mut PgConnection, replay: Uuid, message: Uuid) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE replay_members SET begun_at = now()
-         WHERE replay_id = $1 AND failed_message_id = $2 AND outcome IS NULL",
+        "WITH begun AS (
+             UPDATE replay_members SET begun_at = now()
+             WHERE replay_id = $1 AND failed_message_id = $2 AND outcome IS NULL
+         )
+         INSERT INTO failed_message_audit (failed_message_id, action, actor, note)
+         SELECT $2, $3, actor, reason FROM replays WHERE id = $1",
     )
     .bind(replay)
     .bind(message)
+    .bind(AuditAction::ReplayRequested)
     .execute(connection)
     .await?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use contracts::failed_message::FailedMessageFilter;
 use contracts::page::{Page, PageMeta, PageRequest};
-use contracts::replay::{Replay, ReplayMember, ReplayOutcomes, ReplayStatus};
+use contracts::replay::{Replay, ReplayMember, ReplayOutcome, ReplayOutcomes, ReplayStatus};
 use contracts::{Money, OrderId, Timestamp, Word};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -133,15 +133,10 @@ pub(crate) const WAITING: &str = "WAITING";
 /// A page of a replay's messages, those of this outcome if one is given.
 pub(crate) async fn members(
     pool: &PgPool,
-    replay: Uuid,
+    replay: &Replay<Word>,
     outcome: Option<&str>,
     page: PageRequest,
 ) -> Result<Page<ReplayMember<Word>>, StoreError> {
-    let total = sqlx::query_scalar::<_, i64>(
-        "SELECT count(*) FROM replay_members
-         WHERE replay_id = $1 AND ($2::text IS NULL OR coalesce(outcome, 'WAITING') = $2)",
-    );
-    let total = total.bind(replay).bind(outcome).fetch_one(pool).await?;
     let rows = sqlx::query_as::<_, MemberRow>(
         "SELECT failed_message_id, position, wave, failed_messages.order_id, failed_messages.amount, outcome, at,
                 replay_members.reason
@@ -149,9 +144,21 @@ pub(crate) async fn members(
          WHERE replay_id = $1 AND ($2::text IS NULL OR coalesce(outcome, 'WAITING') = $2)
          ORDER BY position LIMIT $3 OFFSET $4",
     );
-    let rows = rows.bind(replay).bind(outcome).bind(i64::from(page.limit())).bind(offset(page));
+    let rows = rows.bind(replay.id).bind(outcome).bind(i64::from(page.limit())).bind(offset(page));
     let data = rows.fetch_all(pool).await?.into_iter().map(ReplayMember::from).collect();
-    Ok(Page { data, meta: PageMeta::new(page, total.unsigned_abs()) })
+    Ok(Page { data, meta: PageMeta::new(page, count(&replay.outcomes, outcome)) })
+}
+
+/// How many messages have this outcome.
+fn count(outcomes: &ReplayOutcomes, outcome: Option<&str>) -> u64 {
+    match outcome.map(str::parse) {
+        None => outcomes.members,
+        Some(Ok(ReplayOutcome::Handled)) => outcomes.handled,
+        Some(Ok(ReplayOutcome::FailedAgain)) => outcomes.failed_again,
+        Some(Ok(ReplayOutcome::Skipped)) => outcomes.skipped,
+        Some(Ok(ReplayOutcome::AlreadyHandled)) => outcomes.already_handled,
+        Some(Err(_)) => outcomes.waiting,
+    }
 }
 
 fn offset(page: PageRequest) -> i64 {

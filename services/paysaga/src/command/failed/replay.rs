@@ -76,10 +76,14 @@ impl Replay {
         let mut begun = Vec::new();
         for service in self.which.services() {
             let preview = gateway.preview_replay(service, &new).await?;
-            if self.dry_run || preview.matching == 0 {
-                let (matching, orders, money) = (preview.matching, preview.orders, preview.money);
+            let (matching, orders, money) = (preview.matching, preview.orders, preview.money);
+            if self.dry_run {
                 let about = format!("{orders} orders of {money} altogether");
                 writeln!(stdout(), "{service}: {matching} messages would be handled again ({about})")?;
+                continue;
+            }
+            if matching == 0 {
+                writeln!(stdout(), "{service}: there is no message to be handled again")?;
                 continue;
             }
             let replay = gateway.begin_replay(service, &new).await?;

@@ -39,7 +39,7 @@ pub(super) async fn until_ended(
         let replay = tokio::select! {
             ended = until_one_ended(&gateway, progress, *service, *id) => ended?,
             () = interrupts.next() => {
-                bail!("the replay goes on: `paysaga failed replays show {id}` tells how it stands");
+                bail!("what was begun goes on: `paysaga failed replays show {id} --watch` tells how it stands");
             }
         };
         writeln!(stdout(), "{service}: {}", in_words(&replay))?;
