@@ -90,9 +90,9 @@ help_of() {
   local text subcommand
   text=$(/opt/paysaga "$@" --help)
   printf '%s\n' "$text"
-  for subcommand in $(sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p' <<<"$text"); do
+  while read -r subcommand; do
     [[ $subcommand == help ]] || help_of "$@" "$subcommand"
-  done
+  done < <(sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p' <<<"$text")
 }
 
 operators_show_no_secret() {

@@ -1,6 +1,7 @@
 //! Failed messages and replays: how tests make messages fail, and what they see of a replay.
 
 use contracts::event::PaymentApproved;
+use contracts::failed_message::FailedMessageFilter;
 use contracts::page::Page;
 use contracts::replay::{
     EditRequest, FailureCauses, NewReplay, Replay, ReplayChange, ReplayMember, ReplayOutcome, ReplayStatus,
@@ -18,7 +19,7 @@ use crate::{Api, Stack, eventually};
 #[must_use]
 pub fn replay_of_all() -> NewReplay {
     NewReplay {
-        filter: Default::default(),
+        filter: FailedMessageFilter::default(),
         reason: "the cause is mended".to_owned(),
         canary: Vec::new(),
         stop_after: 1,
