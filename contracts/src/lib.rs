@@ -14,6 +14,7 @@ pub mod audit_record;
 pub mod books;
 pub mod changes;
 pub mod definitions;
+pub mod diagnosis;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;
@@ -37,6 +38,7 @@ pub mod refund;
 pub mod replay;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod search;
 pub mod status;
 pub mod timestamp;
 pub mod topology;
