@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
 use crate::collection::{ProviderCalls, Slots};
-use crate::domain::{self, Due, NoRefusedRefund, Payment, PaymentState, ProviderCall, Transition, Trigger};
+use crate::domain::{self, Due, Payment, PaymentState, ProviderCall, Transition, Trigger, Undecidable};
 use crate::outcomes;
 use crate::store::{payments, refund_audit};
 
@@ -34,7 +34,7 @@ impl Aggregate for Payments {
     type Trigger = Trigger;
     type Call = ProviderCall;
     type Reserved = Slots;
-    type Violation = NoRefusedRefund;
+    type Violation = Undecidable;
     type Saved = ();
 
     fn trigger(&self, event: &Event) -> Option<Trigger> {
@@ -73,6 +73,7 @@ impl Aggregate for Payments {
             Trigger::StepDue { .. } => "take step",
             Trigger::RetryRefund(_) => "retry refund",
             Trigger::SettleRefund { .. } => "settle refund",
+            Trigger::AskNow => "ask now",
             // What the provider answers has a span already.
             _ => "settle answer",
         }
@@ -86,7 +87,7 @@ impl Aggregate for Payments {
         context: &Context<'_>,
         state: &PaymentState,
         trigger: &Trigger,
-    ) -> Result<Transition, NoRefusedRefund> {
+    ) -> Result<Transition, Undecidable> {
         domain::transition(context, state, trigger)
     }
 
