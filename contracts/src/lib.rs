@@ -9,7 +9,9 @@
 //! feature `postgres` adds how PostgreSQL stores ids, statuses, amounts and times.
 
 pub mod api_key;
+pub mod ask_now;
 pub mod audit_chain;
+pub mod audit_list;
 pub mod audit_record;
 pub mod books;
 pub mod changes;

@@ -6,6 +6,8 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use contracts::ask_now::{AskNowAccepted, AskNowRequest};
+use contracts::audit_list::NumberedAuditRecord;
 use contracts::audit_record::NewAuditRecords;
 use contracts::changes::Changed;
 use contracts::failed_message::{
@@ -17,7 +19,7 @@ use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
     Order, StoredAnswer, Timeline,
 };
-use contracts::page::Page;
+use contracts::page::{Page, Slice};
 use contracts::payment::{Payment, PaymentStats};
 use contracts::refund::{Refund, RefundDetails, RetryRequest, SettleRequest};
 use contracts::{Envelope, Event, EventType, OrderId, Problem, ProblemType};
@@ -95,6 +97,9 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<StoredAnswer>("stored-answer");
     both_ways::<StoredAnswer>("stored-answer-of-order");
     both_ways::<NewAuditRecords>("new-audit-records");
+    both_ways::<Slice<NumberedAuditRecord>>("audit-records");
+    both_ways::<AskNowRequest>("ask-now");
+    both_ways::<AskNowAccepted>("ask-now-accepted");
 
     let json = golden("http/create-order");
     let order = CreateOrder::from_json(json.as_bytes()).unwrap();

@@ -21,3 +21,5 @@ GRANT INSERT ON failed_message_audit TO :service;
 GRANT INSERT ON audit_records TO :service;
 -- What a dump from another server brings along is put in order at the start.
 GRANT EXECUTE ON FUNCTION adopt_restored_events() TO :service;
+-- Operators search among the orders of all clients.
+GRANT EXECUTE ON FUNCTION orders_of_correlation(text, bigint), orders_of_trace(text, bigint) TO :service;

@@ -51,6 +51,13 @@ pub const RETRY_REFUND: &str = golden!("http/retry-refund");
 /// The body that says how the money went back.
 pub const SETTLE_REFUND: &str = golden!("http/settle-refund");
 
+/// The body that has the provider asked now.
+pub const ASK_NOW: &str = golden!("http/ask-now");
+/// The provider will be asked.
+pub const ASK_NOW_ACCEPTED: &str = golden!("http/ask-now-accepted");
+/// A part of the audit.
+pub const AUDIT_RECORDS: &str = golden!("http/audit-records");
+
 /// A message with this event.
 #[must_use]
 pub const fn event(event_type: EventType) -> &'static str {

@@ -33,7 +33,7 @@ pub mod http;
 mod huge_pages;
 pub mod load;
 pub mod open_files;
-mod outbox;
+pub mod outbox;
 mod panics;
 pub mod participant;
 pub mod program;

@@ -9,19 +9,22 @@
 //! http: GET /orders… → store
 //!       …/idempotency-keys → idempotency → store
 //!       GET /changes → changes → store (what became visible)
-//!       POST /audit-records → audit → store (a chain)
+//!       GET /search, …/diagnosis → store, for operators
+//!       POST /audit-records → audit → store (a chain), GET reads it
 //! ```
 
 mod audit;
 mod changes;
 pub mod config;
 mod deadline;
+mod diagnosis;
 pub mod domain;
 mod handlers;
 mod http;
 mod idempotency;
 mod outcomes;
 mod pending;
+mod search;
 mod store;
 
 use std::sync::Arc;
@@ -67,7 +70,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         },
         routes: |queries: Connections| {
             let audit = audit::routes(queries.pool().clone(), stored);
-            http::routes(queries).merge(audit).merge(told)
+            http::routes(queries, config.saga_timeout).merge(audit).merge(told)
         },
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {

@@ -6,17 +6,22 @@
 //!                                      ↑ answers    ↓ due steps
 //!                                       collection ⇄ provider
 //! http: GET /payments… → store
-//! refunds: operators' decisions about what the provider refused → domain → store
+//!       GET /search, …/diagnosis → store, for operators
+//!       POST /refunds…, …/ask-now → decisions → domain → store
 //! ```
 
+mod ask_now;
 mod collection;
 pub mod config;
+mod decisions;
+mod diagnosis;
 pub mod domain;
 mod handlers;
 mod http;
 mod outcomes;
 pub mod provider;
 mod refunds;
+mod search;
 mod store;
 
 use std::sync::Arc;
@@ -31,9 +36,9 @@ use tokio::sync::Notify;
 
 use crate::collection::ProviderCalls;
 use crate::config::Config;
+use crate::decisions::Decisions;
 use crate::handlers::Payments;
 use crate::provider::Simulator;
-use crate::refunds::Decisions;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
 const GRANTS: &str = include_str!("../../../migrations/payment/grants.sql");
@@ -53,6 +58,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let (calls, begun) = ProviderCalls::new(&collection);
     let waiting_steps = Stage::default();
     let (decisions, decided) = Decisions::channel();
+    let called = calls.clone();
     let payment = Participant {
         service: Service::Payment,
         schema: Schema { migrations: &MIGRATIONS, grants: GRANTS },
@@ -63,11 +69,16 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             default_owner: participant.default_owner.clone(),
         },
         routes: |queries: Connections| {
-            http::routes(queries.clone()).merge(refunds::routes(queries, decisions))
+            http::routes(queries.clone())
+                .merge(search::routes(queries.clone()))
+                .merge(diagnosis::routes(queries.clone(), called.clone()))
+                .merge(ask_now::routes(queries.clone(), decisions.clone(), called))
+                .merge(refunds::routes(queries, decisions))
         },
         stages: vec![waiting_steps.clone()],
         tasks: |running| {
-            refunds::start(decided, &running);
+            decisions::start(decided, &running);
+            refunds::start(&running);
             collection::start(provider, &collection, begun, waiting_steps, running);
         },
     };

@@ -19,7 +19,9 @@ mod http;
 mod replayer;
 mod store;
 
+use contracts::failed_message::FailedMessage;
 use contracts::topology::Queue;
+use contracts::{OrderId, Word};
 use lapin::message::Delivery;
 use sqlx::PgPool;
 
@@ -40,6 +42,11 @@ use replayer::Replayer;
 /// Stores a message that can't be applied before a newer version is back; the replayer tries it again and again.
 pub(crate) async fn hold(pool: &PgPool, queue: Queue, delivery: &Delivery) -> Result<(), StoreError> {
     store::hold(pool, &DeadLetter::of(queue, delivery)).await
+}
+
+/// The messages about an order that wait for a decision, the one that failed last first.
+pub async fn of_order(pool: &PgPool, order: OrderId) -> Result<Vec<FailedMessage<Word>>, StoreError> {
+    store::open_of_order(pool, order).await
 }
 
 /// Most dead letters held unacknowledged.

@@ -19,6 +19,8 @@ mod sweeper;
 
 use std::time::Duration;
 
+use contracts::OrderId;
+use contracts::diagnosis::UnpublishedEvent;
 use contracts::topology::Service;
 use sqlx::{PgConnection, PgPool};
 
@@ -34,6 +36,11 @@ const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(2);
 
 /// Most rows that are published, confirmed and deleted together.
 const BATCH: usize = 500;
+
+/// The events of an order that are committed and not known to be on the broker, the oldest first.
+pub async fn of_order(pool: &PgPool, order: OrderId) -> Result<Vec<UnpublishedEvent>, StoreError> {
+    store::of_order(pool, order).await
+}
 
 /// Takes the messages of transactions. Cheap to clone.
 #[derive(Clone)]

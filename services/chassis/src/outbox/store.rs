@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use contracts::{EventId, EventType};
+use contracts::diagnosis::UnpublishedEvent;
+use contracts::{EventId, EventType, OrderId};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 
@@ -65,6 +66,21 @@ pub(super) async fn claim(
 pub(super) async fn delete(executor: impl PgExecutor<'_>, events: &[EventId]) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM outbox WHERE event_id = ANY($1)").bind(events).execute(executor).await?;
     Ok(())
+}
+
+/// Most events of one order that are shown. An order has a handful.
+const SHOWN: i64 = 20;
+
+/// The events of an order, the oldest first. Nearly always the table is all but empty, so it has no index for this, which would be
+/// written for each event; after a long outage of the broker it is read as a whole, for as long as PostgreSQL may work on a query.
+pub(super) async fn of_order(
+    executor: impl PgExecutor<'_>,
+    order: OrderId,
+) -> Result<Vec<UnpublishedEvent>, StoreError> {
+    let events = sqlx::query_as::<_, UnpublishedEvent>(
+        "SELECT event_id, event_type, created_at FROM outbox WHERE order_id = $1 ORDER BY created_at, event_id LIMIT $2",
+    );
+    Ok(events.bind(order).bind(SHOWN).fetch_all(executor).await?)
 }
 
 /// Most rows that are counted to measure the outbox.

@@ -6,7 +6,7 @@ use contracts::failed_message::{
     AuditAction, FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus,
 };
 use contracts::page::{Page, PageMeta, PageRequest};
-use contracts::{Timestamp, Word};
+use contracts::{OrderId, Timestamp, Word};
 use serde_json::Value;
 use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
@@ -256,6 +256,23 @@ pub(crate) async fn list(
     .await?;
     let data = rows.into_iter().map(FailedMessage::from).collect();
     Ok(Page { data, meta: PageMeta::new(page, total) })
+}
+
+/// The open messages whose body names an order, the one that failed last first: 20 at most, of the latest thousand open ones.
+pub(crate) async fn open_of_order(
+    pool: &PgPool,
+    order: OrderId,
+) -> Result<Vec<FailedMessage<Word>>, StoreError> {
+    let rows = sqlx::query_as::<_, Row>(
+        "SELECT id, queue, exchange, routing_key, status, reason, attempts, first_seen, last_seen,
+                event_type, message_id, correlation_id, trace_context
+         FROM (SELECT * FROM failed_messages WHERE status = 'FAILED' ORDER BY last_seen DESC, id DESC LIMIT 1000) AS open
+         WHERE position(convert_to($1::text, 'UTF8') IN body) > 0
+         ORDER BY last_seen DESC, id DESC
+         LIMIT 20",
+    );
+    let rows = rows.bind(order.to_string()).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(FailedMessage::from).collect())
 }
 
 #[derive(FromRow)]
