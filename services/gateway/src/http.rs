@@ -15,7 +15,7 @@ use warp::{Filter, Reply};
 use crate::access::{self, NotAccepted};
 use crate::audit::Audit;
 use crate::cors::CorsConfig;
-use crate::openapi::operations::{operators, orders, payments};
+use crate::openapi::operations::{investigation, operators, orders, payments};
 use crate::openapi::{Described, Group, Operation};
 use crate::shares::{OverLimit, Place, Shares};
 use crate::{Gateway, admin, commands, documents, queries};
@@ -85,6 +85,7 @@ fn admin_read() -> Vec<Described<Arc<Gateway>>> {
             route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
             operators::refund(),
         ),
+        served(route(Method::GET, "/api/admin/audit", admin::audit), investigation::audit()),
     ]
 }
 
@@ -109,6 +110,10 @@ fn admin_write() -> Vec<Described<Arc<Gateway>>> {
         served(
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/settle", admin::refunds),
             operators::settle_refund(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/payment/orders/{orderId}/ask-now", admin::ask_now),
+            investigation::ask_now(),
         ),
     ]
 }

@@ -1,6 +1,7 @@
 //! What each route does.
 
 pub(crate) mod documents;
+pub(crate) mod investigation;
 pub(crate) mod operators;
 pub(crate) mod orders;
 pub(crate) mod payments;
