@@ -129,6 +129,23 @@ async fn what_succeeds(stack: &mut Stack, api: &Api) {
     }
     failed_messages(stack, api).await;
     refunds(api).await;
+    ask_now(stack, api).await;
+    api.text("/api/admin/audit").await;
+}
+
+/// About a paid order; and about one whose next attempt would wait, as far as its row says.
+async fn ask_now(stack: &Stack, api: &Api) {
+    let paid = api.place("10.01").await;
+    api.order_becomes(paid, OrderStatus::Paid).await;
+    let slow = api.place("10.05").await;
+    api.charge_begins(slow).await;
+    let pause = "UPDATE payments SET step_reason = 'retry' WHERE step_reason = 'lease_lapsed'";
+    sqlx::query(pause).execute(&stack.payment_database).await.expect("the database answers");
+    for (id, expected) in [(paid, StatusCode::CONFLICT), (slow, StatusCode::ACCEPTED)] {
+        let path = format!("/api/admin/payment/orders/{id}/ask-now");
+        let asked = api.request(Method::POST, &path).json(&json!({"reason": "a test"})).send().await;
+        assert_eq!(asked.expect("an answer").status(), expected);
+    }
 }
 
 async fn failed_messages(stack: &mut Stack, api: &Api) {

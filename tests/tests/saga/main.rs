@@ -4,7 +4,9 @@
 
 mod access;
 mod alerts;
+mod ask_now;
 mod audit_chain;
+mod audit_list;
 mod audit_records;
 mod auditor;
 mod backlog;
@@ -19,6 +21,7 @@ mod deadline;
 mod delivery;
 mod demo;
 mod described_answers;
+mod diagnosis;
 mod docs_page;
 mod documentation;
 mod duplicates;
@@ -55,6 +58,7 @@ mod requests;
 mod resumption;
 mod retention;
 mod schemathesis;
+mod search;
 mod shares;
 mod shutdown;
 mod stream_limits;
