@@ -57,10 +57,13 @@ async fn attempt_is_minutes_away(stack: &Stack, id: OrderId) {
 
 #[tokio::test]
 async fn an_attempt_that_is_minutes_away_is_made_at_once_and_is_on_record() {
-    let stack = Stack::with().env("PROVIDER_TIMEOUT", "300ms").start().await;
-    // The charge is made, and its answer is lost.
+    let stack = Stack::with().env("PROVIDER_TIMEOUT", "2s").start().await;
+    // The charge is made, its answer is lost, and then there are none.
     let id = stack.api.place("10.04").await;
+    eventually("it is charged", async || stack.charge_of(id).await.ok_or("it is not")).await;
+    let silence = silence_provider(&stack).await;
     attempt_is_minutes_away(&stack, id).await;
+    silence.rollback().await.expect("the database answers");
     let response = ask_now(&stack, id, because()).await;
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     let accepted: AskNowAccepted = response.json().await.expect("the contract's shape");

@@ -111,20 +111,21 @@ async fn time_in_which_no_result_could_be_heard_prolongs_the_deadline() {
     stack.payment.stop().await;
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::PendingPayment).await;
-    // Nothing is cancelled meanwhile: the row is locked.
-    let mut locked = stack.order_database.begin().await.expect("the database answers");
-    for statement in [
-        "UPDATE orders SET created_at = '2026-01-01 00:05Z'",
-        "DELETE FROM listening",
-        "INSERT INTO listening VALUES ('2026-01-01 00:00Z', '2026-01-01 00:10Z'), ('2026-01-01 00:20Z', '2026-01-01 00:50Z')",
-    ] {
+    let execute = async |statement: &'static str| {
         sqlx::query(statement).execute(&stack.order_database).await.expect("the database answers");
-    }
+    };
+    execute("UPDATE orders SET created_at = '2026-01-01 00:05Z'").await;
+    // It is not cancelled before it was asked about: its row is locked.
+    let mut locked = stack.order_database.begin().await.expect("the database answers");
     sqlx::query("SELECT FROM orders FOR UPDATE").execute(&mut *locked).await.expect("the database answers");
+    execute(
+        "INSERT INTO listening VALUES ('2026-01-01 00:00Z', '2026-01-01 00:10Z'), ('2026-01-01 00:20Z', '2026-01-01 00:50Z')",
+    )
+    .await;
     let deadline = of_order(&stack, id).await.deadline;
+    assert_eq!(deadline.map(|at| at.to_string()).as_deref(), Some("2026-01-01T00:30:00.000Z"));
     // It is long past, and the order is cancelled as soon as it can be.
     locked.rollback().await.expect("the database answers");
-    assert_eq!(deadline.map(|at| at.to_string()).as_deref(), Some("2026-01-01T00:30:00.000Z"));
     stack.api.order_becomes(id, OrderStatus::Cancelled).await;
 }
 
