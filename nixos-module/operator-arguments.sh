@@ -5,7 +5,7 @@ name_something_else() {
   local argument
   for argument in "$@"; do
     case $argument in
-      --gateway* | --api-key-file* | --directory* | --file* | --svg*) return 0 ;;
+      --gateway* | --api-key-file* | --directory* | --file* | --body* | --svg*) return 0 ;;
       --rabbitmq-url* | --order-database-url* | --payment-database-url*) return 0 ;;
       --against* | --flood-api-key-file* | --jaeger*) return 0 ;;
     esac

@@ -22,7 +22,7 @@ environment_names_something_else() {
 as_caller() { exec "$program" "$@"; }
 
 case ${1-} in
-  check | failed | order | refunds | bench | demo | key) ;;
+  check | failed | order | top | refunds | bench | demo | key) ;;
   *) as_caller "$@" ;;
 esac
 if asks_for_help "$@" || name_something_else "$@" || environment_names_something_else; then as_caller "$@"; fi

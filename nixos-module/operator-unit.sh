@@ -57,7 +57,7 @@ case ${1-} in
       give ORDER_DATABASE_URL PAYMENT_DATABASE_URL
     fi
     ;;
-  failed | order | refunds | bench | demo)
+  failed | order | top | refunds | bench | demo)
     run_as "$user"
     give PAYSAGA_API_KEY
     ;;

@@ -96,7 +96,7 @@ in
 {
   options.services.paysaga.operator = {
     enable = lib.mkEnableOption ''
-      the operator's command on this host: `paysaga check`, `failed`, `order`, `refunds`, `bench`, `demo` and `key`, with the credentials of
+      the operator's command on this host: `paysaga check`, `failed`, `order`, `top`, `refunds`, `bench`, `demo` and `key`, with the credentials of
       this host, for the members of a group. `key` needs a gateway here that asks for keys (its `settings.AUTHENTICATION`)'';
 
     package = lib.mkOption {

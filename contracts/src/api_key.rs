@@ -38,10 +38,10 @@ pub enum Scope {
     /// To read how many payments have each status, and what they come to.
     #[strum(serialize = "statistics")]
     Statistics,
-    /// To see failed messages, refunds and metrics.
+    /// To see failed messages, refunds, the audit, metrics, and all of the console.
     #[strum(serialize = "admin:read")]
     AdminRead,
-    /// To replay and discard failed messages, and to decide about refunds.
+    /// To replay and discard failed messages, and to decide about payments and refunds, in the console too.
     #[strum(serialize = "admin:write")]
     AdminWrite,
 }

@@ -14,6 +14,7 @@ use crate::problem::InvalidMember;
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RecordedAction {
@@ -23,10 +24,14 @@ pub enum RecordedAction {
     AuthorizationDenied,
     /// A client or an operator cancelled an order.
     CancellationRequested,
-    /// An operator looked at failed messages or refunds.
+    /// An operator looked at failed messages, refunds or the audit, through the console or otherwise.
     AdminRead,
-    /// An operator decided about failed messages or a refund.
+    /// An operator decided about failed messages or a payment, through the console or otherwise.
     AdminWrite,
+    /// An operator signed in to the console.
+    ConsoleSignedIn,
+    /// An operator signed out of the console, or their session ended.
+    ConsoleSignedOut,
     /// A gateway started with a file of keys.
     KeysLoaded,
     /// A key is in the file that was not there.
@@ -41,6 +46,7 @@ pub enum RecordedAction {
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRecord<Action = RecordedAction> {
     /// Names the record (UUID version 7): sent again, it is the same record.

@@ -8,11 +8,11 @@ use crate::payment::Payment;
 use crate::{CancelReason, EventId, OrderStatus, PaymentStatus, Timestamp};
 
 /// `GET /orders/{id}/diagnosis` of the order service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderDiagnosis<Status = OrderStatus, Reason = CancelReason, MessageStatus = FailedMessageStatus> {
     /// The order; absent if it has not been stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order<Status, Reason>>,
     /// Joins everything that the request which placed it caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,12 +32,27 @@ pub struct OrderDiagnosis<Status = OrderStatus, Reason = CancelReason, MessageSt
     pub failed_messages: Vec<FailedMessage<MessageStatus>>,
 }
 
+impl<Status, Reason, MessageStatus> Default for OrderDiagnosis<Status, Reason, MessageStatus> {
+    /// Of an order of which nothing is known.
+    fn default() -> Self {
+        Self {
+            order: None,
+            correlation_id: None,
+            trace_id: None,
+            is_cancelled_early: false,
+            deadline: None,
+            outbox: Vec::new(),
+            failed_messages: Vec::new(),
+        }
+    }
+}
+
 /// `GET /payments/order/{orderId}/diagnosis` of the payment service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDiagnosis<Status = PaymentStatus, MessageStatus = FailedMessageStatus> {
     /// The payment; absent if it has not been opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub payment: Option<Payment<Status>>,
     /// The order's cancellation came before the order did.
     pub is_cancelled_early: bool,
@@ -63,14 +78,32 @@ pub struct PaymentDiagnosis<Status = PaymentStatus, MessageStatus = FailedMessag
     pub failed_messages: Vec<FailedMessage<MessageStatus>>,
 }
 
+impl<Status, MessageStatus> Default for PaymentDiagnosis<Status, MessageStatus> {
+    /// Of an order of which nothing is known.
+    fn default() -> Self {
+        Self {
+            payment: None,
+            is_cancelled_early: false,
+            is_cancel_requested: false,
+            next_step: None,
+            expires_at: None,
+            refund_owed_since: None,
+            refund_refusal: None,
+            is_breaker_open: false,
+            outbox: Vec::new(),
+            failed_messages: Vec::new(),
+        }
+    }
+}
+
 /// What the provider is to be asked next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextProviderStep {
     /// `CHARGE`, `LOOKUP` or `REFUND`.
     pub step: String,
-    /// Why it is due then: `new`, `retry` (a pause after an attempt that brought nothing), or `lease_lapsed` (a replica is asking the
-    /// provider right now; should it not come back by then, another one asks).
+    /// Why it is due then: `new`, `retry` (a pause after an attempt that brought nothing), `asked_for` (an operator cut that short), or
+    /// `lease_lapsed` (a replica is asking the provider right now; should it not come back by then, another one asks).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When.

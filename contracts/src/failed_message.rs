@@ -1,11 +1,12 @@
 //! HTTP bodies about messages that could not be handled.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use crate::Timestamp;
+use crate::{Money, OrderId, Timestamp};
 
 /// A message that a service could not handle, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub struct FailedMessage<Status = FailedMessageStatus> {
     /// The trace that it belongs to, where its headers name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The reason without what differs from message to message, such as ids and amounts; absent where an older version stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The order that it is about, as far as it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
+    /// What that order comes to, as far as that was known when the message failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
 }
 
 /// A failed message with everything that is known about it.
@@ -55,6 +65,9 @@ pub struct FailedMessageDetails<Status = FailedMessageStatus, Action = AuditActi
     pub headers: Value,
     /// Its body as text; bytes that are not UTF-8 are replaced.
     pub body: String,
+    /// The body that an operator gave it, with which it is handled again. The one that it came with stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_body: Option<String>,
     /// What was done about it, oldest first.
     pub audit: Vec<AuditEntry<Action>>,
 }
@@ -121,6 +134,8 @@ pub enum AuditAction {
     Replayed,
     /// An operator gave it up.
     Discarded,
+    /// An operator gave it another body.
+    Edited,
 }
 
 /// Which failed messages are meant. What is not given does not restrict.
@@ -137,6 +152,9 @@ pub struct FailedMessageFilter {
     /// Whose reason contains this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// With exactly this cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// With this status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<FailedMessageStatus>,
@@ -155,7 +173,7 @@ pub struct FailedMessageFilter {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayRequest {
     /// Which messages.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub filter: FailedMessageFilter,
     /// Only count them.
     #[serde(default)]
@@ -163,6 +181,17 @@ pub struct ReplayRequest {
     /// Most messages a second; as fast as it goes when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<u32>,
+}
+
+/// Reads a JSON object and nothing else. serde takes a list for an object as well, and an empty one for a filter that all
+/// messages fit.
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let members = Map::deserialize(deserializer)?;
+    serde_json::from_value(Value::Object(members)).map_err(D::Error::custom)
 }
 
 /// Answer to a [`ReplayRequest`], and to the replay of one message.

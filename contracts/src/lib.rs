@@ -9,7 +9,9 @@
 //! feature `postgres` adds how PostgreSQL stores ids, statuses, amounts and times.
 
 pub mod api_key;
+pub mod ask_now;
 pub mod audit_chain;
+pub mod audit_list;
 pub mod audit_record;
 pub mod books;
 pub mod changes;
@@ -18,6 +20,7 @@ pub mod diagnosis;
 pub mod envelope;
 pub mod event;
 pub mod failed_message;
+mod failure_cause;
 pub mod feed;
 pub mod header;
 pub mod health;
@@ -45,6 +48,7 @@ pub mod topology;
 
 pub use envelope::{DecodeError, EncodedEnvelope, Envelope};
 pub use event::{Event, EventType};
+pub use failure_cause::failure_cause;
 pub use id::{EventId, IdempotencyKey, IdempotencySecret, OrderId, PaymentId, UserId};
 pub use money::{Money, MoneyTotal};
 pub use owner::{Owner, OwnerFilter};

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::failed_message::{AuditAction, FailedMessageStatus};
 use crate::refund::{RefundAction, RefundStatus};
+use crate::replay::{ReplayOutcome, ReplayStatus};
 use crate::{
     CancelReason, EventId, EventType, Money, MoneyTotal, OrderId, OrderStatus, Owner, OwnerFilter, PaymentId,
     PaymentStatus, Timestamp, UserId,
@@ -84,6 +85,8 @@ stored_as_text!(
     EventType,
     FailedMessageStatus,
     AuditAction,
+    ReplayStatus,
+    ReplayOutcome,
     RefundStatus,
     RefundAction,
     Owner,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use crate::failed_message::{FailedMessage, FailedMessageFilter, FailedMessageStatus};
+use crate::failed_message::{FailedMessage, FailedMessageFilter, FailedMessageStatus, object};
 use crate::{Money, MoneyTotal, OrderId, Timestamp};
 
 /// Failed messages that have the same cause.
@@ -45,6 +45,8 @@ pub struct FailureCause {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FailureCauses {
+    /// When they were counted. Every few seconds, however often they are asked for.
+    pub at: Timestamp,
     /// The causes, at most 100.
     pub data: Vec<FailureCause>,
 }
@@ -65,8 +67,8 @@ pub struct EditRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewReplay {
-    /// Which messages; only those that wait for a decision.
-    #[serde(default)]
+    /// Which messages; only those that wait for a decision, and belong to no other replay that is not finished.
+    #[serde(default, deserialize_with = "object")]
     pub filter: FailedMessageFilter,
     /// Why they will be handled this time.
     pub reason: String,
@@ -237,7 +239,7 @@ pub struct ReplayMember<Outcome = ReplayOutcome> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// What became of it; absent while it waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]

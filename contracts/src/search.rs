@@ -4,6 +4,19 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::OrderId;
+use crate::header::MAX_IDEMPOTENCY_KEY;
+use crate::problem::InvalidMember;
+
+/// The text that is looked for, as `q` of the query gives it; what is wrong with it if it can be no id. The longest is an
+/// `Idempotency-Key` in quotes.
+pub fn wanted_text(query: Option<&str>) -> Result<&str, InvalidMember> {
+    let text = query.unwrap_or_default().trim();
+    let most = MAX_IDEMPOTENCY_KEY + 2;
+    if text.is_empty() || text.contains('\0') || text.chars().count() > most {
+        return Err(InvalidMember::new("q", format!("must be 1 to {most} characters, none of them NUL")));
+    }
+    Ok(text)
+}
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,12 @@ impl Timestamp {
     pub fn checked_add(self, later: std::time::Duration) -> Option<Self> {
         Some(Self(self.0.checked_add(later.try_into().ok()?)?))
     }
+
+    /// The time this much earlier; `None` if no calendar goes as far back.
+    #[must_use]
+    pub fn checked_sub(self, earlier: std::time::Duration) -> Option<Self> {
+        Some(Self(self.0.checked_sub(earlier.try_into().ok()?)?))
+    }
 }
 
 impl std::ops::Add<std::time::Duration> for Timestamp {

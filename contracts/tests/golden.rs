@@ -6,7 +6,10 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use contracts::ask_now::{AskNowAccepted, AskNowRequest};
+use contracts::audit_list::NumberedAuditRecord;
 use contracts::audit_record::NewAuditRecords;
+use contracts::books::{Books, PassRequest};
 use contracts::changes::Changed;
 use contracts::failed_message::{
     DiscardRequest, FailedMessage, FailedMessageDetails, ReplayAccepted, ReplayRequest,
@@ -17,9 +20,13 @@ use contracts::order::{
     CancelOrder, CancelOrderAccepted, CreateOrder, CreateOrderAccepted, IdempotencyClaim, IdempotencyClaimed,
     Order, StoredAnswer, Timeline,
 };
-use contracts::page::Page;
+use contracts::overview::Overview;
+use contracts::page::{Page, Slice};
 use contracts::payment::{Payment, PaymentStats};
 use contracts::refund::{Refund, RefundDetails, RetryRequest, SettleRequest};
+use contracts::replay::{
+    EditRequest, FailureCauses, NewReplay, Replay, ReplayChange, ReplayMember, ReplayPreview,
+};
 use contracts::{Envelope, Event, EventType, OrderId, Problem, ProblemType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -74,12 +81,24 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<Page<Payment>>("payment-page");
     both_ways::<PaymentStats>("payment-stats");
     both_ways::<Timeline>("timeline");
+    both_ways::<Books>("books");
+    both_ways::<PassRequest>("books-pass");
     both_ways::<Page<FailedMessage>>("failed-message-page");
     both_ways::<FailedMessageDetails>("failed-message");
     both_ways::<ReplayRequest>("replay");
     both_ways::<ReplayAccepted>("replay-accepted");
     both_ways::<DiscardRequest>("discard");
+    both_ways::<EditRequest>("edit-message");
+    both_ways::<FailureCauses>("failure-causes");
+    both_ways::<NewReplay>("new-replay");
+    both_ways::<ReplayPreview>("replay-preview");
+    both_ways::<Replay>("replay-operation");
+    both_ways::<Page<Replay>>("replay-operation-page");
+    both_ways::<Page<ReplayMember>>("replay-member-page");
+    both_ways::<ReplayChange>("replay-change");
     both_ways::<Page<Refund>>("refund-page");
+    both_ways::<Overview>("overview");
+    both_ways::<Overview>("overview-of-order");
     both_ways::<RefundDetails>("refund");
     both_ways::<RetryRequest>("retry-refund");
     both_ways::<SettleRequest>("settle-refund");
@@ -95,11 +114,21 @@ fn every_http_body_is_read_and_written_byte_for_byte() {
     both_ways::<StoredAnswer>("stored-answer");
     both_ways::<StoredAnswer>("stored-answer-of-order");
     both_ways::<NewAuditRecords>("new-audit-records");
+    both_ways::<Slice<NumberedAuditRecord>>("audit-records");
+    both_ways::<AskNowRequest>("ask-now");
+    both_ways::<AskNowAccepted>("ask-now-accepted");
 
     let json = golden("http/create-order");
     let order = CreateOrder::from_json(json.as_bytes()).unwrap();
     assert_eq!(serde_json::to_string(&order).unwrap(), json);
     assert!(CancelOrder::from_json(golden("http/cancel-order").as_bytes()).is_ok());
+}
+
+#[test]
+fn a_list_is_no_filter_that_all_messages_fit() {
+    assert!(serde_json::from_str::<ReplayRequest>(r#"{"filter":{}}"#).is_ok());
+    assert!(serde_json::from_str::<ReplayRequest>(r#"{"filter":[]}"#).is_err());
+    assert!(serde_json::from_str::<NewReplay>(r#"{"reason":"mended","filter":[]}"#).is_err());
 }
 
 #[test]

@@ -14,10 +14,18 @@ GRANT INSERT, DELETE ON order_events TO :service;
 GRANT INSERT, DELETE ON order_count_deltas TO :service;
 GRANT INSERT, UPDATE ON order_count_sums, listening TO :service;
 GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
-GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
+GRANT INSERT, UPDATE, DELETE ON failed_messages, replays, replay_members TO :service;
+-- Decisions about a replay go with it, after a time (RETENTION_FAILED_MESSAGES).
+GRANT INSERT, DELETE ON replay_decisions TO :service;
+-- UPDATE only to lock what it deletes.
+GRANT INSERT, UPDATE, DELETE ON samples TO :service;
 -- What operators did stays as it was written.
 GRANT INSERT ON failed_message_audit TO :service;
 -- The audit is added to, and neither changed nor deleted from.
 GRANT INSERT ON audit_records TO :service;
+-- The one row of the running check changes with each look.
+GRANT UPDATE ON books TO :service;
 -- What a dump from another server brings along is put in order at the start.
 GRANT EXECUTE ON FUNCTION adopt_restored_events() TO :service;
+-- Operators search among the orders of all clients.
+GRANT EXECUTE ON FUNCTION orders_of_correlation(text, bigint), orders_of_trace(text, bigint) TO :service;

@@ -10,7 +10,11 @@ GRANT INSERT ON early_cancellations TO :service;
 GRANT INSERT, DELETE ON payment_total_deltas TO :service;
 GRANT INSERT, UPDATE ON payment_total_sums TO :service;
 GRANT INSERT, UPDATE, DELETE ON outbox, rejections TO :service;
-GRANT INSERT, UPDATE, DELETE ON failed_messages TO :service;
+GRANT INSERT, UPDATE, DELETE ON failed_messages, replays, replay_members TO :service;
+-- Decisions about a replay go with it, after a time (RETENTION_FAILED_MESSAGES).
+GRANT INSERT, DELETE ON replay_decisions TO :service;
+-- UPDATE only to lock what it deletes.
+GRANT INSERT, UPDATE, DELETE ON samples TO :service;
 -- What operators did, and what became of refused refunds, stays as it was written.
 GRANT INSERT ON failed_message_audit, refund_audit TO :service;
 

@@ -15,6 +15,7 @@ an_operator_is_not_root() {
     fail "check sees the databases and the queues: $(cat "$scratch/check.json")"
   operator failed list >/dev/null || fail 'a member of the group lists failed messages'
   operator refunds list >/dev/null || fail 'a member of the group lists refunds'
+  operator top >/dev/null || fail 'a member of the group sees the overview'
   refused operator failed show "\$HOME" || fail 'an argument is no id'
   grep -qF "'\$HOME'" "$scratch/refusal" || fail "arguments are passed as they are, not: $(cat "$scratch/refusal")"
   # At a terminal.
@@ -82,13 +83,17 @@ others_are_refused_credentials() {
 
 # What each subcommand that gets credentials says about itself.
 help_of_each() {
-  local command subcommand
-  for command in check failed order refunds bench demo key; do
-    /opt/paysaga $command --help
-    for subcommand in $(/opt/paysaga $command --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p'); do
-      [[ $subcommand == help ]] || /opt/paysaga $command "$subcommand" --help
-    done
-  done
+  local command
+  for command in check failed order top refunds bench demo key; do help_of "$command"; done
+}
+# help_of COMMAND…: what it says about itself, and what those below it say.
+help_of() {
+  local text subcommand
+  text=$(/opt/paysaga "$@" --help)
+  printf '%s\n' "$text"
+  while read -r subcommand; do
+    [[ $subcommand == help ]] || help_of "$@" "$subcommand"
+  done < <(sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p' <<<"$text")
 }
 
 operators_show_no_secret() {

@@ -24,6 +24,11 @@
       default = "5000";
       description = "How long a query may take, retries included, in milliseconds.";
     };
+    BOOKS_FULL_PASS = {
+      type = types.duration;
+      default = "24h";
+      description = "How often all orders and payments are compared, counted from the beginning of the last time. What changes is compared all the time.";
+    };
     AUTHENTICATION = {
       type = types.switch;
       default = "on";

@@ -9,8 +9,10 @@
 //! api_keys        the keys that callers present
 //! event_source    a client of streams
 //! raw_http        HTTP byte by byte
+//! replays         messages that fail, and what becomes of replays
 //! amqp            the broker, as another service sees it
 //! statement_tap   what a service sends to PostgreSQL
+//! terminal        the operator's command in a terminal
 //! wire_tap        every message that is published on the broker
 //! management      the broker's HTTP API
 //! mute_order_service  one that can't tell what changes
@@ -38,9 +40,11 @@ pub mod otlp;
 pub mod programs;
 pub mod provider;
 pub mod raw_http;
+pub mod replays;
 pub mod service;
 pub mod stack;
 pub mod statement_tap;
+pub mod terminal;
 pub mod wire_tap;
 
 use std::fmt::Display;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use contracts::topology::Service;
+use http::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -109,6 +111,14 @@ impl ServiceProcess {
     pub async fn metrics(&self) -> String {
         let answer = reqwest::get(format!("{}/metrics", self.management_url())).await.expect("an answer");
         answer.text().await.expect("metrics are text")
+    }
+
+    /// What it answers to `GET path`, which must be found. Only gateways may ask it.
+    pub async fn read<T: DeserializeOwned>(&self, path: &str) -> T {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url()));
+        let response = request.bearer_auth(SERVICE_TOKEN).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK, "{path}: {:?}", response.text().await);
+        response.json().await.expect("the answer has the contract's shape")
     }
 
     /// What it has logged so far, one JSON object a line.

@@ -42,6 +42,24 @@ pub const REPLAY: &str = golden!("http/replay");
 pub const REPLAY_ACCEPTED: &str = golden!("http/replay-accepted");
 /// The body that gives a failed message up.
 pub const DISCARD: &str = golden!("http/discard");
+/// How orders and payments are doing.
+pub const OVERVIEW: &str = golden!("http/overview");
+/// The body that gives a failed message another one.
+pub const EDIT_MESSAGE: &str = golden!("http/edit-message");
+/// Failed messages by cause.
+pub const FAILURE_CAUSES: &str = golden!("http/failure-causes");
+/// The body that begins a replay.
+pub const NEW_REPLAY: &str = golden!("http/new-replay");
+/// What a replay would replay.
+pub const REPLAY_PREVIEW: &str = golden!("http/replay-preview");
+/// A replay.
+pub const REPLAY_OPERATION: &str = golden!("http/replay-operation");
+/// A page of replays.
+pub const REPLAY_OPERATION_PAGE: &str = golden!("http/replay-operation-page");
+/// A page of a replay's messages.
+pub const REPLAY_MEMBER_PAGE: &str = golden!("http/replay-member-page");
+/// The body that pauses, resumes or cancels a replay.
+pub const REPLAY_CHANGE: &str = golden!("http/replay-change");
 /// A page of refunds.
 pub const REFUND_PAGE: &str = golden!("http/refund-page");
 /// A refund and what happened to it.
@@ -50,6 +68,17 @@ pub const REFUND: &str = golden!("http/refund");
 pub const RETRY_REFUND: &str = golden!("http/retry-refund");
 /// The body that says how the money went back.
 pub const SETTLE_REFUND: &str = golden!("http/settle-refund");
+/// What the running check of the books has found.
+pub const BOOKS: &str = golden!("http/books");
+/// The body that has everything compared now.
+pub const BOOKS_PASS: &str = golden!("http/books-pass");
+
+/// The body that has the provider asked now.
+pub const ASK_NOW: &str = golden!("http/ask-now");
+/// The provider will be asked.
+pub const ASK_NOW_ACCEPTED: &str = golden!("http/ask-now-accepted");
+/// A part of the audit.
+pub const AUDIT_RECORDS: &str = golden!("http/audit-records");
 
 /// A message with this event.
 #[must_use]

@@ -11,10 +11,12 @@
 //! cadence          how far apart batches begin
 //! aggregate        triggers to an order: load, transition, save, in one way for all of them
 //! load             how much work waits, and how fast it goes
+//! overview         what waits, as operators see it
 //! outbox           state and messages in one commit, messages out
 //! failed_messages  what could not be handled: stored, replayed, discarded
 //! database         pools, migrations, what an error means
 //! retention        what was kept for long enough, deleted
+//! samples          what happened in each ten seconds, for an overview
 //! ```
 //!
 //! lapin, the transaction around the outbox and OpenTelemetry's plumbing appear in this crate only.
@@ -33,11 +35,13 @@ pub mod http;
 mod huge_pages;
 pub mod load;
 pub mod open_files;
-mod outbox;
+pub mod outbox;
+pub mod overview;
 mod panics;
 pub mod participant;
 pub mod program;
 pub mod retention;
+pub mod samples;
 pub mod tasks;
 pub mod telemetry;
 pub mod text;

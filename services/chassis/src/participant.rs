@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use contracts::Owner;
 use contracts::topology::{Queue, Service};
+use sqlx::PgPool;
 
 use crate::aggregate::{Aggregate, Applier};
 use crate::broker::{
@@ -18,12 +19,14 @@ use crate::broker::{
 use crate::config::{Environment, Problems, Setting, Variable, Variables};
 use crate::consumer::{ConsumerConfig, ConsumerVariables, Hearing, Progress, consumer};
 use crate::database::{self, Connections, DatabaseConfig, DatabaseVariables, Schema};
-use crate::failed_messages::FailedMessages;
+use crate::failed_messages::{self, Causes, FailedMessages};
 use crate::http::{GatewayOnly, GatewayOnlyVariables, HttpConfig, HttpVariables, Routes, Server};
 use crate::load::{Places, Probe, Stage};
 use crate::outbox::Outbox;
+use crate::overview::WaitingNow;
 use crate::program::{Lifecycle, StartError};
 use crate::retention::{self, Policy, Records, RetentionVariables};
+use crate::samples;
 use crate::tasks::TaskContext;
 use crate::transport::{TlsServer, Transport, TransportVariables};
 
@@ -38,7 +41,7 @@ pub struct Participant<A, R, T> {
     pub schema: Schema,
     /// What it knows about each order.
     pub aggregate: A,
-    /// What it answers over HTTP, from its database.
+    /// What it answers over HTTP, from its database and about what waits.
     pub routes: R,
     /// Where work waits in the tasks that only this service has.
     pub stages: Vec<Stage>,
@@ -55,6 +58,7 @@ pub struct RunningService<A: Aggregate> {
     broker: Broker,
     publisher: Publisher,
     progress: Vec<(Queue, Progress)>,
+    samples: PgPool,
 }
 
 impl<A: Aggregate> RunningService<A> {
@@ -65,6 +69,11 @@ impl<A: Aggregate> RunningService<A> {
         let consumed = self.progress.iter().find(|(consumed, _)| *consumed == queue);
         let progress = consumed.map(|(_, progress)| progress.clone()).unwrap_or_default();
         Hearing::new(queue, QueueInspector::new(self.broker.clone()), progress, self.publisher.clone())
+    }
+
+    /// Stores what is counted, every ten seconds until all work is done.
+    pub fn sample<C: samples::Counts>(&self) {
+        samples::start::<C>(self.samples.clone(), &self.lifecycle.delivery);
     }
 }
 
@@ -143,7 +152,8 @@ impl ParticipantConfig {
             default_owner: default_owner?,
             retention: Vec::new(),
         };
-        config.keep(&[Records::FailedMessages, Records::Rejections], keep_failed_messages?);
+        let kept = [Records::FailedMessages, Records::Replays, Records::Rejections];
+        config.keep(&kept, keep_failed_messages?);
         Some(config)
     }
 
@@ -157,7 +167,7 @@ impl ParticipantConfig {
 impl<A, R, T> Participant<A, R, T>
 where
     A: Aggregate,
-    R: FnOnce(Connections) -> Routes,
+    R: FnOnce(Connections, WaitingNow) -> Routes,
     T: FnOnce(RunningService<A>),
 {
     /// Brings the schema up to date, then starts everything. Unavailable infrastructure is waited for.
@@ -172,15 +182,20 @@ where
         let part = |name| TaskContext { health: health.part(name), stopping: shutdown.clone() };
         // Before the first request, and both at once: with nothing to report on yet, the service would be ready.
         let (schema, lock_room) = (part("schema"), part("room for locks"));
-        let probe = Probe::new(health.clone());
+        let (probe, waiting) = (Probe::new(health.clone()), WaitingNow::default());
+        let causes = Causes::new(config.database.survey_pool(name).map_err(invalid)?);
         if !migrate_only {
             let queries = Connections::of(config.database.query_pool(name).map_err(invalid)?);
             let outbox = Connections::of(outbox_pool.clone());
             let pools =
                 [("saga", connections_of_saga.clone()), ("queries", queries.clone()), ("outbox", outbox)];
             database::show_pools(pools);
-            let routes = (self.routes)(queries);
-            let routes = routes.merge(probe.routes());
+            let failed_messages = failed_messages::routes(failed_messages::Context {
+                pool: queries.pool().clone(),
+                publishers: config.broker.publishers(self.service),
+                causes: causes.clone(),
+            });
+            let routes = (self.routes)(queries, waiting.clone()).merge(failed_messages).merge(probe.routes());
             let identity = config.transport.identity.as_ref();
             let tls = identity.map(TlsServer::to_peers).transpose().map_err(StartError::Config)?;
             Server::bind(config.http)?.tls(tls).wrap(|routes| config.gateway_only.protect(routes)).serve(
@@ -205,6 +220,7 @@ where
             |purpose| Broker::start(self.service, purpose, config.broker.clone(), health, connections);
         let publisher = Publisher::start(connect(Purpose::Publishing), confirm_timeout, connections);
         let broker = connect(Purpose::Consuming);
+        let samples = outbox_pool.clone();
         let outbox =
             Outbox::start(self.service, outbox_pool, publisher.clone(), confirm_timeout, health, delivery);
         let applier = Applier::new(self.aggregate, connections_of_saga, outbox.clone());
@@ -226,12 +242,14 @@ where
             inspector: QueueInspector::new(broker.clone()),
             last: None,
         });
+        waiting.watch(queues.clone(), QueueInspector::new(broker.clone()));
         measure_queues(queues.clone(), QueueInspector::new(broker.clone()), intake);
-        FailedMessages { queues, applier: applier.clone(), broker: broker.clone() }.start(health, intake);
+        FailedMessages { queues, applier: applier.clone(), broker: broker.clone(), causes }
+            .start(health, intake);
         // One connection: pruning never takes another one from the saga.
         let retention_pool = config.database.relaxed_pool(name, 1).map_err(invalid)?;
         retention::start(retention_pool, config.retention, intake);
-        (self.tasks)(RunningService { applier, lifecycle, broker, publisher, progress });
+        (self.tasks)(RunningService { applier, lifecycle, broker, publisher, progress, samples });
         Ok(())
     }
 }

@@ -11,27 +11,42 @@ use crate::bulkhead::Kind;
 use crate::upstream::{Upstream, UpstreamRequest, UpstreamResponse};
 use crate::{Gateway, access};
 
-/// Passes a request about failed messages on to the service that has them.
+/// Passes a request about failed messages or replays on to the service that has them.
 pub(crate) async fn failed_messages(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let service = match request.parameter("service") {
         "order" => &gateway.order,
         "payment" => &gateway.payment,
         _ => return Err(Problem::not_found("The services with failed messages are order and payment.")),
     };
-    forward(&gateway, service, &request, "/api/admin/{service}").await
+    forward(&gateway, service, &request, without("/api/admin/{service}", &request)).await
 }
 
 /// Passes a request about refunds on to the payment service.
 pub(crate) async fn refunds(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
-    forward(&gateway, &gateway.payment, &request, "/api/admin/payment").await
+    forward(&gateway, &gateway.payment, &request, without("/api/admin/payment", &request)).await
 }
 
-/// Passes a request on to a service, and records what came of it.
-async fn forward(
+/// Has the payment service ask the provider now.
+pub(crate) async fn ask_now(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    forward(&gateway, &gateway.payment, &request, "/payments/order/{orderId}/ask-now").await
+}
+
+/// Reads the audit, which the order service has.
+pub(crate) async fn audit(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+    forward(&gateway, &gateway.order, &request, "/audit-records").await
+}
+
+/// The template of a service's route that is the gateway's without this.
+fn without(prefix: &str, request: &Request) -> &'static str {
+    request.template.strip_prefix(prefix).unwrap_or(request.template)
+}
+
+/// Passes a request on to a service's route with this template, and records what came of it.
+pub(crate) async fn forward(
     gateway: &Gateway,
     service: &Upstream,
     request: &Request,
-    prefix: &str,
+    template: &'static str,
 ) -> Result<Response, Problem> {
     let mut attempt = Attempt::new(&gateway.audit, audit::admin_operation(request));
     if request.method != Method::GET
@@ -40,14 +55,12 @@ async fn forward(
     {
         attempt.because(&reason);
     }
-    let answer = ask(service, request, prefix).await;
+    let answer = ask(service, request, template).await;
     attempt.answered(answer.as_ref().map_or_else(|problem| problem.status, |found| found.status().as_u16()));
     answer
 }
 
-/// Asks a service, which has the same routes without `prefix`.
-async fn ask(service: &Upstream, request: &Request, prefix: &str) -> Result<Response, Problem> {
-    let template = request.template.strip_prefix(prefix).unwrap_or(request.template);
+async fn ask(service: &Upstream, request: &Request, template: &'static str) -> Result<Response, Problem> {
     let mut path = request.fill(template)?;
     if !request.query.is_empty() {
         path = format!("{path}?{}", request.query);
@@ -64,9 +77,10 @@ async fn ask(service: &Upstream, request: &Request, prefix: &str) -> Result<Resp
 
 /// The response that the operator gets: what the service found or did, or the problem that it answered with.
 fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
-    let UpstreamResponse { status, content_type, body, .. } = response;
+    let UpstreamResponse { status, content_type, link, body, .. } = response;
     let known = [
         StatusCode::OK,
+        StatusCode::CREATED,
         StatusCode::ACCEPTED,
         StatusCode::BAD_REQUEST,
         StatusCode::NOT_FOUND,
@@ -83,5 +97,8 @@ fn pass_on(response: UpstreamResponse) -> Result<Response, Problem> {
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type.unwrap_or(json));
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
     Ok(response)
 }

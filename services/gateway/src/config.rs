@@ -27,6 +27,8 @@ chassis::variables! {
         payment_service_url = "http://127.0.0.1:3002",
         /// How long a query may take, retries included, in milliseconds.
         request_timeout = "5000",
+        /// How often all orders and payments are compared, counted from the beginning of the last time. What changes is compared all the time.
+        books_full_pass = "24h",
         /// What it presents to order and payment, as their `SERVICE_TOKEN`.
         service_token: secret,
         /// The certificate that clients see, and any between it and an authority's (PEM). With this and the next the gateway speaks HTTPS; without, a proxy in front of it does. Both are read again when they change.
@@ -78,6 +80,8 @@ pub struct Config {
     pub payment_url: Url,
     /// How long a query may take, retries included.
     pub request_timeout: Duration,
+    /// How often all orders and payments are compared.
+    pub books_full_pass: Duration,
     /// How callers are identified.
     pub access: AccessConfig,
     /// Which web pages may call.
@@ -110,6 +114,7 @@ impl Config {
         }
         let service_token = http::token(own.service_token(), problems);
         let request_timeout = own.request_timeout().duration(problems);
+        let books_full_pass = own.books_full_pass().duration(problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
         let access = Self::access(&own, problems);
         let rate = own.rate_limit().parse_with(problems, |text| {
@@ -130,6 +135,7 @@ impl Config {
             order_url: order_url?,
             payment_url: payment_url?,
             request_timeout: request_timeout?,
+            books_full_pass: books_full_pass?,
             access: access?,
             cors: cors?,
             limits: Limits { rate: rate?, concurrency: concurrency? as usize, streams: streams? as usize },

@@ -15,10 +15,12 @@ use warp::{Filter, Reply};
 use crate::access::{self, NotAccepted};
 use crate::audit::Audit;
 use crate::cors::CorsConfig;
-use crate::openapi::operations::{operators, orders, payments};
+use crate::openapi::operations::{
+    self, books as books_operations, investigation, operators, orders, payments, replays,
+};
 use crate::openapi::{Described, Group, Operation};
 use crate::shares::{OverLimit, Place, Shares};
-use crate::{Gateway, admin, commands, documents, queries};
+use crate::{Gateway, admin, books, commands, documents, overview, queries};
 
 /// Every route, with what it does and the scope that it needs.
 pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
@@ -70,8 +72,38 @@ pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
 }
 
 fn admin_read() -> Vec<Described<Arc<Gateway>>> {
+    // The first route that fits takes a request: what is no message's id comes before what has one.
     vec![
         served(route(Method::GET, "/api/metrics", http::metrics), operators::metrics()),
+        served(route(Method::GET, "/api/admin/overview", overview::answer), operations::overview::overview()),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/causes", admin::failed_messages),
+            replays::causes(),
+        ),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/replays", admin::failed_messages),
+            replays::list(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/preview",
+                admin::failed_messages,
+            ),
+            replays::preview(),
+        ),
+        served(
+            route(Method::GET, "/api/admin/{service}/failed-messages/replays/{id}", admin::failed_messages),
+            replays::find(),
+        ),
+        served(
+            route(
+                Method::GET,
+                "/api/admin/{service}/failed-messages/replays/{id}/members",
+                admin::failed_messages,
+            ),
+            replays::members(),
+        ),
         served(
             route(Method::GET, "/api/admin/{service}/failed-messages", admin::failed_messages),
             operators::failed_messages(),
@@ -80,11 +112,13 @@ fn admin_read() -> Vec<Described<Arc<Gateway>>> {
             route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
             operators::failed_message(),
         ),
+        served(route(Method::GET, "/api/admin/books", books::find), books_operations::find()),
         served(route(Method::GET, "/api/admin/payment/refunds", admin::refunds), operators::refunds()),
         served(
             route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
             operators::refund(),
         ),
+        served(route(Method::GET, "/api/admin/audit", admin::audit), investigation::audit()),
     ]
 }
 
@@ -103,12 +137,52 @@ fn admin_write() -> Vec<Described<Arc<Gateway>>> {
             operators::replay_message(),
         ),
         served(
+            route(Method::POST, "/api/admin/books/pass", books::begin_pass),
+            books_operations::begin_pass(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/{service}/failed-messages/{id}/edit", admin::failed_messages),
+            replays::edit(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/{service}/failed-messages/replays", admin::failed_messages),
+            replays::begin(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/{id}/pause",
+                admin::failed_messages,
+            ),
+            replays::pause(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/{id}/resume",
+                admin::failed_messages,
+            ),
+            replays::resume(),
+        ),
+        served(
+            route(
+                Method::POST,
+                "/api/admin/{service}/failed-messages/replays/{id}/cancel",
+                admin::failed_messages,
+            ),
+            replays::cancel(),
+        ),
+        served(
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/retry", admin::refunds),
             operators::retry_refund(),
         ),
         served(
             route(Method::POST, "/api/admin/payment/refunds/{paymentId}/settle", admin::refunds),
             operators::settle_refund(),
+        ),
+        served(
+            route(Method::POST, "/api/admin/payment/orders/{orderId}/ask-now", admin::ask_now),
+            investigation::ask_now(),
         ),
     ]
 }

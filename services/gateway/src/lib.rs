@@ -4,6 +4,8 @@
 //! POST, PATCH → access → shares → commands → admission → idempotency → publisher (confirmed) → 202
 //! GET         → access → shares → queries  → upstream (order, payment over HTTP) → 200
 //!                                 streams  → the same again, whenever changes says so
+//!                                 overview → what both services say of themselves
+//! books       → upstream (what order and payment have about the same orders) → its state, at the order service
 //! GET         → shares → documents (what describes the API; no key) → 200
 //! ```
 //!
@@ -14,6 +16,7 @@ mod admin;
 mod admission;
 mod api_keys;
 mod audit;
+mod books;
 mod bulkhead;
 mod changes;
 mod commands;
@@ -25,6 +28,7 @@ mod http;
 mod idempotency;
 mod openapi;
 mod outcome;
+mod overview;
 mod preference;
 mod proxies;
 mod publish_failures;
@@ -53,6 +57,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::idempotency::IdempotencyKeys;
 use crate::outcome::Places;
+use crate::overview::Overviews;
 use crate::publish_failures::PublishFailureLog;
 use crate::shares::Shares;
 use crate::streams::SharedPages;
@@ -75,6 +80,8 @@ struct Gateway {
     /// What streams read of all orders.
     feed: SharedPages,
     access: Arc<Access>,
+    /// What operators look at first.
+    overviews: Overviews,
     /// Cancelled when the gateway is told to stop.
     stopping: CancellationToken,
 }
@@ -102,6 +109,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let admission = Admission::start(Arc::clone(&order), Arc::clone(&payment), &intake);
     let publish_failures = PublishFailureLog::default();
     let audit = Audit::start(Arc::clone(&order), &delivery);
+    books::start(Arc::clone(&order), Arc::clone(&payment), config.books_full_pass, &intake);
     let shares = Shares::new(config.limits);
     let of_callers = Arc::clone(&shares);
     let publish_timeout = config.broker.publish_timeout();
@@ -126,6 +134,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         waits,
         feed,
         access,
+        overviews: Overviews::default(),
         stopping,
     });
     server

@@ -1,4 +1,4 @@
-//! The audit: takes the gateways' records into the chain, and tells the log where it ends.
+//! The audit: takes the gateways' records into the chain, tells the log where it ends, and lets operators read it.
 //!
 //! Who can write to the database can write the chain anew from any record on, but not its ends of former times, which are in
 //! the log: `paysaga check --audit-head` compares.
@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Method;
+use ::http::{Method, StatusCode};
 use chassis::database::in_time;
 use chassis::http::{self, Request, Response, Routes, route};
 use chassis::tasks::Tasks;
 use contracts::audit_chain::ChainHead;
+use contracts::audit_list::AuditRequest;
 use contracts::audit_record::{AuditRecord, NewAuditRecords};
 use contracts::problem::InvalidMember;
 use contracts::{Problem, Word};
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::store::audit_records;
+use crate::store::{audit_list, audit_records};
 
 /// The shortest time between two heads in the log, where there are new ones.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -74,9 +75,18 @@ fn log(head: ChainHead) {
     }
 }
 
-/// Where the gateways send their records.
+/// Where the gateways send their records, and read them for operators.
 pub(crate) fn routes(pool: PgPool, head: AuditHead) -> Routes {
-    Routes::new((pool, head), [route(Method::POST, "/audit-records", store)])
+    let list = Routes::new(pool.clone(), [route(Method::GET, "/audit-records", list)]);
+    Routes::new((pool, head), [route(Method::POST, "/audit-records", store)]).merge(list)
+}
+
+/// What operators read of it.
+async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
+    let asked = AuditRequest::from_query(request.query_pairs()).map_err(Problem::invalid)?;
+    let listed = audit_list::page(&pool, &asked).await?;
+    let next = listed.next.map(|number| format!("?{}", asked.behind(number)));
+    Ok(http::with_next(http::json(StatusCode::OK, &listed.body), next))
 }
 
 async fn store((pool, head): (PgPool, AuditHead), request: Request) -> Result<Response, Problem> {

@@ -24,7 +24,7 @@ use crate::store::{listening, orders};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long nothing may be heard before that counts as an absence: longer than a busy consumer needs for a batch.
-const GAP: Duration = Duration::from_secs(5);
+pub(crate) const GAP: Duration = Duration::from_secs(5);
 
 static OVERDUE: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER

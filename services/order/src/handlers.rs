@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered};
 use chassis::database::StoreError;
-use contracts::{Event, OrderId, OrderStatus, Owner};
+use contracts::{Event, Money, OrderId, OrderStatus, Owner};
 use sqlx::{PgConnection, PgPool};
 
 use crate::changes::Changes as Feed;
@@ -62,6 +62,10 @@ impl Aggregate for Orders {
         reason: Some("cancel.reason"),
         outcome: Some("saga.outcome"),
     };
+
+    fn amount(order: &Order) -> Money {
+        order.total
+    }
 
     fn standing(order: &Order) -> Standing {
         Standing {

@@ -6,21 +6,19 @@ use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 use chassis::database::{Connections, StoreError, read_list};
-use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::feed::FeedRequest;
 use contracts::list::{ListRequest, OrderList};
 use contracts::problem::InvalidMember;
 use contracts::{OrderId, Problem, ProblemType};
 
-use crate::idempotency;
 use crate::store::feed::{self, Found};
 use crate::store::order_list::Orders;
 use crate::store::orders::{self, ClientOrder};
 use crate::store::timeline;
+use crate::{diagnosis, idempotency, search};
 
-pub(crate) fn routes(connections: Connections) -> Routes {
-    let failed_messages = failed_messages::routes(connections.pool().clone());
+pub(crate) fn routes(connections: Connections, saga_timeout: Duration) -> Routes {
     let reads = Arc::new(Reads {
         connections: connections.clone(),
         orders: SharedReads::of_one(),
@@ -35,9 +33,12 @@ pub(crate) fn routes(connections: Connections) -> Routes {
             route(Method::GET, "/events", all_events),
         ],
     );
-    let keys = idempotency::routes(connections.clone());
+    let secret = idempotency::Secret::default();
+    let keys = idempotency::routes(connections.clone(), secret.clone());
+    let for_operators = search::routes(connections.clone(), secret)
+        .merge(diagnosis::routes(connections.clone(), saga_timeout));
     let events = Routes::new(connections, [route(Method::GET, "/orders/{id}/events", events)]);
-    events.merge(reads).merge(keys).merge(failed_messages)
+    events.merge(reads).merge(keys).merge(for_operators)
 }
 
 /// What clients read.

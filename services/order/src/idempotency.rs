@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{Method, StatusCode};
-use chassis::database::Connections;
+use chassis::database::{Connections, StoreError};
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::order::{IdempotencyClaim, IdempotencyClaimed, StoredAnswer};
 use contracts::{IdempotencySecret, Problem, ProblemType};
@@ -27,8 +27,8 @@ use crate::store::idempotency_keys::{self, Claimed, Executing};
 /// The longest lease of an execution; if a gateway asks for a longer one, it gets this.
 const LONGEST_LEASE: Duration = Duration::from_mins(1);
 
-pub(crate) fn routes(connections: Connections) -> Routes {
-    let keys = Arc::new(Keys { connections, secret: OnceCell::new() });
+pub(crate) fn routes(connections: Connections, secret: Secret) -> Routes {
+    let keys = Arc::new(Keys { connections, secret });
     Routes::new(
         keys,
         [
@@ -41,8 +41,18 @@ pub(crate) fn routes(connections: Connections) -> Routes {
 
 struct Keys {
     connections: Connections,
+    secret: Secret,
+}
+
+/// What the ids of keyed orders are derived with. Cheap to clone; all clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct Secret(Arc<OnceCell<IdempotencySecret>>);
+
+impl Secret {
     /// Read once, when it is first needed: the schema may be still to be made when the service begins to listen.
-    secret: OnceCell<IdempotencySecret>,
+    pub(crate) async fn get(&self, connections: &Connections) -> Result<&IdempotencySecret, StoreError> {
+        self.0.get_or_try_init(|| idempotency_keys::secret(connections)).await
+    }
 }
 
 /// Answers 200 and what the key stands for if that is this request (now or already), 422 if it stands for another one. A gateway of
@@ -52,7 +62,7 @@ async fn claim(keys: Arc<Keys>, request: Request) -> Result<Response, Problem> {
     let named = request.query_parameter("request").and_then(|text| text.parse().ok());
     let executing = lease.map(|lease| Executing { request: named.unwrap_or_else(Uuid::new_v4), lease });
     let claim: IdempotencyClaim = request.json().await?;
-    let secret = keys.secret.get_or_try_init(|| idempotency_keys::secret(&keys.connections)).await?;
+    let secret = keys.secret.get(&keys.connections).await?;
     let claimed = idempotency_keys::claim(&keys.connections, secret, &claim, executing).await?;
     if claimed.fingerprint != claim.fingerprint {
         return Err(Problem::new(

@@ -8,25 +8,34 @@
 //! deadline ─────────────────────┘
 //! http: GET /orders… → store
 //!       …/idempotency-keys → idempotency → store
+//!       GET /overview → overview → store (what samples counted)
 //!       GET /changes → changes → store (what became visible)
-//!       POST /audit-records → audit → store (a chain)
+//!       GET /search, …/diagnosis → store, for operators
+//!       POST /audit-records → audit → store (a chain), GET reads it
+//!       …/books… → books → store (records for the gateway that compares, and its state)
 //! ```
 
 mod audit;
+mod books;
 mod changes;
 pub mod config;
 mod deadline;
+mod diagnosis;
 pub mod domain;
 mod handlers;
 mod http;
 mod idempotency;
 mod outcomes;
+mod overview;
 mod pending;
+mod samples;
+mod search;
 mod store;
 
 use std::sync::Arc;
 
 use chassis::database::{Connections, Schema};
+use chassis::overview::WaitingNow;
 use chassis::participant::{Participant, RunningService};
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
@@ -36,6 +45,7 @@ use crate::audit::AuditHead;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::handlers::Orders;
+use crate::samples::OrderCounts;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/order");
 const GRANTS: &str = include_str!("../../../migrations/order/grants.sql");
@@ -65,14 +75,17 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             default_owner: config.participant.default_owner.clone(),
             changes: Arc::clone(&changes),
         },
-        routes: |queries: Connections| {
+        routes: |queries: Connections, waiting: WaitingNow| {
             let audit = audit::routes(queries.pool().clone(), stored);
-            http::routes(queries).merge(audit).merge(told)
+            let overview = overview::routes(queries.clone(), waiting, config.saga_timeout);
+            let books = books::routes(queries.clone(), config.saga_timeout);
+            http::routes(queries, config.saga_timeout).merge(audit).merge(books).merge(told).merge(overview)
         },
         stages: Vec::new(),
         tasks: |running: RunningService<Orders>| {
             let intake = &running.lifecycle.intake;
             pending::start(&looking, intake);
+            running.sample::<OrderCounts>();
             intake.spawn(changes::adopt(looking.clone(), intake.stopping()));
             intake.spawn_essential("changes", changes.run(looking, intake.stopping()));
             audit_head.start(running.applier.pool().clone(), &running.lifecycle.delivery);

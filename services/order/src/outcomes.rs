@@ -11,6 +11,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 
 use crate::domain::Order;
+use crate::samples;
 
 static SETTLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     METER
@@ -48,16 +49,17 @@ pub(crate) fn start() {
 /// Counts the orders that settled with these changes; `ages` are those of orders that were updated.
 pub(crate) fn count(changes: &Changes<'_, Order>, ages: &HashMap<OrderId, Duration>) {
     PLACED.add(changes.inserted.len() as u64, &[]);
+    samples::placed(changes.inserted.len() as u64);
     // Cancelled before they came.
     for (_, order) in changes.inserted.iter().filter(|(_, order)| is_settled(order)) {
-        SETTLED.add(1, &labels("status", order.status, order.cancel_reason));
+        ended(order);
     }
     for Updated { order_id, before, after } in &changes.updated {
         if before.status == after.status || !is_settled(after) {
             continue;
         }
         if is_settled(before) {
-            SETTLED.add(1, &labels("status", after.status, after.cancel_reason));
+            ended(after);
         } else {
             settled(after, ages.get(order_id).copied().unwrap_or_default());
         }
@@ -65,8 +67,14 @@ pub(crate) fn count(changes: &Changes<'_, Order>, ages: &HashMap<OrderId, Durati
 }
 
 fn settled(order: &Order, age: Duration) {
-    SETTLED.add(1, &labels("status", order.status, order.cancel_reason));
+    ended(order);
+    samples::settled_after(age);
     DURATION.record(age.as_secs_f64(), &labels("outcome", order.status, order.cancel_reason));
+}
+
+fn ended(order: &Order) {
+    SETTLED.add(1, &labels("status", order.status, order.cancel_reason));
+    samples::ended(order.status);
 }
 
 fn is_settled(order: &Order) -> bool {

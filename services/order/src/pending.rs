@@ -3,12 +3,16 @@
 use std::sync::LazyLock;
 
 use chassis::database::measure;
+use chassis::samples::Latest;
 use chassis::tasks::Tasks;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
 use sqlx::PgPool;
 
 use crate::store::orders::{self, Pending};
+
+/// How many there were last.
+pub(crate) static COUNT_NOW: Latest = Latest::new();
 
 static PENDING: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -30,6 +34,7 @@ pub(crate) fn start(pool: &PgPool, tasks: &Tasks) {
     let read = |pool| async move { orders::pending(&pool).await };
     measure("pending gauge", pool, tasks, read, |pending: Pending| {
         PENDING.record(pending.count.unsigned_abs(), &[]);
+        COUNT_NOW.set(pending.count.unsigned_abs());
         PENDING_AGE.record(pending.oldest_age.max(0.0), &[]);
     });
 }

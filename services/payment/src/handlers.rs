@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use chassis::aggregate::{Aggregate, Cause, Changes, Context, Names, Standing, Stored, Triggered};
 use chassis::database::StoreError;
-use contracts::{Event, OrderId, Owner, PaymentStatus};
+use contracts::{Event, Money, OrderId, Owner, PaymentStatus};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 
 use crate::collection::{ProviderCalls, Slots};
-use crate::domain::{self, Due, NoRefusedRefund, Payment, PaymentState, ProviderCall, Transition, Trigger};
+use crate::domain::{self, Due, Payment, PaymentState, ProviderCall, Transition, Trigger, Undecidable};
 use crate::outcomes;
 use crate::store::{payments, refund_audit};
 
@@ -34,7 +34,7 @@ impl Aggregate for Payments {
     type Trigger = Trigger;
     type Call = ProviderCall;
     type Reserved = Slots;
-    type Violation = NoRefusedRefund;
+    type Violation = Undecidable;
     type Saved = ();
 
     fn trigger(&self, event: &Event) -> Option<Trigger> {
@@ -63,6 +63,10 @@ impl Aggregate for Payments {
         outcome: None,
     };
 
+    fn amount(payment: &Payment) -> Money {
+        payment.amount
+    }
+
     fn standing(payment: &Payment) -> Standing {
         let is_outcome = payment.status != PaymentStatus::Processing;
         Standing { status: payment.status.into(), reason: None, is_outcome }
@@ -73,6 +77,7 @@ impl Aggregate for Payments {
             Trigger::StepDue { .. } => "take step",
             Trigger::RetryRefund(_) => "retry refund",
             Trigger::SettleRefund { .. } => "settle refund",
+            Trigger::AskNow => "ask now",
             // What the provider answers has a span already.
             _ => "settle answer",
         }
@@ -86,7 +91,7 @@ impl Aggregate for Payments {
         context: &Context<'_>,
         state: &PaymentState,
         trigger: &Trigger,
-    ) -> Result<Transition, NoRefusedRefund> {
+    ) -> Result<Transition, Undecidable> {
         domain::transition(context, state, trigger)
     }
 

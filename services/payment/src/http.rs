@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ::http::Method;
 use chassis::database::{Connections, StoreError, read_list};
-use chassis::failed_messages;
 use chassis::http::{self, Owned, ReadyResponse, Request, Response, Routes, SharedReads, route};
 use contracts::list::{ListRequest, PaymentList};
 use contracts::payment::PaymentStats;
@@ -16,8 +15,7 @@ use crate::store::payment_totals;
 use crate::store::payments::{self, ClientPayment};
 
 pub(crate) fn routes(connections: Connections) -> Routes {
-    let failed_messages = failed_messages::routes(connections.pool().clone());
-    let own = Routes::new(
+    Routes::new(
         Arc::new(Reads::new(connections)),
         [
             route(Method::GET, "/payments", list),
@@ -25,8 +23,7 @@ pub(crate) fn routes(connections: Connections) -> Routes {
             route(Method::GET, "/payments/{id}", find),
             route(Method::GET, "/payments/order/{orderId}", find_by_order),
         ],
-    );
-    own.merge(failed_messages)
+    )
 }
 
 /// What clients read.

@@ -6,24 +6,35 @@
 //!                                      ↑ answers    ↓ due steps
 //!                                       collection ⇄ provider
 //! http: GET /payments… → store
-//! refunds: operators' decisions about what the provider refused → domain → store
+//!       GET /overview → overview → store (what samples counted)
+//!       …/books… → books → store (records for the gateway that compares)
+//!       GET /search, …/diagnosis → store, for operators
+//!       POST /refunds…, …/ask-now → decisions → domain → store
 //! ```
 
+mod ask_now;
+mod books;
 mod collection;
 pub mod config;
+mod decisions;
+mod diagnosis;
 pub mod domain;
 mod handlers;
 mod http;
 mod outcomes;
+mod overview;
 pub mod provider;
 mod refunds;
+mod samples;
+mod search;
 mod store;
 
 use std::sync::Arc;
 
 use chassis::database::{Connections, Schema};
 use chassis::load::Stage;
-use chassis::participant::Participant;
+use chassis::overview::WaitingNow;
+use chassis::participant::{Participant, RunningService};
 use chassis::program::{Lifecycle, StartError};
 use contracts::topology::Service;
 use sqlx::migrate::Migrator;
@@ -31,9 +42,10 @@ use tokio::sync::Notify;
 
 use crate::collection::ProviderCalls;
 use crate::config::Config;
+use crate::decisions::Decisions;
 use crate::handlers::Payments;
 use crate::provider::Simulator;
-use crate::refunds::Decisions;
+use crate::samples::PaymentCounts;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payment");
 const GRANTS: &str = include_str!("../../../migrations/payment/grants.sql");
@@ -53,6 +65,7 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let (calls, begun) = ProviderCalls::new(&collection);
     let waiting_steps = Stage::default();
     let (decisions, decided) = Decisions::channel();
+    let called = calls.clone();
     let payment = Participant {
         service: Service::Payment,
         schema: Schema { migrations: &MIGRATIONS, grants: GRANTS },
@@ -62,12 +75,20 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
             calls,
             default_owner: participant.default_owner.clone(),
         },
-        routes: |queries: Connections| {
-            http::routes(queries.clone()).merge(refunds::routes(queries, decisions))
+        routes: |queries: Connections, waiting: WaitingNow| {
+            http::routes(queries.clone())
+                .merge(overview::routes(queries.clone(), waiting))
+                .merge(books::routes(queries.clone()))
+                .merge(search::routes(queries.clone()))
+                .merge(diagnosis::routes(queries.clone(), called.clone()))
+                .merge(ask_now::routes(queries.clone(), decisions.clone(), called))
+                .merge(refunds::routes(queries, decisions))
         },
         stages: vec![waiting_steps.clone()],
-        tasks: |running| {
-            refunds::start(decided, &running);
+        tasks: |running: RunningService<Payments>| {
+            decisions::start(decided, &running);
+            refunds::start(&running);
+            running.sample::<PaymentCounts>();
             collection::start(provider, &collection, begun, waiting_steps, running);
         },
     };

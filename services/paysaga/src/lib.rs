@@ -8,6 +8,7 @@
 //! - [`audit`]: checks the invariants on live data.
 //! - [`key_file`]: the gateway's file of API keys.
 //! - [`privacy`]: what is kept about a customer, and its erasure.
+//! - [`top`]: the overview in a terminal.
 //! - [`forced_outcome`]: totals that tell the simulated provider what to do.
 //! - [`command`]: the command line, one file a subcommand.
 //! - [`output`], [`progress`], [`table`]: the terminal.
@@ -27,3 +28,4 @@ pub mod privacy;
 pub mod progress;
 pub mod saga;
 pub mod table;
+pub mod top;

@@ -48,6 +48,8 @@ pub enum Action {
     RetryRefund,
     /// An operator gives the money of a refused refund back by other means.
     SettleRefund,
+    /// An operator has the provider asked now.
+    AskNow,
 }
 
 impl World {
@@ -84,6 +86,9 @@ impl World {
         if let Some(next) = self.next_step() {
             if self.calls.len() < MAX_CALLS {
                 actions.push(Action::TakeStep);
+            }
+            if next.due == Due::Ahead {
+                actions.push(Action::AskNow);
             }
             // The last look comes later than any charge.
             let is_last_look = self.payment_status() == Some(PaymentStatus::Cancelled);

@@ -45,6 +45,12 @@ pub enum PlantedBug {
     DeadlineWithoutHearing,
     /// A charge is begun although its time is over.
     ExpiryIgnored,
+    /// An operator may have the provider asked although a replica is asking it.
+    AskedInHand,
+    /// An operator may bring the last look at a cancelled payment forward.
+    AskedForLastLook,
+    /// An operator who has the provider asked has the charge sent again, instead of looked up.
+    AskedToCharge,
 }
 
 impl PlantedBug {
@@ -168,4 +174,19 @@ fn a_deadline_without_hearing_is_found() {
 #[test]
 fn an_ignored_expiry_is_found() {
     assert!(is_found(PlantedBug::ExpiryIgnored).contains("no-late-charge"));
+}
+
+#[test]
+fn a_step_in_hand_that_is_asked_for_is_found() {
+    assert!(is_found(PlantedBug::AskedInHand).contains("steps-wait"));
+}
+
+#[test]
+fn a_last_look_that_is_brought_forward_is_found() {
+    assert!(is_found(PlantedBug::AskedForLastLook).contains("money was kept"));
+}
+
+#[test]
+fn a_charge_that_is_sent_again_unlooked_is_found() {
+    assert!(is_found(PlantedBug::AskedToCharge).contains("looks-first"));
 }

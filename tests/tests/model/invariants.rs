@@ -1,7 +1,7 @@
 //! What must hold. The names are those of `docs/INVARIANTS.md`.
 
 use contracts::{OrderStatus, PaymentStatus};
-use payment::domain::{Due, Step};
+use payment::domain::{Due, Step, StepReason};
 
 use crate::actions::Action;
 use crate::provider::{Answer, Call, StepName};
@@ -58,8 +58,8 @@ fn in_time(before: &World, action: Action, after: &World) -> Result<(), String> 
     Ok(())
 }
 
-/// A step is taken only when it is due; and one that is still to become due does so by the passing of time alone, unless
-/// another step takes its place.
+/// A step is taken only when it is due; and one that is still to become due does so by the passing of time, or because an operator
+/// cuts the pause before it short, unless another step takes its place.
 fn steps_wait(before: &World, action: Action, after: &World) -> Result<(), String> {
     let is_ahead = |world: &World| world.next_step().is_some_and(|next| next.due == Due::Ahead);
     let called = after.calls.len() > before.calls.len();
@@ -83,8 +83,13 @@ fn steps_wait(before: &World, action: Action, after: &World) -> Result<(), Strin
     if (called || brought_nothing) && after.next_step().is_some() && !is_ahead(after) {
         return Err(format!("steps-wait: the next step is due at once after {action:?}"));
     }
-    if is_ahead(before) && same_step && !is_ahead(after) && action != Action::StepBecomesDue {
+    let in_hand = before.next_step().is_some_and(|next| next.reason == StepReason::LeaseLapsed);
+    let may_become_due = action == Action::StepBecomesDue || (action == Action::AskNow && !in_hand);
+    if is_ahead(before) && same_step && !is_ahead(after) && !may_become_due {
         return Err(format!("steps-wait: {action:?} made a step due before its time"));
+    }
+    if action == Action::AskNow && !same_step {
+        return Err("looks-first: asked now, the provider is asked for something else".to_owned());
     }
     Ok(())
 }

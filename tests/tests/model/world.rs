@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Context};
 use contracts::{Event, EventType, OrderStatus, Owner, PaymentStatus, Timestamp};
 use order::domain as orders;
-use payment::domain::{self as payments, Due, Expiry, LastCharge, NextStep, Refund, Step};
+use payment::domain::{self as payments, Due, Expiry, LastCharge, NextStep, Refund, Step, StepReason};
 use uuid::Uuid;
 
 use crate::actions::Action;
@@ -20,7 +20,7 @@ const LEASE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     pub order: orders::OrderState,
-    /// Its next step is due now or later; how much later, and why, does not matter.
+    /// Its next step is due now or later; how much later does not matter.
     pub payment: payments::PaymentState,
     /// Events that are committed, but not known to be on the broker.
     pub outboxes: BTreeSet<Message>,
@@ -159,6 +159,7 @@ impl World {
                 world.trigger_payment(&payments::Trigger::RetryRefund(decision()), bug);
             }
             Action::SettleRefund => world.settle(bug),
+            Action::AskNow => world.ask_now(bug),
         }
         world.forget_times();
         world.number_attempts();
@@ -180,6 +181,10 @@ impl World {
         }
         if let Some(next) = &mut payment.next {
             next.due = if next.due.is_reached() { Due::Reached } else { Due::Ahead };
+            // Why it is due counts only until it is.
+            if next.due == Due::Reached {
+                next.reason = StepReason::New;
+            }
         }
     }
 
@@ -406,6 +411,22 @@ impl World {
         self.transfers += 1;
         let settled = payments::Trigger::SettleRefund { decision: decision(), reference: "t".to_owned() };
         self.trigger_payment(&settled, bug);
+    }
+
+    fn ask_now(&mut self, bug: Option<PlantedBug>) {
+        self.trigger_payment(&payments::Trigger::AskNow, bug);
+        let payments::PaymentState::Known(payments::Payment { status, next: Some(next), .. }) =
+            &mut self.payment
+        else {
+            return;
+        };
+        let is_last_look = *status == PaymentStatus::Cancelled && next.reason == StepReason::New;
+        match bug {
+            Some(PlantedBug::AskedInHand) => next.due = Due::Now,
+            Some(PlantedBug::AskedForLastLook) if is_last_look => next.due = Due::Now,
+            Some(PlantedBug::AskedToCharge) if next.due.is_reached() => next.step = Step::Charge,
+            _ => {}
+        }
     }
 
     /// The world once faults have stopped and no action is left; after a hundred actions, if some are left then.

@@ -119,6 +119,8 @@ async fn a_key_allows_what_its_scopes_say() {
         ("admin:read", Method::GET, "/api/metrics".to_owned()),
         ("admin:read", Method::GET, "/api/admin/order/failed-messages".to_owned()),
         ("admin:read", Method::GET, "/api/admin/payment/refunds".to_owned()),
+        ("admin:read", Method::GET, "/api/admin/books".to_owned()),
+        ("admin:write", Method::POST, "/api/admin/books/pass".to_owned()),
         ("admin:write", Method::POST, "/api/admin/payment/failed-messages/replay".to_owned()),
         ("admin:write", Method::DELETE, format!("/api/admin/order/failed-messages/{UNKNOWN_ID}")),
         ("admin:write", Method::POST, format!("/api/admin/payment/refunds/{UNKNOWN_ID}/retry")),

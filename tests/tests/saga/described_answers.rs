@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use contracts::event::PaymentApproved;
 use contracts::failed_message::FailedMessage;
+use contracts::replay::NewReplay;
 use contracts::topology::{Queue, Service};
 use contracts::{Envelope, EventType, OrderId, OrderStatus, PaymentId, PaymentStatus};
 use http::{Method, StatusCode};
@@ -15,6 +16,7 @@ use tests::api::{Api, UNKNOWN_ID, order};
 use tests::api_keys::{APP, KeyFile, OPERATOR, SHOP};
 use tests::call::Call;
 use tests::description::DESCRIPTION;
+use tests::replays::replay_of_all;
 use tests::service::ServiceProcess;
 use tests::{Stack, eventually, programs};
 use tokio::net::TcpListener;
@@ -127,30 +129,85 @@ async fn what_succeeds(stack: &mut Stack, api: &Api) {
     {
         api.text(&format!("/api/{document}")).await;
     }
+    books(api).await;
     failed_messages(stack, api).await;
     refunds(api).await;
+    ask_now(stack, api).await;
+    api.text("/api/admin/audit").await;
+}
+
+/// About a paid order; and about one whose next attempt would wait, as far as its row says.
+async fn ask_now(stack: &Stack, api: &Api) {
+    let paid = api.place("10.01").await;
+    api.order_becomes(paid, OrderStatus::Paid).await;
+    let slow = api.place("10.05").await;
+    api.charge_begins(slow).await;
+    let pause = "UPDATE payments SET step_reason = 'retry' WHERE step_reason = 'lease_lapsed'";
+    sqlx::query(pause).execute(&stack.payment_database).await.expect("the database answers");
+    for (id, expected) in [(paid, StatusCode::CONFLICT), (slow, StatusCode::ACCEPTED)] {
+        let path = format!("/api/admin/payment/orders/{id}/ask-now");
+        let asked = api.request(Method::POST, &path).json(&json!({"reason": "a test"})).send().await;
+        assert_eq!(asked.expect("an answer").status(), expected);
+    }
+}
+
+async fn books(api: &Api) {
+    api.text("/api/admin/books").await;
+    let begin = async || {
+        let asked = api.request(Method::POST, "/api/admin/books/pass").json(&json!({"reason": "a test"}));
+        asked.send().await.expect("an answer").status()
+    };
+    eventually("no full pass is under way", async || match begin().await {
+        StatusCode::ACCEPTED => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    assert_eq!(begin().await, StatusCode::CONFLICT, "it is wanted or under way");
 }
 
 async fn failed_messages(stack: &mut Stack, api: &Api) {
     stack.payment.stop().await;
-    for _ in 0..2 {
+    for _ in 0..7 {
         let order_id = OrderId::new();
         let approval = Envelope::now(PaymentApproved { order_id, transaction_id: "t-1".to_owned() }, None);
         let body = approval.encode().expect("an event can be written").body;
         stack.amqp.publish(EventType::PaymentApproved, body.as_bytes(), BasicProperties::default()).await;
     }
-    let failed: Vec<FailedMessage> = api.failed_messages_are(Queue::OrderPaymentResult, 2).await;
-    api.failed_message(Queue::OrderPaymentResult, failed[0].id).await;
+    let failed: Vec<FailedMessage> = api.failed_messages_are(Queue::OrderPaymentResult, 7).await;
+    let body = api.failed_message(Queue::OrderPaymentResult, failed[0].id).await.body;
     let path = |id: Uuid, what: &str| format!("/api/admin/order/failed-messages/{id}{what}");
     let discard = async || {
         api.request(Method::DELETE, &path(failed[0].id, "")).json(&json!({"reason": "a test"})).send().await
     };
+    assert_eq!(api.edit(Service::Order, failed[0].id, &body).await.status(), StatusCode::OK);
     for expected in [StatusCode::ACCEPTED, StatusCode::CONFLICT] {
         assert_eq!(discard().await.expect("an answer").status(), expected);
     }
+    assert_eq!(api.edit(Service::Order, failed[0].id, &body).await.status(), StatusCode::CONFLICT);
+    replays(api).await;
     let replayed = api.request(Method::POST, &path(failed[1].id, "/replay")).send().await;
     assert_eq!(replayed.expect("an answer").status(), StatusCode::ACCEPTED);
     stack.payment.start_again().await;
+}
+
+async fn replays(api: &Api) {
+    let path = "/api/admin/order/failed-messages";
+    api.text(&format!("{path}/causes")).await;
+    let slow = NewReplay { rate_per_second: Some(1), stop_after: 9, ..replay_of_all() };
+    let preview = api.request(Method::POST, &format!("{path}/replays/preview")).json(&slow).send().await;
+    assert_eq!(preview.expect("an answer").status(), StatusCode::OK);
+    let id = api.begin_replay(Service::Order, &slow).await.id;
+    for what in ["pause", "resume", "cancel"] {
+        for expected in [StatusCode::OK, StatusCode::CONFLICT] {
+            assert_eq!(api.change_replay(Service::Order, id, what).await.status(), expected, "{what}");
+        }
+    }
+    let mut of_none = slow;
+    of_none.filter.queue = Some(Queue::OrderCreate.to_string());
+    assert_eq!(api.post_replay(Service::Order, &of_none).await.status(), StatusCode::CONFLICT);
+    api.text(&format!("{path}/replays")).await;
+    api.replay(Service::Order, id).await;
+    api.replay_members(Service::Order, id).await;
 }
 
 async fn refunds(api: &Api) {

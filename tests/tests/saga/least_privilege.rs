@@ -22,6 +22,7 @@ async fn a_service_can_neither_change_its_schema_nor_rewrite_what_happened() {
         "ALTER TABLE failed_message_audit DISABLE TRIGGER ALL",
         "UPDATE failed_message_audit SET actor = 'another'",
         "DELETE FROM failed_message_audit",
+        "UPDATE replay_decisions SET actor = 'another'",
         "DELETE FROM early_cancellations",
         "DELETE FROM _sqlx_migrations",
     ];

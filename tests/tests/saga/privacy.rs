@@ -67,6 +67,10 @@ async fn a_customer_is_exported_and_erased_and_the_books_stay_as_they_are() {
         stack.amqp.publish(event_type, body.as_bytes(), BasicProperties::default()).await;
         stack.api.failed_messages_are(queue, 1).await;
     }
+    for database in [&stack.order_database, &stack.payment_database] {
+        let edited = format!("UPDATE failed_messages SET edited_body = convert_to('of {USER}', 'UTF8')");
+        sqlx::raw_sql(AssertSqlSafe(edited)).execute(database).await.expect("the database answers");
+    }
     stack.drain_every_queue().await;
     stack.outboxes_empty().await;
     let stats: Value = stack.api.read("/api/payments/stats").await;

@@ -76,7 +76,17 @@ async fn a_service_deletes_by_itself_and_never_what_waits_for_a_decision() {
          SELECT id, 'REPLAYED', 'me', now() - CASE WHEN reason = 'replayed yesterday' THEN interval '1 day' ELSE interval '99 days' END
          FROM failed_messages;
          INSERT INTO rejections (failed_message_id, reason, rejected_at)
-         SELECT gen_random_uuid(), 'lost', now() - interval '1 day' * days FROM generate_series(1, 180) AS days",
+         SELECT gen_random_uuid(), 'lost', now() - interval '1 day' * days FROM generate_series(1, 180) AS days;
+         INSERT INTO replays (id, status, actor, reason, filter, canary, waves, stop_after, members, handled, causes, created_at,
+                              finished_at)
+         SELECT md5(name)::uuid, status, 'me', name, '{}', '{}', 1, 1, 1, handled, '[]', now() - interval '100 days', finished_at
+         FROM (VALUES ('ended', 'COMPLETED', 1, now() - interval '99 days'), ('ended yesterday', 'COMPLETED', 1, now() - interval '1 day'),
+                      ('held', 'PAUSED', 0, NULL)) AS new (name, status, handled, finished_at);
+         INSERT INTO replay_members (replay_id, position, failed_message_id, wave, outcome, at)
+         SELECT id, 1, md5(CASE WHEN status = 'PAUSED' THEN 'open' ELSE 'replayed' END)::uuid, 1,
+                CASE WHEN status = 'COMPLETED' THEN 'HANDLED' END, CASE WHEN status = 'COMPLETED' THEN created_at END
+         FROM replays;
+         INSERT INTO replay_decisions (replay_id, action, actor, reason) SELECT id, 'BEGUN', 'me', 'a test' FROM replays",
     )
     .await;
     stack.order.stop().await;
@@ -95,6 +105,19 @@ async fn a_service_deletes_by_itself_and_never_what_waits_for_a_decision() {
     })
     .await;
     assert_eq!(count(&stack.order_database, "failed_message_audit").await, 6, "what operators did stays");
+    eventually("a replay that has ended long ago is deleted, with all that it has", async || {
+        let left = sqlx::query_scalar::<_, String>("SELECT reason FROM replays ORDER BY reason");
+        let left = left.fetch_all(&stack.order_database).await.expect("the database answers");
+        let members = count(&stack.order_database, "replay_members").await;
+        let decisions = count(&stack.order_database, "replay_decisions").await;
+        let all = (left, members, decisions);
+        if all == (vec!["ended yesterday".to_owned(), "held".to_owned()], 2, 2) {
+            Ok(())
+        } else {
+            Err(format!("{all:?}"))
+        }
+    })
+    .await;
 }
 
 /// The records and numbers of the table that is printed.

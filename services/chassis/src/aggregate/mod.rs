@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::future::Future;
 
-use contracts::{Envelope, Event, OrderId, OwnerFilter, Timestamp};
+use contracts::{Envelope, Event, Money, OrderId, OwnerFilter, Timestamp};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
 use tracing::Span;
@@ -63,6 +63,9 @@ pub trait Aggregate: Send + Sync + 'static {
 
     /// What an order arises from.
     fn cause(entity: &Self::Entity) -> &Cause;
+
+    /// What an order comes to.
+    fn amount(entity: &Self::Entity) -> Money;
 
     /// What logs and traces call it.
     const NAMES: Names;

@@ -77,7 +77,7 @@ impl BrokerConfig {
     }
 
     /// The users that a service's messages must come from.
-    pub(super) fn publishers(&self, service: Service) -> Publishers {
+    pub(crate) fn publishers(&self, service: Service) -> Publishers {
         if self.verify_publishers {
             Publishers::named_like(self.url.user(), service)
         } else {

@@ -8,6 +8,7 @@ use contracts::topology::Queue;
 use opentelemetry::KeyValue;
 
 use super::QueueInspector;
+use crate::samples::Latest;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
 
@@ -19,6 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a measure is shown. Of a queue that does not answer, nothing is known after that.
 const VALID: Duration = Duration::from_mins(1);
+
+/// How many messages were ready in all of the queues together, without the dead-letter queues.
+pub(crate) static QUEUED_NOW: Latest = Latest::new();
 
 /// The queues and what was measured, by queue and kind.
 type Lengths = Arc<Mutex<HashMap<(Queue, &'static str), (Instant, u32)>>>;
@@ -58,12 +62,20 @@ async fn measure_again_and_again(queues: &[Queue], inspector: &mut QueueInspecto
 }
 
 async fn measure(queues: &[Queue], inspector: &mut QueueInspector, lengths: &Lengths) {
+    let mut sum = Some(0);
     for queue in queues {
         for (name, kind) in [(queue.name(), "ready"), (queue.dead_letter_queue(), "dead_letter")] {
-            if let Ok(Some(state)) = tokio::time::timeout(TIMEOUT, inspector.inspect(name)).await {
+            let state = tokio::time::timeout(TIMEOUT, inspector.inspect(name)).await.ok().flatten();
+            if kind == "ready" {
+                sum = sum.zip(state).map(|(sum, state)| sum + u64::from(state.messages));
+            }
+            if let Some(state) = state {
                 let mut lengths = lengths.lock().unwrap_or_else(PoisonError::into_inner);
                 lengths.insert((*queue, kind), (Instant::now(), state.messages));
             }
         }
+    }
+    if let Some(sum) = sum {
+        QUEUED_NOW.set(sum);
     }
 }

@@ -34,7 +34,7 @@ pub use message::Message;
 pub use publisher::{PublishError, PublishResult, Publisher};
 pub use url::BrokerUrl;
 
-pub(crate) use gauge::measure_queues;
+pub(crate) use gauge::{QUEUED_NOW, measure_queues};
 pub(crate) use inspector::QueueInspector;
 pub(crate) use message::trace_context;
 pub(crate) use publishers::{Forged, NOT_VERIFIED, Publishers};

@@ -36,7 +36,7 @@ impl Publishers {
     }
 
     /// Believes every message.
-    pub(super) const fn unverified() -> Self {
+    pub(crate) const fn unverified() -> Self {
         Self(None)
     }
 

@@ -133,9 +133,8 @@ impl<A: Aggregate> EventHandler<A> {
         span: &Span,
         task: &TaskContext,
     ) -> Result<Result<(), StoreError>, Stopping> {
-        let held = retry(task, IfHeldUp::Persist, || {
-            failed_messages::hold(self.applier.pool(), self.queue, delivery)
-        });
+        let held =
+            retry(task, IfHeldUp::Persist, || failed_messages::hold(&self.applier, self.queue, delivery));
         match held.await {
             Ok(()) => {
                 span.in_scope(|| {

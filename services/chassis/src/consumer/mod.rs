@@ -27,7 +27,7 @@ pub use hearing::Hearing;
 pub(crate) use acknowledgement::acknowledge;
 pub(crate) use hearing::Progress;
 pub(crate) use reason::Reason;
-pub(crate) use received::{Origin, Received, read};
+pub(crate) use received::{Origin, Received, decode, read};
 pub(crate) use subscription::{DeliveryHandler, Interrupted, Subscription};
 
 use crate::aggregate::{Aggregate, Applier};

@@ -139,8 +139,7 @@ pub(crate) fn read<A: Aggregate>(
 ) -> Received<A::Trigger> {
     let span = process_span(origin);
     let read = || {
-        let envelope = decode(origin.queue, body)?;
-        publishers.verify(envelope.event.event_type(), origin.user_id.as_deref())?;
+        let envelope = decode(origin.queue, publishers, origin.user_id.as_deref(), body)?;
         if origin.delivery.is_some() {
             record_transit(&origin.trace, envelope.occurred_at.as_datetime().into());
         }
@@ -167,14 +166,20 @@ pub(crate) fn read<A: Aggregate>(
     Received { span, triggered }
 }
 
-fn decode(queue: Queue, body: &[u8]) -> Result<Envelope, Unreadable> {
+/// The event that a message on this queue is, if it is one that belongs there and comes from the service whose event it is.
+pub(crate) fn decode(
+    queue: Queue,
+    publishers: &Publishers,
+    user_id: Option<&str>,
+    body: &[u8],
+) -> Result<Envelope, Unreadable> {
     let envelope = Envelope::decode(body)?;
     let event_type = envelope.event.event_type();
-    if event_type.route().queue == queue {
-        Ok(envelope)
-    } else {
-        Err(Unreadable::WrongQueue { event_type, queue })
+    if event_type.route().queue != queue {
+        return Err(Unreadable::WrongQueue { event_type, queue });
     }
+    publishers.verify(event_type, user_id)?;
+    Ok(envelope)
 }
 
 /// The CONSUMER span. Its parent is the PRODUCER span that sent the message, so that a saga is one trace and Jaeger's

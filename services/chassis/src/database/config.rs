@@ -135,6 +135,12 @@ impl DatabaseConfig {
         Ok(pool_of(connections).connect_lazy_with(options))
     }
 
+    /// A connection for statements that read whole tables, for which nothing waits.
+    pub fn survey_pool(&self, user: &'static str) -> Result<PgPool, sqlx::Error> {
+        let unhurried = [("statement_timeout", "60000"), ("work_mem", "32MB")];
+        Ok(pool_of(1).connect_lazy_with(self.options(user)?.options(SESSION).options(unhurried)))
+    }
+
     /// A small pool for work that is done again after a crash anyway. Its commits don't wait for the disk
     /// (<https://www.postgresql.org/docs/current/wal-async-commit.html>): a crash of PostgreSQL may undo the last of
     /// them, never tear one.

@@ -3,26 +3,25 @@
 use contracts::topology::Queue;
 use lapin::Channel;
 use lapin::message::Delivery;
-use sqlx::PgPool;
 use tracing::error;
 
 use super::dead_letter::DeadLetter;
-use super::store;
-use crate::aggregate::Stopping;
+use super::{store, subject_of};
+use crate::aggregate::{Aggregate, Applier, Stopping};
 use crate::consumer::{DeliveryHandler, Interrupted, acknowledge};
-use crate::database::{self, IfHeldUp, RetryError, retry};
+use crate::database::{self, IfHeldUp, RetryError, StoreError, retry};
 use crate::tasks::TaskContext;
 
 /// Stores the dead letters of a queue.
-pub(super) struct Collector {
+pub(super) struct Collector<A> {
     /// The queue that rejected them.
     pub(super) queue: Queue,
-    pub(super) pool: PgPool,
+    pub(super) applier: Applier<A>,
 }
 
-impl DeliveryHandler for Collector {
+impl<A: Aggregate> DeliveryHandler for Collector<A> {
     async fn ready(&self, task: &TaskContext) -> Result<(), Stopping> {
-        database::answers(&self.pool, task).await
+        database::answers(self.applier.pool(), task).await
     }
 
     async fn handle(
@@ -33,7 +32,7 @@ impl DeliveryHandler for Collector {
     ) -> Result<(), Interrupted> {
         for delivery in &deliveries {
             let letter = DeadLetter::of(self.queue, delivery);
-            match retry(task, IfHeldUp::Persist, || store::insert(&self.pool, &letter)).await {
+            match retry(task, IfHeldUp::Persist, || self.store(&letter)).await {
                 Ok(()) => acknowledge(channel, delivery).await?,
                 Err(RetryError::Stopping) => return Err(Stopping.into()),
                 Err(RetryError::Failed(error)) => {
@@ -43,5 +42,12 @@ impl DeliveryHandler for Collector {
             }
         }
         Ok(())
+    }
+}
+
+impl<A: Aggregate> Collector<A> {
+    async fn store(&self, letter: &DeadLetter<'_>) -> Result<(), StoreError> {
+        let subject = subject_of(&self.applier, letter.body).await?;
+        store::insert(self.applier.pool(), letter, subject).await
     }
 }

@@ -10,8 +10,12 @@ use sqlx::PgPool;
 
 use super::store;
 use crate::database::measure;
+use crate::samples::Latest;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
+
+/// How many waited last.
+pub(crate) static OPEN_NOW: Latest = Latest::new();
 
 static COUNT: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -29,6 +33,7 @@ pub(super) fn start(pool: &PgPool, queues: Vec<Queue>, tasks: &Tasks) {
             let count = open.get(queue.name()).copied().unwrap_or_default().unsigned_abs();
             COUNT.record(count, &[KeyValue::new("messaging.destination.name", queue.name())]);
         }
+        OPEN_NOW.set(open.values().sum::<i64>().unsigned_abs());
     };
     let read = |pool| async move { store::open_by_queue(&pool).await };
     measure("failed message gauge", pool, tasks, read, record);

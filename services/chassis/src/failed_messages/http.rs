@@ -5,53 +5,90 @@ use contracts::failed_message::{
     DiscardRequest, FailedMessageFilter, FailedMessageStatus, ReplayAccepted, ReplayRequest,
 };
 use contracts::problem::InvalidMember;
+use contracts::replay::EditRequest;
 use contracts::{Problem, ProblemType};
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::store::{self, Decision, Discard};
+use super::store::{self, Decision, Discard, Edit};
+use super::{Causes, edit, replays};
+use crate::broker::Publishers;
 use crate::http::{self, Request, Response, Routes, route};
 
-/// List, look at, replay and discard failed messages.
-#[must_use]
-pub fn routes(pool: PgPool) -> Routes {
-    Routes::new(
-        pool,
+/// Longest reason of an operator, in characters.
+const MAX_REASON: usize = 1000;
+
+/// What the routes need.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// For queries.
+    pub(crate) pool: PgPool,
+    /// Whom messages must come from.
+    pub(crate) publishers: Publishers,
+    pub(crate) causes: Causes,
+}
+
+/// List, look at, edit, replay and discard failed messages.
+pub(crate) fn routes(context: Context) -> Routes {
+    let replays = replays::routes(context.pool.clone());
+    let messages = Routes::new(
+        context,
         [
             route(Method::GET, "/failed-messages", list),
+            route(Method::GET, "/failed-messages/causes", causes),
             route(Method::POST, "/failed-messages/replay", replay_all),
             route(Method::GET, "/failed-messages/{id}", find),
             route(Method::DELETE, "/failed-messages/{id}", discard),
+            route(Method::POST, "/failed-messages/{id}/edit", edit),
             route(Method::POST, "/failed-messages/{id}/replay", replay),
         ],
-    )
+    );
+    // The first route that fits takes a request: `replays` is no message's id.
+    replays.merge(messages)
 }
 
-async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn list(Context { pool, .. }: Context, request: Request) -> Result<Response, Problem> {
     let filter = read_filter(&request.query).map_err(Problem::invalid)?;
     let page = store::list(&pool, &filter, request.page()).await?;
     Ok(http::json(StatusCode::OK, &page))
 }
 
-async fn find(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn causes(Context { causes, .. }: Context, _: Request) -> Result<Response, Problem> {
+    Ok(http::json(StatusCode::OK, &causes.latest().await?))
+}
+
+async fn find(Context { pool, .. }: Context, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
     http::found(store::find(&pool, id).await?)
 }
 
-async fn replay(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn edit(context: Context, request: Request) -> Result<Response, Problem> {
+    let Context { pool, publishers, .. } = context;
+    let id = request.id("id")?;
+    let EditRequest { body, reason } = request.json().await?;
+    let reason = reason_of(&reason, "why the message is changed")?;
+    let Some(original) = store::original(&pool, id).await? else { return Err(unknown()) };
+    let subject = edit::check(&original, &body, &publishers)?;
+    let edit = Edit { id, actor: request.actor(), reason, body: &body, subject };
+    match store::edit(&pool, edit).await? {
+        Decision::Taken => http::found(store::find(&pool, id).await?),
+        Decision::Unknown => Err(unknown()),
+        Decision::Refused(status) => Err(refused(&status, "edited")),
+    }
+}
+
+async fn replay(Context { pool, .. }: Context, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
     let decision = store::replay(&pool, id, request.actor()).await?;
     answer(decision, &ReplayAccepted { matching: 1, scheduled: 1 })
 }
 
-async fn replay_all(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn replay_all(Context { pool, .. }: Context, request: Request) -> Result<Response, Problem> {
     let ReplayRequest { filter, rate_per_second, dry_run } = request.json().await?;
-    if filter.status.is_some_and(|status| status != FailedMessageStatus::Failed) {
-        let rule = "must be FAILED or absent: only open messages are replayed together";
-        return Err(invalid(InvalidMember::new("filter.status", rule)));
-    }
-    if rate_per_second == Some(0) {
-        return Err(invalid(InvalidMember::new("ratePerSecond", "must be at least 1")));
+    let wrong = only_open(&filter).into_iter().chain(at_least_one("ratePerSecond", rate_per_second));
+    let wrong: Vec<_> = wrong.collect();
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
     }
     let filter = FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..filter };
     let matching = store::count(&pool, &filter).await?;
@@ -63,13 +100,10 @@ async fn replay_all(pool: PgPool, request: Request) -> Result<Response, Problem>
     Ok(http::json(StatusCode::ACCEPTED, &ReplayAccepted { matching, scheduled }))
 }
 
-async fn discard(pool: PgPool, request: Request) -> Result<Response, Problem> {
+async fn discard(Context { pool, .. }: Context, request: Request) -> Result<Response, Problem> {
     let id = request.id("id")?;
     let body: DiscardRequest = request.json().await?;
-    let reason = body.reason.trim();
-    if reason.is_empty() || reason.contains('\0') {
-        return Err(invalid(InvalidMember::new("reason", "must say why the message is given up")));
-    }
+    let reason = reason_of(&body.reason, "why the message is given up")?;
     let decision = store::discard(&pool, Discard { id, actor: request.actor(), reason }).await?;
     answer(decision, &body)
 }
@@ -77,19 +111,43 @@ async fn discard(pool: PgPool, request: Request) -> Result<Response, Problem> {
 fn answer(decision: Decision, done: &impl Serialize) -> Result<Response, Problem> {
     match decision {
         Decision::Taken => Ok(http::json(StatusCode::ACCEPTED, done)),
-        Decision::Unknown => Err(Problem::not_found("There is no such failed message.")),
-        Decision::Refused(status) => Err(Problem::new(
-            ProblemType::StateConflict,
-            format!("The message is {status}; only a FAILED one can be discarded."),
-        )),
+        Decision::Unknown => Err(unknown()),
+        Decision::Refused(status) => Err(refused(&status, "discarded")),
     }
 }
 
-fn invalid(wrong: InvalidMember) -> Problem {
-    Problem::invalid(vec![wrong])
+fn unknown() -> Problem {
+    Problem::not_found("There is no such failed message.")
 }
 
-/// The filter of a list: `queue`, `type`, `reason`, `status`, `from`, `to`.
+fn refused(status: &str, what: &str) -> Problem {
+    let detail = format!("The message is {status}; only a FAILED one can be {what}.");
+    Problem::new(ProblemType::StateConflict, detail)
+}
+
+/// Why an operator does something, as a text that can be stored.
+pub(super) fn reason_of<'a>(given: &'a str, what: &str) -> Result<&'a str, Problem> {
+    let given = given.trim();
+    if given.is_empty() || given.contains('\0') || given.chars().count() > MAX_REASON {
+        let rule = format!("must say {what}, in at most {MAX_REASON} characters");
+        return Err(Problem::invalid(vec![InvalidMember::new("reason", rule)]));
+    }
+    Ok(given)
+}
+
+/// What is wrong with a filter by which messages are to be replayed together.
+pub(super) fn only_open(filter: &FailedMessageFilter) -> Option<InvalidMember> {
+    let rule = "must be FAILED or absent: only open messages are replayed together";
+    let is_other = filter.status.is_some_and(|status| status != FailedMessageStatus::Failed);
+    is_other.then(|| InvalidMember::new("filter.status", rule))
+}
+
+/// What is wrong with a number of which none is meant by its absence.
+pub(super) fn at_least_one(member: &str, number: Option<u32>) -> Option<InvalidMember> {
+    (number == Some(0)).then(|| InvalidMember::new(member, "must be at least 1"))
+}
+
+/// The filter of a list: `queue`, `type`, `reason`, `cause`, `status`, `from`, `to`.
 fn read_filter(query: &str) -> Result<FailedMessageFilter, Vec<InvalidMember>> {
     let mut filter = FailedMessageFilter::default();
     let mut errors = Vec::new();
@@ -101,6 +159,7 @@ fn read_filter(query: &str) -> Result<FailedMessageFilter, Vec<InvalidMember>> {
             "queue" => filter.queue = Some(value.into_owned()),
             "type" => filter.event_type = Some(value.into_owned()),
             "reason" => filter.reason = Some(value.into_owned()),
+            "cause" => filter.cause = Some(value.into_owned()),
             "status" => {
                 let statuses = "must be FAILED, REPLAYING, REPLAYED or DISCARDED";
                 filter.status = value.parse().map_err(|_| wrong(statuses)).ok();
@@ -109,7 +168,9 @@ fn read_filter(query: &str) -> Result<FailedMessageFilter, Vec<InvalidMember>> {
             "to" => filter.to = value.parse().map_err(|_| wrong(time)).ok(),
             "page" | "limit" => {}
             _ => {
-                wrong("is not a known filter; known are: queue, type, reason, status, from, to, page, limit");
+                wrong(
+                    "is not a known filter; known are: queue, type, reason, cause, status, from, to, page, limit",
+                );
             }
         }
     }

@@ -11,21 +11,32 @@
 //! A message is acknowledged on its dead-letter queue only once it is stored. Replaying applies it to its order as the
 //! consumer of its queue would, without a broker in between, then marks it. It keeps its event id, so replaying what was
 //! applied in the meantime, or replaying it twice because the process died before the mark, changes nothing.
+//!
+//! Many are handled again by a replay, an operation that lasts: its messages are chosen when it begins, and taken one by one,
+//! wave after wave, by any replica. What becomes of each is stored in the transaction that marks the message, so a replica that
+//! dies leaves nothing behind but a message that another one handles once more.
 
+mod causes;
 mod collector;
 mod dead_letter;
+mod edit;
 mod gauge;
 mod http;
 mod replayer;
+mod replays;
 mod store;
+mod subject;
 
+use contracts::failed_message::FailedMessage;
 use contracts::topology::Queue;
+use contracts::{OrderId, Word};
 use lapin::message::Delivery;
 use sqlx::PgPool;
 
-pub use http::routes;
+pub(crate) use causes::Causes;
+pub(crate) use http::{Context, routes};
 
-use crate::aggregate::{Aggregate, Applier};
+use crate::aggregate::{Aggregate, Applier, Stored};
 use crate::broker::Broker;
 use crate::cadence::Cadence;
 use crate::consumer::{Progress, Subscription};
@@ -35,11 +46,37 @@ use crate::load::Stage;
 use crate::tasks::Tasks;
 use collector::Collector;
 use dead_letter::DeadLetter;
+pub(crate) use gauge::OPEN_NOW;
 use replayer::Replayer;
+pub(crate) use store::open_by_queue;
+use subject::Subject;
 
 /// Stores a message that can't be applied before a newer version is back; the replayer tries it again and again.
-pub(crate) async fn hold(pool: &PgPool, queue: Queue, delivery: &Delivery) -> Result<(), StoreError> {
-    store::hold(pool, &DeadLetter::of(queue, delivery)).await
+pub(crate) async fn hold<A: Aggregate>(
+    applier: &Applier<A>,
+    queue: Queue,
+    delivery: &Delivery,
+) -> Result<(), StoreError> {
+    let letter = DeadLetter::of(queue, delivery);
+    store::hold(applier.pool(), &letter, subject_of(applier, letter.body).await?).await
+}
+
+/// What a message is about. Where it names an order and no amount, the service may know what the order comes to.
+async fn subject_of<A: Aggregate>(applier: &Applier<A>, body: &[u8]) -> Result<Subject, StoreError> {
+    let subject = Subject::of(body);
+    let (Some(order), None) = (subject.order_id, subject.amount) else { return Ok(subject) };
+    let mut connection = applier.pool().acquire().await?;
+    let known = applier.aggregate().load(&mut connection, &[order]).await?.into_iter().next();
+    let amount = known.and_then(|(_, stored)| match stored {
+        Stored::Known(entity) => Some(A::amount(&entity)),
+        Stored::Newer => None,
+    });
+    Ok(Subject { amount, ..subject })
+}
+
+/// The messages about an order, the one that failed last first.
+pub async fn of_order(pool: &PgPool, order: OrderId) -> Result<Vec<FailedMessage<Word>>, StoreError> {
+    store::of_order(pool, order).await
 }
 
 /// Most dead letters held unacknowledged.
@@ -50,15 +87,16 @@ pub(crate) struct FailedMessages<A: Aggregate> {
     pub(crate) queues: Vec<Queue>,
     pub(crate) applier: Applier<A>,
     pub(crate) broker: Broker,
+    pub(crate) causes: Causes,
 }
 
 impl<A: Aggregate> FailedMessages<A> {
     /// Collects dead letters, and replays those that an operator wants replayed.
     pub(crate) fn start(self, health: &Health, tasks: &Tasks) {
-        let Self { queues, applier, broker } = self;
+        let Self { queues, applier, broker, causes } = self;
         let pool = applier.pool().clone();
         for &queue in &queues {
-            let handler = Collector { queue, pool: pool.clone() };
+            let handler = Collector { queue, applier: applier.clone() };
             let (queue, broker) = (queue.dead_letter_queue(), broker.clone());
             // No order waits for these.
             let (cadence, stage, progress) = (Cadence::relaxed(), Stage::default(), Progress::default());
@@ -67,5 +105,6 @@ impl<A: Aggregate> FailedMessages<A> {
         }
         Replayer { applier, publishers: broker.publishers() }.start(health, tasks);
         gauge::start(&pool, queues, tasks);
+        causes.start(tasks);
     }
 }

@@ -106,11 +106,15 @@ impl Request {
         url::form_urlencoded::parse(self.query.as_bytes())
     }
 
-    /// The body as JSON; 400 if it is none, or has other members, and what [`Body::read`] may fail with.
+    /// The body as a JSON object; 400 if it is none, or has other members, and what [`Body::read`] may fail with.
     pub async fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let invalid = |error| InvalidMember::new("", format!("the body is not valid: {error}"));
-        serde_json::from_slice(&self.body.read().await?)
-            .map_err(|error| Problem::invalid(vec![invalid(error)]))
+        let invalid = |what: String| Problem::invalid(vec![InvalidMember::new("", what)]);
+        let body = self.body.read().await?;
+        // serde takes a list for an object as well, and an empty one for an object that says nothing.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(invalid("the body is not valid: it must be an object".to_owned()));
+        }
+        serde_json::from_slice(&body).map_err(|error| invalid(format!("the body is not valid: {error}")))
     }
 
     /// Whose things the gateway asks for; those of all clients if it does not say so.

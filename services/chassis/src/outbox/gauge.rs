@@ -7,8 +7,12 @@ use sqlx::PgPool;
 
 use super::store::{self, Backlog};
 use crate::database::measure;
+use crate::samples::Latest;
 use crate::tasks::Tasks;
 use crate::telemetry::METER;
+
+/// How much it held last.
+pub(crate) static DEPTH_NOW: Latest = Latest::new();
 
 static DEPTH: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -28,6 +32,7 @@ static AGE: LazyLock<Gauge<f64>> = LazyLock::new(|| {
 pub(super) fn start(pool: &PgPool, tasks: &Tasks) {
     let record = |backlog: Backlog| {
         DEPTH.record(backlog.depth.unsigned_abs(), &[]);
+        DEPTH_NOW.set(backlog.depth.unsigned_abs());
         AGE.record(backlog.age.max(0.0), &[]);
     };
     measure("outbox gauge", pool, tasks, |pool| async move { store::backlog(&pool).await }, record);

@@ -19,6 +19,8 @@ mod sweeper;
 
 use std::time::Duration;
 
+use contracts::OrderId;
+use contracts::diagnosis::UnpublishedEvent;
 use contracts::topology::Service;
 use sqlx::{PgConnection, PgPool};
 
@@ -26,7 +28,9 @@ use crate::broker::{Message, Publisher};
 use crate::database::StoreError;
 use crate::health::Health;
 use crate::tasks::Tasks;
+pub(crate) use gauge::DEPTH_NOW;
 use relay::Relay;
+pub(crate) use store::backlog;
 
 /// How long a row may lie, beyond the time that the broker has to confirm it, before it counts as left behind. The relay of
 /// its replica has it in hand until then; any replica publishes it afterwards.
@@ -34,6 +38,11 @@ const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(2);
 
 /// Most rows that are published, confirmed and deleted together.
 const BATCH: usize = 500;
+
+/// The events of an order that are committed and not known to be on the broker, the oldest first.
+pub async fn of_order(pool: &PgPool, order: OrderId) -> Result<Vec<UnpublishedEvent>, StoreError> {
+    store::of_order(pool, order).await
+}
 
 /// Takes the messages of transactions. Cheap to clone.
 #[derive(Clone)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use contracts::{EventId, EventType};
+use contracts::diagnosis::UnpublishedEvent;
+use contracts::{EventId, EventType, OrderId};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgExecutor};
 
@@ -67,20 +68,35 @@ pub(super) async fn delete(executor: impl PgExecutor<'_>, events: &[EventId]) ->
     Ok(())
 }
 
+/// Most events of one order that are shown. An order has a handful.
+const SHOWN: i64 = 20;
+
+/// The events of an order, the oldest first. Nearly always the table is all but empty, so it has no index for this, which would be
+/// written for each event; after a long outage of the broker it is read as a whole, for as long as PostgreSQL may work on a query.
+pub(super) async fn of_order(
+    executor: impl PgExecutor<'_>,
+    order: OrderId,
+) -> Result<Vec<UnpublishedEvent>, StoreError> {
+    let events = sqlx::query_as::<_, UnpublishedEvent>(
+        "SELECT event_id, event_type, created_at FROM outbox WHERE order_id = $1 ORDER BY created_at, event_id LIMIT $2",
+    );
+    Ok(events.bind(order).bind(SHOWN).fetch_all(executor).await?)
+}
+
 /// Most rows that are counted to measure the outbox.
 const COUNTED: i64 = 10_000;
 
 /// How much the outbox holds.
 #[derive(FromRow)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     /// Rows: exact up to [`COUNTED`], beyond it as PostgreSQL's statistics have it.
-    pub(super) depth: i64,
+    pub(crate) depth: i64,
     /// Seconds since the oldest was written; 0 if there is none.
-    pub(super) age: f64,
+    pub(crate) age: f64,
 }
 
 /// Measures the outbox, without looking at all of it.
-pub(super) async fn backlog(executor: impl PgExecutor<'_>) -> Result<Backlog, StoreError> {
+pub(crate) async fn backlog(executor: impl PgExecutor<'_>) -> Result<Backlog, StoreError> {
     let backlog = sqlx::query_as::<_, Backlog>(
         "SELECT CASE WHEN count(*) < $1 THEN count(*)
                      ELSE greatest(count(*), pg_stat_get_live_tuples('outbox'::regclass)) END AS depth,

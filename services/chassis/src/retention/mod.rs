@@ -5,7 +5,7 @@
 //!                           ↑ paysaga prune
 //! ```
 //!
-//! Everything that paysaga ever deletes but messages that were published is in `records.rs`; what is not there stays. It
+//! Everything that paysaga ever deletes but messages that were published and samples of more than an hour ago is in `records.rs`; what is not there stays. It
 //! is here, rather than with the services whose tables they are, because the operator's command runs the same.
 
 mod pass;

@@ -20,6 +20,8 @@ pub enum Records {
     TimelineEntries,
     /// Failed messages that were replayed or discarded. What operators did about them stays.
     FailedMessages,
+    /// Replays that have ended, with what became of their messages and what was decided about them.
+    Replays,
     /// Reasons of rejections whose messages never came out of their dead-letter queue.
     Rejections,
     /// The simulated provider's charges that hold no money and never will.
@@ -55,6 +57,7 @@ impl Records {
         match self {
             Self::TimelineEntries => "timeline entries",
             Self::FailedMessages => "failed messages",
+            Self::Replays => "replays",
             Self::Rejections => "reasons of rejections",
             Self::SimulatedCharges => "simulated charges",
         }
@@ -65,7 +68,7 @@ impl Records {
     pub const fn services(self) -> &'static [Service] {
         match self {
             Self::TimelineEntries => &[Service::Order],
-            Self::FailedMessages | Self::Rejections => &Service::WITH_DATABASE,
+            Self::FailedMessages | Self::Replays | Self::Rejections => &Service::WITH_DATABASE,
             Self::SimulatedCharges => &[Service::Payment],
         }
     }
@@ -80,6 +83,7 @@ impl Records {
         let statement = match self {
             Self::TimelineEntries => timeline_entries(),
             Self::FailedMessages => failed_messages(),
+            Self::Replays => replays(),
             Self::Rejections => rejections(),
             Self::SimulatedCharges => simulated_charges(),
         };
@@ -127,6 +131,26 @@ fn failed_messages() -> Statement {
              DELETE FROM failed_messages USING unneeded WHERE $4 AND failed_messages.id = unneeded.id
          )
          SELECT (SELECT max(last_seen) FROM old) AS last, (SELECT count(*) FROM unneeded) AS rows",
+    )
+}
+
+/// A replay may have very many members, so a batch looks at one replay at a time.
+fn replays() -> Statement {
+    sqlx::query_as::<_, Batch>(
+        "WITH old AS (
+             SELECT id, created_at, finished_at FROM replays
+             WHERE created_at > $2 AND created_at < now() - $1::interval
+             ORDER BY created_at FETCH FIRST (least($3, 1)) ROWS WITH TIES
+         ), unneeded AS (
+             SELECT id FROM old WHERE finished_at < now() - $1::interval
+         ), members AS (
+             DELETE FROM replay_members USING unneeded WHERE $4 AND replay_id = unneeded.id
+         ), decisions AS (
+             DELETE FROM replay_decisions USING unneeded WHERE $4 AND replay_id = unneeded.id
+         ), deleted AS (
+             DELETE FROM replays USING unneeded WHERE $4 AND replays.id = unneeded.id
+         )
+         SELECT (SELECT max(created_at) FROM old) AS last, (SELECT count(*) FROM unneeded) AS rows",
     )
 }
 

@@ -40,10 +40,15 @@ pub(crate) fn cancellation(request: &Request, order_id: OrderId) -> AuditRecord 
 
 /// What an operator looks at or decides.
 pub(crate) fn admin_operation(request: &Request) -> AuditRecord {
-    let reads = request.method == Method::GET;
+    let reads = request.method == Method::GET || is_preview(request.template);
     let action = if reads { RecordedAction::AdminRead } else { RecordedAction::AdminWrite };
     let path = path(request.template, |name| request.parameter(name));
     AuditRecord { subject: Some(format!("{} {path}", request.method)), ..of_request(action, request) }
+}
+
+/// Whether a route only tells what another one would do.
+fn is_preview(template: &str) -> bool {
+    template.ends_with("/preview")
 }
 
 /// Why an operator decides so, as the body of the request says.

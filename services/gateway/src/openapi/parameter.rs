@@ -31,6 +31,11 @@ pub(super) fn page() -> [Value; 2] {
     [reference("Page"), reference("Limit")]
 }
 
+/// Which part of a list that is read from one item to the next.
+pub(super) fn slice() -> [Value; 2] {
+    [reference("Cursor"), reference("Limit")]
+}
+
 /// Which part of a list.
 pub(super) fn list<L: List>() -> Vec<Value> {
     let words = |variants: Vec<String>| json!({ "type": "string", "enum": variants });

@@ -4,6 +4,7 @@
 //! a cursor is complete. Steps of one order are in their order, since its transactions exclude each other before they write.
 
 use chassis::database::{Connections, StoreError};
+use contracts::books::exchange::ChangedOrders;
 use contracts::feed::{EventCursor, FeedEntry, FeedMeta, FeedPage, FeedRequest, InvalidCursor, ReadFrom};
 use contracts::order::TimelineEntry;
 use contracts::page::cut;
@@ -130,6 +131,55 @@ async fn read(
         .bind(owner),
     };
     Ok(rows.fetch_all(connection).await?)
+}
+
+/// The orders of some steps.
+#[derive(FromRow)]
+struct OrdersOfSteps {
+    orders: Vec<OrderId>,
+    steps: i64,
+    /// The last step's; none if there is no step.
+    transaction: Option<String>,
+    position: Option<i64>,
+    read_at: Timestamp,
+}
+
+/// Which orders the steps behind a cursor are of, up to so many steps; none of them without a cursor, only where the steps end.
+/// `None` if the database is at an earlier moment than the cursor: it was restored.
+pub(crate) async fn changed_orders(
+    connections: &Connections,
+    after: Option<EventCursor>,
+    limit: u32,
+) -> Result<Option<ChangedOrders>, StoreError> {
+    let mut connection = connections.take_for(&OwnerFilter::Any).await?;
+    let after = match after {
+        Some(after) => after,
+        None => last(&mut connection, &OwnerFilter::Any).await?.unwrap_or(EventCursor::BEGINNING),
+    };
+    let found = sqlx::query_as::<_, OrdersOfSteps>(
+        "WITH page AS (
+             SELECT transaction, position, order_id FROM order_events
+             WHERE (transaction, position) > ($1::text::xid8, $2)
+               AND transaction < pg_snapshot_xmin(pg_current_snapshot())
+             ORDER BY transaction, position
+             LIMIT $3
+         ), last_step AS (
+             SELECT transaction, position FROM page ORDER BY transaction DESC, position DESC LIMIT 1
+         )
+         SELECT ARRAY(SELECT DISTINCT order_id FROM page) AS orders, (SELECT count(*) FROM page) AS steps,
+                (SELECT transaction::text FROM last_step) AS transaction,
+                (SELECT position FROM last_step) AS position, now() AS read_at",
+    );
+    let found = found.bind(after.transaction.to_string()).bind(after.position).bind(i64::from(limit));
+    let OrdersOfSteps { orders, steps, transaction, position, read_at } =
+        found.fetch_one(&mut *connection).await?;
+    let cursor = match transaction.zip(position) {
+        Some((transaction, position)) => cursor(&transaction, position)?,
+        None if is_ahead(&mut connection, after).await? => return Ok(None),
+        None => after,
+    };
+    connection.keep();
+    Ok(Some(ChangedOrders { orders, cursor, more: steps == i64::from(limit), read_at }))
 }
 
 /// The last step that can be read.

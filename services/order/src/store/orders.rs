@@ -202,6 +202,31 @@ pub(crate) async fn pending(pool: &PgPool) -> Result<Pending, StoreError> {
     Ok(pending.fetch_one(pool).await?)
 }
 
+/// How the orders stand.
+#[derive(FromRow)]
+pub(crate) struct Standing {
+    /// Orders that wait for the result of their payment.
+    pub(crate) pending: i64,
+    /// When the oldest of those was placed.
+    pub(crate) oldest_pending: Option<OffsetDateTime>,
+    /// Those that have waited for longer than they may, of time in which the result could be heard.
+    pub(crate) overdue: i64,
+}
+
+/// How the orders stand, which may wait for `timeout`. Reads the counts and the ends of an index.
+pub(crate) async fn standing(connections: &Connections, timeout: Duration) -> Result<Standing, StoreError> {
+    let mut connection = connections.take_for(&OwnerFilter::Any).await?;
+    let standing = sqlx::query_as::<_, Standing>(
+        "SELECT (SELECT coalesce(sum(count), 0)::bigint FROM order_counts WHERE status = 'PENDING_PAYMENT') AS pending,
+                (SELECT created_at FROM orders WHERE status = 'PENDING_PAYMENT' ORDER BY created_at LIMIT 1) AS oldest_pending,
+                (SELECT count(*) FROM orders
+                 WHERE status = 'PENDING_PAYMENT' AND created_at < overdue_before($1::interval)) AS overdue",
+    );
+    let standing = standing.bind(timeout).fetch_one(&mut *connection).await?;
+    connection.keep();
+    Ok(standing)
+}
+
 /// How many orders have a status that only a newer version knows.
 pub(crate) async fn count_newer(pool: &PgPool) -> Result<u64, StoreError> {
     let count = sqlx::query_scalar::<_, i64>(

@@ -13,6 +13,8 @@ use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
 use tracing::{info, warn};
 
+use crate::samples;
+
 /// Calls in a row without an answer that open the breaker.
 const TRIP_AFTER: u32 = 10;
 
@@ -46,7 +48,7 @@ enum State {
 impl Breaker {
     /// A closed one, which the gauge shows from the start.
     pub(super) fn new() -> Self {
-        OPEN.record(0, &[]);
+        show(false);
         Self::default()
     }
 
@@ -80,7 +82,7 @@ impl Breaker {
         let mut state = self.state();
         if let State::Open { .. } | State::HalfOpen { .. } = *state {
             info!("circuit breaker closed: the payment provider answers again");
-            OPEN.record(0, &[]);
+            show(false);
         }
         *state = State::Closed;
     }
@@ -93,7 +95,7 @@ impl Breaker {
             State::Failing(calls) if calls + 1 < TRIP_AFTER => State::Failing(calls + 1),
             State::Failing(_) => {
                 warn!(pause = ?FIRST_PAUSE, "circuit breaker opened: the payment provider does not answer");
-                OPEN.record(1, &[]);
+                show(true);
                 State::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE }
             }
             // Calls that were under way when it opened say nothing new.
@@ -108,6 +110,11 @@ impl Breaker {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn show(open: bool) {
+    OPEN.record(u64::from(open), &[]);
+    samples::breaker_is_open(open);
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl ProviderCalls {
         self.breaker.allowance(1, Instant::now()) > 0
     }
 
+    /// Whether the provider is not called at present, or only to see whether it answers again.
+    pub(crate) fn are_held_back(&self) -> bool {
+        !self.breaker.is_closed()
+    }
+
     /// Reserves slots, `wanted` at most, while the provider answers. Whether it does again is tried with steps that are due.
     pub(crate) fn reserve(&self, wanted: usize) -> Slots {
         if wanted == 0 || !self.breaker.is_closed() {

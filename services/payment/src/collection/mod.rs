@@ -32,6 +32,7 @@ pub(crate) use config::{CollectionConfig, CollectionVariables};
 use crate::domain::{ProviderCall, Trigger};
 use crate::handlers::Payments;
 use crate::provider::PaymentProvider;
+use crate::samples::UNKNOWN_NOW;
 use crate::store::payments;
 use answers::AnswerWorker;
 use load::StepLoad;
@@ -105,5 +106,8 @@ pub(crate) fn start(
         async move { load.measure(&pool, &frontier, calls.are_made()).await }
     });
     let read = |pool| async move { payments::count_unknown(&pool).await };
-    measure("unknown payment gauge", &pool, &lifecycle.intake, read, |count| UNKNOWN.record(count, &[]));
+    measure("unknown payment gauge", &pool, &lifecycle.intake, read, |count| {
+        UNKNOWN.record(count, &[]);
+        UNKNOWN_NOW.set(count);
+    });
 }

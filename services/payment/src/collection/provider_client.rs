@@ -18,6 +18,7 @@ use super::breaker::Breaker;
 use super::calls::BegunCall;
 use crate::domain::{ProviderCall, Step, Trigger};
 use crate::provider::{Charge, PaymentProvider, Refund, Unanswered};
+use crate::samples;
 
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     METER
@@ -80,10 +81,12 @@ impl<P: PaymentProvider> ProviderClient<P> {
         let trigger = match answer {
             Ok(trigger) => {
                 self.breaker.answered();
+                samples::answered(started.elapsed());
                 trigger
             }
             Err((error_type, unanswered)) => {
                 self.breaker.unanswered(Instant::now());
+                samples::unanswered();
                 let error = unanswered.to_string();
                 mark_failed(&span, error_type, &error);
                 Trigger::Unanswered { attempt: call.attempt, error: storable(&error) }

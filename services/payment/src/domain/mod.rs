@@ -13,8 +13,10 @@
 //! begun is looked up before it is ever sent again, and it is always sent under the same key.
 //!
 //! A refund that the provider refuses for good has no next step: the payment stays what it is, the refund is `Refused`,
-//! and an operator decides whether the provider is asked again or the money went back by other means.
+//! and an operator decides whether the provider is asked again or the money went back by other means. An operator may also cut the
+//! pause after an attempt that brought nothing short.
 
+mod decision;
 mod refund;
 mod retry_delay;
 mod schedule;
@@ -22,10 +24,11 @@ mod state;
 mod transition;
 mod trigger;
 
+pub use decision::Undecidable;
 pub use retry_delay::retry_delay;
 pub use schedule::ProviderCall;
 pub use state::{
     Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, RefundRecord, Step, StepReason,
 };
-pub use transition::{NoRefusedRefund, Transition, transition};
+pub use transition::{Transition, transition};
 pub use trigger::{Decision, Trigger};

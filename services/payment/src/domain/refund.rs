@@ -15,8 +15,9 @@ use contracts::PaymentStatus;
 use contracts::event::PaymentRefunded;
 use contracts::refund::RefundAction;
 
+use super::decision::Undecidable;
 use super::state::{Payment, Refund, RefundRecord, Step};
-use super::transition::{NoRefusedRefund, Transition, to};
+use super::transition::{Transition, to};
 use super::trigger::Decision;
 
 impl Payment {
@@ -47,7 +48,7 @@ impl Payment {
     }
 
     /// An operator wants the provider to be asked once more.
-    pub(super) fn refund_retried(self, decision: &Decision) -> Result<Transition, NoRefusedRefund> {
+    pub(super) fn refund_retried(self, decision: &Decision) -> Result<Transition, Undecidable> {
         let decided = self.decided(RefundAction::RetryRequested, decision, None)?;
         Ok(to(Self { refund: Refund::Ordinary, ..decided }.with_step(Step::Refund)))
     }
@@ -58,7 +59,7 @@ impl Payment {
         context: &Context<'_>,
         decision: &Decision,
         reference: &str,
-    ) -> Result<Transition, NoRefusedRefund> {
+    ) -> Result<Transition, Undecidable> {
         let decided = self.decided(RefundAction::Settled, decision, Some(reference))?;
         Ok(decided.given_back(context, Refund::Settled { reference: reference.to_owned() }))
     }
@@ -79,9 +80,9 @@ impl Payment {
         action: RefundAction,
         Decision { actor, note }: &Decision,
         reference: Option<&str>,
-    ) -> Result<Self, NoRefusedRefund> {
+    ) -> Result<Self, Undecidable> {
         if !matches!(self.refund, Refund::Refused { .. }) {
-            return Err(NoRefusedRefund);
+            return Err(Undecidable::NoRefusedRefund);
         }
         let (actor, reference) = (Some(actor.clone()), reference.map(ToOwned::to_owned));
         Ok(self.recorded(RefundRecord { action, actor, reference, note: note.clone() }))
@@ -173,7 +174,7 @@ mod tests {
             let (state, _) = run(&history);
             for decision in [retry(), settle()] {
                 let decided = crate::domain::transition::tests::try_apply(&state, &decision);
-                assert_eq!(decided, Err(NoRefusedRefund), "{history:?}");
+                assert_eq!(decided, Err(Undecidable::NoRefusedRefund), "{history:?}");
             }
         }
     }

@@ -101,6 +101,8 @@ pub enum StepReason {
     Retry,
     /// It is in the hands of a replica until then. Should no answer be stored by then, that replica is gone.
     LeaseLapsed,
+    /// An operator asked for it.
+    AskedFor,
 }
 
 /// What the provider is asked.

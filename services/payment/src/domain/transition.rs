@@ -6,8 +6,8 @@ use std::time::Duration;
 use chassis::aggregate::{Cause, Context};
 use contracts::event::{PaymentApproved, PaymentCancelled, PaymentDeclined, PaymentFailed};
 use contracts::{Event, Money, Owner, OwnerFilter, PaymentStatus, Timestamp};
-use thiserror::Error;
 
+use super::decision::Undecidable;
 use super::schedule::ProviderCall;
 use super::state::{Due, Expiry, LastCharge, NextStep, Payment, PaymentState, Refund, Step, StepReason};
 use super::trigger::Trigger;
@@ -21,11 +21,6 @@ const LAST_LOOK: Duration = Duration::from_mins(20);
 /// What follows from a trigger.
 pub type Transition = chassis::aggregate::Transition<Payment, ProviderCall>;
 
-/// An operator decided about a refund that the provider did not refuse, or that is decided already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the payment has no refund that the provider refused and that is still to be decided about")]
-pub struct NoRefusedRefund;
-
 /// What follows from `trigger`. Only an operator's decision can be refused.
 ///
 /// Total and idempotent: a trigger that comes again, or too late, changes nothing and emits nothing. Only PROCESSING
@@ -34,10 +29,13 @@ pub fn transition(
     context: &Context<'_>,
     state: &PaymentState,
     trigger: &Trigger,
-) -> Result<Transition, NoRefusedRefund> {
+) -> Result<Transition, Undecidable> {
     let payment = match (state, trigger) {
         (PaymentState::Known(payment), _) => payment.clone(),
-        (_, Trigger::RetryRefund(_) | Trigger::SettleRefund { .. }) => return Err(NoRefusedRefund),
+        (_, Trigger::RetryRefund(_) | Trigger::SettleRefund { .. }) => {
+            return Err(Undecidable::NoRefusedRefund);
+        }
+        (_, Trigger::AskNow) => return Err(Undecidable::NothingToAsk),
         _ => return Ok(unopened(context, state, trigger)),
     };
     Ok(match (payment.status, trigger) {
@@ -55,6 +53,7 @@ pub fn transition(
         (_, Trigger::SettleRefund { decision, reference }) => {
             payment.refund_settled(context, decision, reference)?
         }
+        (_, Trigger::AskNow) => payment.asked_now()?,
         (PaymentStatus::Processing, trigger) => payment.while_processing(context, trigger),
         (PaymentStatus::Approved, trigger) => payment.while_approved(context, trigger),
         (PaymentStatus::Declined | PaymentStatus::Failed | PaymentStatus::Cancelled, trigger) => {
@@ -221,7 +220,7 @@ pub(super) mod tests {
     pub(in crate::domain) fn try_apply(
         state: &PaymentState,
         trigger: &Trigger,
-    ) -> Result<Transition, NoRefusedRefund> {
+    ) -> Result<Transition, Undecidable> {
         let cause = Cause::default();
         let context = Context { order_id: Uuid::nil().into(), cause: &cause, now: Timestamp::now() };
         transition(&context, state, trigger)
@@ -468,7 +467,13 @@ pub(super) mod tests {
             Just(Trigger::Refunded),
             (0..3_u32).prop_map(refused),
             Just(unanswered()),
+            Just(Trigger::AskNow),
         ]
+    }
+
+    /// The state after a trigger; the same if it is a decision that is not possible.
+    fn after(state: &PaymentState, trigger: &Trigger) -> PaymentState {
+        try_apply(state, trigger).map_or_else(|_| state.clone(), |transition| transition.next)
     }
 
     #[test]
@@ -500,7 +505,7 @@ pub(super) mod tests {
             let mut state = PaymentState::Unknown;
             for trigger in triggers {
                 let before = status(&state);
-                state = apply(&state, &trigger).next;
+                state = after(&state, &trigger);
                 if before.is_some_and(PaymentStatus::is_final) {
                     prop_assert_eq!(status(&state), before);
                 }
@@ -513,9 +518,25 @@ pub(super) mod tests {
         ) {
             let mut state = apply(&PaymentState::Unknown, &Trigger::OrderCancelled).next;
             for trigger in triggers {
-                state = apply(&state, &trigger).next;
+                state = after(&state, &trigger);
                 prop_assert!(state.known().is_none_or(|payment| payment.step() != Some(Step::Charge)));
             }
+        }
+
+        #[test]
+        fn who_asks_now_changes_when_the_provider_is_asked_and_nothing_else(
+            triggers in prop::collection::vec(any_trigger(), 0..12),
+        ) {
+            let state = triggers.iter().fold(PaymentState::Unknown, |state, trigger| after(&state, trigger));
+            let Ok(asked) = try_apply(&state, &Trigger::AskNow) else { return Ok(()) };
+            prop_assert_eq!((asked.event, asked.call), (None, None));
+            let mut asked = asked.next;
+            if let (PaymentState::Known(asked), Some(before)) = (&mut asked, state.known()) {
+                let next = before.next.expect("there is something to ask");
+                prop_assert!(next.due.is_reached() || next.reason == StepReason::Retry);
+                asked.next = asked.next.map(|asked| NextStep { step: asked.step, ..next });
+            }
+            prop_assert_eq!(asked, state);
         }
     }
 }

@@ -69,6 +69,8 @@ pub enum Trigger {
         /// What names the transfer, a bank's reference for instance.
         reference: String,
     },
+    /// An operator wants the provider to be asked now what it is to be asked later.
+    AskNow,
     /// No answer. What was asked for may have been done or not.
     Unanswered {
         /// The number of the attempt that asked.
@@ -103,7 +105,8 @@ impl Trigger {
             | Self::NotCharged { .. }
             | Self::Refunded
             | Self::RetryRefund(_)
-            | Self::SettleRefund { .. } => None,
+            | Self::SettleRefund { .. }
+            | Self::AskNow => None,
         }
     }
 }

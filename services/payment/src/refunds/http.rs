@@ -1,19 +1,15 @@
 //! The HTTP routes about refunds. Only the gateway calls them, for operators.
 
 use ::http::{Method, StatusCode};
-use chassis::aggregate::Rejection;
 use chassis::database::Connections;
 use chassis::http::{self, Request, Response, Routes, route};
 use contracts::problem::InvalidMember;
 use contracts::refund::{RefundDetails, RefundStatus, RetryRequest, SettleRequest};
-use contracts::{PaymentId, Problem, ProblemType, Word};
+use contracts::{PaymentId, Problem, Word};
 
-use super::decisions::{Decisions, Undecided};
+use crate::decisions::{Decisions, text};
 use crate::domain::{Decision, Trigger};
 use crate::store::{refund_audit, refunds};
-
-/// Longest note, and longest reference of a transfer, in characters.
-const MAX_TEXT: usize = 1000;
 
 #[derive(Clone)]
 struct Context {
@@ -65,22 +61,7 @@ async fn decide(context: Context, request: &Request, trigger: Trigger) -> Result
     let Some(refund) = refunds::find(&context.connections, id).await? else {
         return Err(Problem::not_found("There is no such refund."));
     };
-    context.decisions.apply(refund.order_id, trigger).await.map_err(|undecided| match undecided {
-        Undecided::Rejected(Rejection::Violation(reason)) => {
-            Problem::new(ProblemType::StateConflict, capitalized(&reason))
-        }
-        Undecided::Rejected(Rejection::Store(_)) => {
-            Problem::new(ProblemType::InternalError, "The decision can't be stored.")
-        }
-        Undecided::Newer => Problem::new(
-            ProblemType::StateConflict,
-            "A newer version wrote this payment. Decide when it is back.",
-        ),
-        Undecided::Late => Problem::new(
-            ProblemType::OutcomeUnknown,
-            "The decision was not stored in time, and may be yet. Look at the refund before you repeat it.",
-        ),
-    })?;
+    context.decisions.apply(refund.order_id, trigger).await?;
     http::found(details(&context.connections, id).await?)
 }
 
@@ -105,20 +86,4 @@ fn read_status(request: &Request) -> Result<Option<RefundStatus>, Problem> {
         }
     }
     Ok(status)
-}
-
-/// A text that an operator must give.
-fn text(member: &str, what: &str, given: &str) -> Result<String, Problem> {
-    let given = given.trim();
-    if given.is_empty() || given.contains('\0') || given.chars().count() > MAX_TEXT {
-        let rule = format!("must say {what}, in at most {MAX_TEXT} characters");
-        return Err(Problem::invalid(vec![InvalidMember::new(member, rule)]));
-    }
-    Ok(given.to_owned())
-}
-
-/// As a sentence.
-fn capitalized(reason: &str) -> String {
-    let mut letters = reason.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }

@@ -1,11 +1,6 @@
-//! Refunds that the provider refused: operators see them, and decide.
-//!
-//! ```text
-//! POST /refunds/{paymentId}/retry, …/settle → Decisions ─→ DecisionWorker ─→ Applier → payment + audit, one commit
-//!        ↑ done, or why not ──────────────────────────────────┘
-//! ```
+//! Refunds that the provider refused: operators see them, and decide (`crate::decisions`). A decision and its record in the refund's
+//! audit are one commit.
 
-mod decisions;
 mod http;
 
 use std::sync::LazyLock;
@@ -15,12 +10,10 @@ use chassis::participant::RunningService;
 use chassis::telemetry::METER;
 use opentelemetry::metrics::Gauge;
 
-pub(crate) use decisions::{DecisionReceiver, Decisions};
 pub(crate) use http::routes;
 
 use crate::handlers::Payments;
 use crate::store::refunds::{self, OwedRefunds};
-use decisions::DecisionWorker;
 
 static REFUSED: LazyLock<Gauge<u64>> = LazyLock::new(|| {
     METER
@@ -37,11 +30,9 @@ static OLDEST_AGE: LazyLock<Gauge<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Starts applying operators' decisions, and counting what is owed.
-pub(crate) fn start(decisions: DecisionReceiver, running: &RunningService<Payments>) {
+/// Starts counting what is owed.
+pub(crate) fn start(running: &RunningService<Payments>) {
     let RunningService { applier, lifecycle, .. } = running;
-    let worker = DecisionWorker { applier: applier.clone() };
-    lifecycle.work.spawn_monitored("refund decisions", &lifecycle.health, |task| worker.run(decisions, task));
     let record = |owed: OwedRefunds| {
         REFUSED.record(owed.refused.unsigned_abs(), &[]);
         OLDEST_AGE.record(owed.oldest_age.max(0.0), &[]);

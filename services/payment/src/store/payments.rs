@@ -322,6 +322,32 @@ pub(crate) async fn count_unknown(pool: &PgPool) -> Result<u64, StoreError> {
     Ok(count.fetch_one(pool).await?.unsigned_abs())
 }
 
+/// How the payments stand.
+#[derive(FromRow)]
+pub(crate) struct Standing {
+    /// Those that wait for an answer that the provider did not give.
+    pub(crate) unknown: i64,
+    /// Steps that are due and not taken: exact up to 10 000.
+    pub(crate) due: i64,
+    /// Refunds that the provider refused.
+    pub(crate) refused_refunds: i64,
+}
+
+/// How the payments stand. Reads what is under way, by the indexes that have nothing else.
+pub(crate) async fn standing(connections: &Connections) -> Result<Standing, StoreError> {
+    let mut connection = connections.take_for(&OwnerFilter::Any).await?;
+    let standing = sqlx::query_as::<_, Standing>(
+        "SELECT (SELECT count(*) FROM payments
+                 WHERE due_at IS NOT NULL AND status = 'PROCESSING' AND last_error IS NOT NULL) AS unknown,
+                (SELECT count(*) FROM (SELECT FROM payments WHERE due_at <= now() LIMIT 10000) AS due) AS due,
+                (SELECT count(*) FROM payments
+                 WHERE (next_step = 'REFUND' OR refund_refusal IS NOT NULL) AND refund_refusal IS NOT NULL) AS refused_refunds",
+    );
+    let standing = standing.fetch_one(&mut *connection).await?;
+    connection.keep();
+    Ok(standing)
+}
+
 /// Those of `payments` that exist within the limit, as clients see them.
 pub(crate) async fn find(
     connections: &Connections,

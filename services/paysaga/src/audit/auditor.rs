@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use contracts::books::judge::{Judge, Mismatch, Verdict};
+use contracts::books::records::SagaRecords;
 use contracts::{Money, MoneyTotal, OrderStatus};
 
-use super::judge::{Judge, Verdict};
-use super::records::SagaRecords;
 use super::report::{Finding, Report};
 
 /// Most findings that are kept; a system with more than that needs no longer list.
@@ -56,7 +56,9 @@ impl Auditor {
         match self.judge.judge(records) {
             Verdict::Settled => self.report.settled += 1,
             Verdict::InFlight => self.report.in_flight += 1,
-            Verdict::Wrong(finding) => self.find(finding),
+            Verdict::Wrong(Mismatch { invariant, what, .. }) => {
+                self.find(Finding { invariant, order_id: records.order_id(), what });
+            }
         }
     }
 

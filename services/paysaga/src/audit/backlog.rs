@@ -9,7 +9,6 @@ use sqlx::{FromRow, PgConnection};
 use strum::VariantArray;
 
 use super::report::{Finding, Report};
-use super::rows::duration;
 
 /// How many messages an outbox holds, how many of them only a newer version can publish, and for how many seconds the oldest of them has waited.
 #[derive(FromRow)]
@@ -39,7 +38,8 @@ pub(super) async fn add_database(
     .await?;
     report.newer_rows += newer.unsigned_abs();
     *report.outbox.get_or_insert_default() += depth.unsigned_abs();
-    let age = duration(age);
+    // Negative if a clock was set back.
+    let age = Duration::try_from_secs_f64(age).unwrap_or_default();
     if depth > 0 && age >= grace {
         let what = format!("{depth} messages in the outbox of {service}, the oldest for {} s", age.as_secs());
         report.findings.push(Finding::general("all-settled", what));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use contracts::books::records::SagaRecords;
+use contracts::books::rows::{OrderRow, PaymentRow};
 use contracts::topology::Service;
 use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection};
@@ -10,24 +12,22 @@ use uuid::Uuid;
 
 use super::auditor::Auditor;
 use super::backlog;
-use super::records::SagaRecords;
 use super::report::{Finding, Report};
-use super::rows::{OrderRow, PaymentRow};
 
 const ORDERS: &str = "
-    SELECT id, total, status, extract(epoch FROM now() - updated_at)::float8 AS age
+    SELECT id, total, status, extract(epoch FROM now() - updated_at)::float8 AS age, NULL::float8 AS overdue
     FROM orders ORDER BY id";
 
 /// Payments alone, for a provider whose books can't be read.
 const PAYMENTS: &str = "
-    SELECT order_id, id, amount, status, next_step, attempts, last_error, refund_refusal, refund_reference,
+    SELECT order_id, id, amount, status, next_step, NULL::float8 AS step_overdue, attempts, last_error, refund_refusal, refund_reference,
            extract(epoch FROM now() - updated_at)::float8 AS age,
            NULL::numeric AS charged, NULL::text AS outcome, false AS refunded, false AS charge_forgotten
     FROM payments ORDER BY order_id";
 
 /// Payments with what the simulated provider has about them.
 const PAYMENTS_WITH_CHARGES: &str = "
-    SELECT order_id, id, payments.amount, status, next_step, attempts, last_error, refund_refusal, refund_reference,
+    SELECT order_id, id, payments.amount, status, next_step, NULL::float8 AS step_overdue, attempts, last_error, refund_refusal, refund_reference,
            extract(epoch FROM now() - updated_at)::float8 AS age,
            charges.amount AS charged, outcome, refunded_at IS NOT NULL AS refunded,
            coalesce(updated_at < (SELECT before FROM provider_simulator.forgotten), false) AS charge_forgotten
@@ -145,7 +145,7 @@ async fn examine_every_order(databases: &mut Databases, auditor: &mut Auditor) -
     let mut order = orders.try_next().await?;
     let mut payment = payments.try_next().await?;
     loop {
-        let ids = (order.as_ref().map(OrderRow::id), payment.as_ref().map(PaymentRow::order_id));
+        let ids = (order.as_ref().map(|row| row.id), payment.as_ref().map(|row| row.order_id));
         let (takes_order, takes_payment) = match ids {
             (None, None) => return Ok(()),
             (Some(_), None) => (true, false),
@@ -154,12 +154,12 @@ async fn examine_every_order(databases: &mut Databases, auditor: &mut Auditor) -
         };
         let (mut records, mut newer) = (SagaRecords::default(), 0);
         if takes_order && let Some(row) = order {
-            records.order = row.into_record().map_err(of_order)?;
+            records.order = row.record();
             newer += u64::from(records.order.is_none());
             order = orders.try_next().await?;
         }
         if takes_payment && let Some(row) = payment {
-            match row.into_records().map_err(of_payment)? {
+            match row.records() {
                 Some((found, charge)) => (records.payment, records.charge) = (Some(found), charge),
                 None => newer += 1,
             }

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use contracts::books::judge::Verdict;
+use contracts::books::records::{OrderRecord, PaymentRecord, SagaRecords};
 use contracts::failed_message::{FailedMessageFilter, FailedMessageStatus};
 use contracts::order::Order;
 use contracts::page::Page;
@@ -16,8 +18,6 @@ use contracts::{OrderId, Timestamp, Word};
 use strum::ParseError;
 
 use super::auditor::Auditor;
-use super::judge::Verdict;
-use super::records::{OrderRecord, PaymentRecord, SagaRecords};
 use super::report::Report;
 use crate::gateway::{Gateway, GatewayError, Paging};
 
@@ -127,6 +127,7 @@ fn order_record(order: &PassedOrder) -> Result<OrderRecord, ParseError> {
         total: order.total,
         status: order.status.parse()?,
         age: age(order.updated_at),
+        overdue: None,
     })
 }
 
@@ -143,6 +144,7 @@ fn payment_record(payment: PassedPayment) -> Result<PaymentRecord, ParseError> {
         refund_refusal: None,
         refund_reference: None,
         age: age(payment.updated_at),
+        step_overdue: None,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! databases (rows) ─┐
-//! gateway_pages ────┴→ records of one order, its payment, its charge → judge (pure) → auditor (sums) → report → table
+//! gateway_pages ────┴→ records of one order, its payment, its charge → judge (contracts::books) → auditor (sums) → report → table
 //! backlog: outboxes, failed messages, queues ──────────────────────────────────────────────────────────↗
 //! trail: the chain of who was refused, cancelled and decided what ─────────────────────────────────────↗
 //! ```
@@ -11,10 +11,7 @@ pub mod auditor;
 pub mod backlog;
 pub mod databases;
 pub mod gateway_pages;
-pub mod judge;
-pub mod records;
 pub mod report;
-mod rows;
 mod table;
 pub mod trail;
 

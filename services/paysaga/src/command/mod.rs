@@ -16,6 +16,7 @@ mod privacy;
 mod prune;
 mod refunds;
 mod running_stack;
+mod top;
 mod up;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ pub struct Cli {
 enum Command {
     /// Start everything on this machine and keep it running until Ctrl-C
     Up(up::Up),
+    /// Show how orders and payments are doing, now and in the last hour
+    Top(top::Top),
     /// Place orders of every kind against a running stack and follow each until it settles
     Demo(demo::Demo),
     /// Show one order: where order and payment stand, what happened when, and where its trace can be seen
@@ -42,7 +45,7 @@ enum Command {
     Check(check::Check),
     /// What RabbitMQ is to have: exchanges, queues and what each service may do, as it imports it
     Definitions(definitions::PrintDefinitions),
-    /// Messages that no service could handle: list, show, replay, discard
+    /// Messages that no service could handle: their causes; list, show, edit, replay, discard
     Failed(failed::Failed),
     /// API keys: make, replace, revoke, list
     Key(key::Key),
@@ -65,6 +68,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Up(up) => up.run().await,
+            Command::Top(top) => top.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Order(order) => order.run().await,
             Command::Bench(bench) => bench.run().await,

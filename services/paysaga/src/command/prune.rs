@@ -48,7 +48,7 @@ struct Keep {
     /// Delete the timelines of orders that settled longer ago (such as 90d)
     #[arg(long, value_name = "TIME", env = "RETENTION_TIMELINE", value_parser = retention::parse)]
     timeline: Option<Duration>,
-    /// Delete failed messages that were replayed or discarded longer ago
+    /// Delete failed messages that were replayed or discarded longer ago, and replays that ended longer ago
     #[arg(long, value_name = "TIME", env = "RETENTION_FAILED_MESSAGES", value_parser = retention::parse)]
     failed_messages: Option<Duration>,
     /// Delete the simulated provider's charges that hold no money, of payments that came to their end longer ago
@@ -61,6 +61,7 @@ impl Keep {
         let policies = [
             (Records::TimelineEntries, self.timeline),
             (Records::FailedMessages, self.failed_messages),
+            (Records::Replays, self.failed_messages),
             (Records::Rejections, self.failed_messages),
             (Records::SimulatedCharges, self.simulated_charges),
         ];

@@ -1,9 +1,10 @@
 //! Requests about failed messages, for operators.
 
 use contracts::failed_message::{
-    DiscardRequest, FailedMessage, FailedMessageDetails, FailedMessageFilter, ReplayAccepted, ReplayRequest,
+    DiscardRequest, FailedMessage, FailedMessageDetails, FailedMessageFilter, ReplayAccepted,
 };
 use contracts::page::Page;
+use contracts::replay::EditRequest;
 use contracts::topology::Service;
 use reqwest::Method;
 use url::form_urlencoded;
@@ -37,14 +38,16 @@ impl Gateway {
         self.body(self.send(request).await?).await
     }
 
-    /// `POST /api/admin/{service}/failed-messages/replay`
-    pub async fn replay_all(
+    /// `POST /api/admin/{service}/failed-messages/{id}/edit`
+    pub async fn edit(
         &self,
         service: Service,
-        what: &ReplayRequest,
-    ) -> Result<ReplayAccepted, GatewayError> {
-        let request = self.request(Method::POST, &format!("{}/replay", path(service))).json(what);
-        self.body(self.send(request).await?).await
+        id: Uuid,
+        body: String,
+        reason: String,
+    ) -> Result<FailedMessageDetails, GatewayError> {
+        let request = self.request(Method::POST, &format!("{}/{id}/edit", path(service)));
+        self.body(self.send(request.json(&EditRequest { body, reason })).await?).await
     }
 
     /// `DELETE /api/admin/{service}/failed-messages/{id}`
@@ -60,11 +63,12 @@ fn path(service: Service) -> String {
 
 /// The filter as the rest of a query string.
 fn query(filter: &FailedMessageFilter) -> String {
-    let FailedMessageFilter { queue, event_type, reason, status, from, to } = filter;
+    let FailedMessageFilter { queue, event_type, reason, cause, status, from, to } = filter;
     let pairs = [
         ("queue", queue.clone()),
         ("type", event_type.clone()),
         ("reason", reason.clone()),
+        ("cause", cause.clone()),
         ("status", status.map(|status| status.to_string())),
         ("from", from.map(|time| time.to_string())),
         ("to", to.map(|time| time.to_string())),

@@ -5,7 +5,9 @@ mod api_key;
 mod error;
 mod failed_messages;
 mod key_uses;
+mod overview;
 mod refunds;
+mod replays;
 mod trace;
 
 use std::fmt;
@@ -27,6 +29,7 @@ use crate::http_client;
 pub use address::{GatewayUrl, InvalidGatewayUrl};
 pub use api_key::{ApiKey, ApiKeyError};
 pub use error::{GatewayError, Refusal};
+pub use replays::ReplayChange;
 pub use trace::Trace;
 
 /// How long the gateway may take to answer, beyond the wait that was asked for.
@@ -111,6 +114,12 @@ impl Gateway {
     #[must_use]
     pub fn without_traces_of_reads(self) -> Self {
         Self { traces_reads: false, ..self }
+    }
+
+    /// The gateway's address.
+    #[must_use]
+    pub const fn url(&self) -> &GatewayUrl {
+        &self.url
     }
 
     /// The gateway's port, if it is at an address of this machine that only this machine reaches.

@@ -82,13 +82,15 @@ async fn erase_events(connection: &mut PgConnection, user: UserId) -> Result<u64
     Ok(erased.execute(connection).await?.rows_affected())
 }
 
-/// A body is any bytes, so they are replaced in hexadecimal.
+/// Bodies are any bytes, so they are replaced in hexadecimal.
 async fn erase_messages(connection: &mut PgConnection, user: UserId) -> Result<u64, sqlx::Error> {
     let erased = sqlx::query(
         "UPDATE failed_messages
          SET body = decode(replace(encode(body, 'hex'), encode(convert_to($1, 'UTF8'), 'hex'),
-                                   encode(convert_to($2, 'UTF8'), 'hex')), 'hex')
-         WHERE position(convert_to($1, 'UTF8') IN body) > 0",
+                                   encode(convert_to($2, 'UTF8'), 'hex')), 'hex'),
+             edited_body = decode(replace(encode(edited_body, 'hex'), encode(convert_to($1, 'UTF8'), 'hex'),
+                                          encode(convert_to($2, 'UTF8'), 'hex')), 'hex')
+         WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position(convert_to($1, 'UTF8') IN edited_body) > 0",
     );
     let erased = erased.bind(user.to_string()).bind(tombstone().to_string());
     Ok(erased.execute(connection).await?.rows_affected())

@@ -32,10 +32,13 @@ struct ExportedOrder {
 
 /// A message that names the customer and could not be handled.
 #[derive(Debug, FromRow, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct FailedMessage {
     id: Uuid,
     queue: String,
     body: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_body: Option<String>,
 }
 
 /// An answer that names the customer and is repeated to duplicate requests.
@@ -87,8 +90,10 @@ async fn failed_messages(
     user_id: UserId,
 ) -> Result<Vec<FailedMessage>, sqlx::Error> {
     let messages = sqlx::query_as::<_, FailedMessage>(
-        "SELECT id, queue, encode(body, 'escape') AS body
-         FROM failed_messages WHERE position(convert_to($1, 'UTF8') IN body) > 0 ORDER BY first_seen, id",
+        "SELECT id, queue, encode(body, 'escape') AS body, encode(edited_body, 'escape') AS edited_body
+         FROM failed_messages
+         WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position(convert_to($1, 'UTF8') IN edited_body) > 0
+         ORDER BY first_seen, id",
     );
     messages.bind(user_id.to_string()).fetch_all(connection).await
 }

@@ -1,9 +1,13 @@
 //! What each route does.
 
+pub(crate) mod books;
 pub(crate) mod documents;
+pub(crate) mod investigation;
 pub(crate) mod operators;
 pub(crate) mod orders;
+pub(crate) mod overview;
 pub(crate) mod payments;
+pub(crate) mod replays;
 
 use contracts::ProblemType;
 

@@ -15,14 +15,14 @@ use super::super::parameter;
 use super::super::response::Answer;
 use super::{Operation, UPSTREAM};
 
-const TAG: &str = "Operators";
+pub(super) const TAG: &str = "Operators";
 
 pub(crate) fn metrics() -> Operation {
     Operation::new("getMetrics", TAG, "Get the gateway's metrics")
         .answer(Answer::text("text/plain", "Metrics in Prometheus' text format."))
 }
 
-fn filters() -> [Value; 6] {
+fn filters() -> [Value; 7] {
     let text = json!({ "type": "string" });
     let time = json!({ "type": "string", "format": "date-time" });
     let statuses = json!({ "type": "string", "enum": FailedMessageStatus::VARIANTS });
@@ -30,6 +30,7 @@ fn filters() -> [Value; 6] {
         parameter::query("queue", "Of this queue.", &text),
         parameter::query("type", "Of this event type.", &text),
         parameter::query("reason", "Whose reason contains this text.", &text),
+        parameter::query("cause", "With exactly this cause.", &text),
         parameter::query("status", "With this status.", &statuses),
         parameter::query("from", "That failed last at this time or later.", &time),
         parameter::query("to", "That failed last before this time.", &time),
@@ -50,7 +51,7 @@ pub(crate) fn failed_messages() -> Operation {
         .problems(UPSTREAM)
 }
 
-fn of_message(id: &'static str, summary: &'static str) -> Operation {
+pub(super) fn of_message(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, TAG, summary)
         .parameters([parameter::service(), parameter::id("id", "The failed message.")])
         .problems([ProblemType::InvalidRequest, ProblemType::NotFound])

@@ -1,26 +1,32 @@
 //! `paysaga failed`: messages that no service could handle.
 
-use std::io::Write;
+mod causes;
+mod replay;
+mod replays;
+mod watch;
+mod which;
 
-use anyhow::bail;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use contracts::Timestamp;
 use contracts::failed_message::{
-    FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus, ReplayRequest,
+    FailedMessage, FailedMessageDetails, FailedMessageFilter, FailedMessageStatus,
 };
 use contracts::topology::Service;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::listing::{ListOptions, print_json};
-use super::running_stack::StackOptions;
+use crate::command::listing::{ListOptions, print_json};
+use crate::command::running_stack::StackOptions;
 use crate::gateway::Gateway;
 use crate::output::stdout;
 use crate::progress::Progress;
 use crate::table;
+use which::Which;
 
-/// Messages that no service could handle: show them, have them handled again, or discard them.
+/// Messages that no service could handle: show them, mend them, have them handled again, or discard them.
 ///
 /// Replaying is harmless: a message keeps its event id, and what was done once is not done again.
 #[derive(Debug, Args)]
@@ -31,42 +37,27 @@ pub(super) struct Failed {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// What they failed for: how many of each cause, of how many orders, and what those come to
+    Causes(causes::Causes),
     /// List them, the one that failed last first
     List(List),
     /// Show one with its headers, its body and what was done about it
     Show(Show),
-    /// Have one, or all that fit, handled again
-    Replay(Replay),
+    /// Give one another body, for a reason that is kept
+    Edit(Edit),
+    /// Have one handled again, or all that fit in waves
+    Replay(replay::Replay),
+    /// Replays of all that fit: list, show, pause, resume, cancel
+    Replays(replays::Replays),
     /// Discard one, for a reason that is kept
     Discard(Discard),
 }
 
-/// Which failed messages.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Which messages")]
-struct Which {
-    /// Of this service [default: both]
-    #[arg(long, value_parser = service_names())]
-    service: Option<Service>,
-    /// That failed on this queue
-    #[arg(long)]
-    queue: Option<String>,
-    /// Of this event type
-    #[arg(long = "type", value_name = "EVENT_TYPE")]
-    event_type: Option<String>,
-    /// Whose reason contains this text
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// That failed last at this time or later (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    from: Option<Timestamp>,
-    /// That failed last before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    to: Option<Timestamp>,
-}
-
 #[derive(Debug, Args)]
 struct List {
+    // As it was called before replays had reasons.
+    #[arg(long, hide = true, conflicts_with = "reason_contains")]
+    reason: Option<String>,
     /// Their status
     #[arg(long, value_enum, default_value_t = Status::Failed)]
     status: Status,
@@ -87,21 +78,16 @@ struct Show {
 }
 
 #[derive(Debug, Args)]
-struct Replay {
+struct Edit {
     /// The failed message's id
-    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "Which"])]
-    id: Option<Uuid>,
-    /// All that wait for a decision and fit what follows
+    id: Uuid,
+    /// File with the body that it is to have [default: standard input]. It must be one that the message's consumer can read, with the
+    /// eventId that the message has
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// Why it is changed
     #[arg(long)]
-    all: bool,
-    /// Only print how many that are
-    #[arg(long, requires = "all")]
-    dry_run: bool,
-    /// Most messages a second and service [default: as fast as it goes]
-    #[arg(long, value_name = "PER_SECOND", requires = "all", value_parser = clap::value_parser!(u32).range(1..))]
-    rate: Option<u32>,
-    #[command(flatten)]
-    which: Which,
+    reason: String,
     #[command(flatten)]
     stack: StackOptions,
 }
@@ -139,18 +125,15 @@ struct Listed {
     message: FailedMessage,
 }
 
-/// The services that have failed messages.
-fn service_names() -> impl TypedValueParser<Value = Service> {
-    PossibleValuesParser::new(Service::WITH_DATABASE.map(Service::name))
-        .try_map(|name| name.parse::<Service>())
-}
-
 impl Failed {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.action {
+            Action::Causes(causes) => causes.run().await,
             Action::List(list) => list.run().await,
             Action::Show(show) => show.run().await,
+            Action::Edit(edit) => edit.run().await,
             Action::Replay(replay) => replay.run().await,
+            Action::Replays(replays) => replays.run().await,
             Action::Discard(discard) => discard.run().await,
         }
     }
@@ -159,7 +142,9 @@ impl Failed {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let gateway = self.stack.connect(&Progress::new())?;
-        let filter = FailedMessageFilter { status: self.status.into(), ..self.which.filter() };
+        let filter = self.which.filter();
+        let reason = self.reason.or(filter.reason);
+        let filter = FailedMessageFilter { status: self.status.into(), reason, ..filter };
         let (mut listed, mut total) = (Vec::new(), 0);
         for service in self.which.services() {
             let page = gateway.failed_messages(service, &filter, self.how.paging()).await?;
@@ -179,29 +164,26 @@ impl Show {
     }
 }
 
-impl Replay {
+impl Edit {
     async fn run(self) -> anyhow::Result<()> {
+        let body = read(self.body.as_deref())?;
         let gateway = self.stack.connect(&Progress::new())?;
-        let Some(id) = self.id else { return self.run_all(&gateway).await };
-        let (service, _) = find(&gateway, id).await?;
-        gateway.replay(service, id).await?;
-        writeln!(stdout(), "{id} will be handled again by the {service} service")?;
+        let (service, _) = find(&gateway, self.id).await?;
+        gateway.edit(service, self.id, body, self.reason).await?;
+        writeln!(stdout(), "{} has another body; paysaga failed replay has it handled", self.id)?;
         Ok(())
     }
+}
 
-    async fn run_all(&self, gateway: &Gateway) -> anyhow::Result<()> {
-        let request =
-            ReplayRequest { filter: self.which.filter(), dry_run: self.dry_run, rate_per_second: self.rate };
-        for service in self.which.services() {
-            let accepted = gateway.replay_all(service, &request).await?;
-            if self.dry_run {
-                writeln!(stdout(), "{service}: {} messages would be handled again", accepted.matching)?;
-            } else {
-                writeln!(stdout(), "{service}: {} messages will be handled again", accepted.scheduled)?;
-            }
-        }
-        Ok(())
+/// The text of a file, else of standard input, without what ends its last line.
+fn read(file: Option<&Path>) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if let Some(file) = file {
+        text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    } else {
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     }
+    Ok(text.trim_end().to_owned())
 }
 
 impl Discard {
@@ -211,23 +193,6 @@ impl Discard {
         gateway.discard(service, self.id, self.reason).await?;
         writeln!(stdout(), "{} is discarded", self.id)?;
         Ok(())
-    }
-}
-
-impl Which {
-    fn services(&self) -> Vec<Service> {
-        self.service.map_or_else(|| Service::WITH_DATABASE.to_vec(), |service| vec![service])
-    }
-
-    fn filter(&self) -> FailedMessageFilter {
-        FailedMessageFilter {
-            queue: self.queue.clone(),
-            event_type: self.event_type.clone(),
-            reason: self.reason.clone(),
-            status: None,
-            from: self.from,
-            to: self.to,
-        }
     }
 }
 

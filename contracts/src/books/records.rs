@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::{Money, OrderId, OrderStatus, PaymentId, PaymentStatus};
+use crate::{Money, OrderId, OrderStatus, PaymentId, PaymentStatus};
 
 /// An order, as the order service has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub struct OrderRecord {
     pub status: OrderStatus,
     /// How long ago it changed last.
     pub age: Duration,
+    /// How long its deadline has passed, zero while it is ahead: then the order is cancelled. None where it waits for nothing, or
+    /// the deadline is not known.
+    pub overdue: Option<Duration>,
 }
 
 /// A payment, as the payment service has it.
@@ -40,6 +43,8 @@ pub struct PaymentRecord {
     pub refund_reference: Option<String>,
     /// How long ago it changed last.
     pub age: Duration,
+    /// How long its next step has been due, zero while that is ahead. None where there is no next step, or it is not known when.
+    pub step_overdue: Option<Duration>,
     /// Whether the provider may have forgotten a charge that holds no money: the payment came to its end so long ago.
     pub charge_forgotten: bool,
 }
@@ -75,6 +80,14 @@ pub struct SagaRecords {
 }
 
 impl SagaRecords {
+    /// Whether one of the services goes on by itself at a known time, which is ahead or has passed less than `grace` ago.
+    #[must_use]
+    pub fn goes_on_by_itself(&self, grace: Duration) -> bool {
+        let deadline = self.order.as_ref().and_then(|order| order.overdue);
+        let step = self.payment.as_ref().and_then(|payment| payment.step_overdue);
+        [deadline, step].into_iter().flatten().any(|overdue| overdue <= grace)
+    }
+
     /// Whether the provider has money that the customer has not got back in any way.
     #[must_use]
     pub fn money_is_held(&self) -> bool {

@@ -1,8 +1,24 @@
 //! The books: whether orders, payments and the provider's charges fit together, checked all the time.
+//!
+//! ```text
+//! rows (of both services) → records → judge (pure) → what does not fit
+//! exchange: how the gateway reads rows and keeps the state of the running check → Books, for operators
+//! ```
+
+pub mod exchange;
+pub mod judge;
+pub mod records;
+pub mod rows;
+mod state;
+
+pub use state::{BooksState, PassState};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{MoneyTotal, OrderId, Timestamp};
+
+/// Most disagreements that are kept; further ones are counted.
+pub const MOST_DISAGREEMENTS: usize = 100;
 
 /// `GET /api/admin/books`: what the running check has found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +38,7 @@ pub struct Books {
     /// The full pass that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<PassProgress>,
-    /// What does not fit, the latest first; at most 100.
+    /// What does not fit, the latest first; at most [`MOST_DISAGREEMENTS`].
     pub disagreements: Vec<Disagreement>,
     /// How many do not fit.
     pub disagreement_count: u64,
@@ -35,9 +51,10 @@ pub struct Books {
 pub enum BooksVerdict {
     /// Everything that has settled agrees.
     Balanced,
-    /// Something does not agree.
+    /// Something does not agree, or did not when it was compared last.
     Disagree,
-    /// No full pass has come to its end, or the check has been held up for more than five minutes.
+    /// Nothing that disagrees is known, but no full pass has come to its end, or the check has been held up for more than five
+    /// minutes.
     Unknown,
 }
 
@@ -50,15 +67,15 @@ pub struct FullPass {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
-    /// Orders that it read.
+    /// Orders that it read, and payments without one.
     pub orders: u64,
-    /// Those that were in flight.
+    /// Those that were in flight. They are in neither sum.
     pub in_flight: u64,
     /// Rows of a newer version, which are not judged.
     pub newer_rows: u64,
     /// What the `PAID` orders come to.
     pub paid: MoneyTotal,
-    /// What was charged and not refunded; absent where the provider's books can't be read.
+    /// What was charged and not given back: as much as `paid`, but for what the disagreements make of it. Absent where the provider's books can't be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<MoneyTotal>,
 }
@@ -70,8 +87,17 @@ pub struct FullPass {
 pub struct PassProgress {
     /// When it began.
     pub started_at: Timestamp,
-    /// Orders that it has read.
+    /// Orders that it has read, and payments without one.
     pub orders: u64,
+}
+
+/// Body of `POST /api/admin/books/pass`, and of its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PassRequest {
+    /// Why everything is to be compared now.
+    pub reason: String,
 }
 
 /// An order whose records do not fit together.
