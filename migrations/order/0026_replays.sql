@@ -3,12 +3,12 @@
 -- What a service of an older version stores has no cause: it is grouped by its reason.
 ALTER TABLE failed_messages
     -- The reason without what differs from message to message (contracts/src/failure_cause.rs).
-    ADD COLUMN cause       text,
+    ADD COLUMN cause         text,
     -- The order that it is about, and what that comes to, as far as that was known when it failed.
-    ADD COLUMN order_id    uuid,
-    ADD COLUMN amount      numeric(14, 2),
-    -- The body that an operator gave it. It is handled again with this one; the one that it came with stays.
-    ADD COLUMN edited_body bytea;
+    ADD COLUMN order_id      uuid,
+    ADD COLUMN amount        numeric(14, 2),
+    -- The body that it came with, if an operator gave it another one. That one is its `body`, with which every version handles it.
+    ADD COLUMN original_body bytea;
 
 -- What waits for a decision, with the cause that it is grouped by.
 CREATE VIEW open_failures AS

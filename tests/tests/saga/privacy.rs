@@ -68,7 +68,9 @@ async fn a_customer_is_exported_and_erased_and_the_books_stay_as_they_are() {
         stack.api.failed_messages_are(queue, 1).await;
     }
     for database in [&stack.order_database, &stack.payment_database] {
-        let edited = format!("UPDATE failed_messages SET edited_body = convert_to('of {USER}', 'UTF8')");
+        let edited = format!(
+            "UPDATE failed_messages SET original_body = body, body = convert_to('edited, of {USER}', 'UTF8')"
+        );
         sqlx::raw_sql(AssertSqlSafe(edited)).execute(database).await.expect("the database answers");
     }
     stack.drain_every_queue().await;
@@ -85,6 +87,10 @@ async fn a_customer_is_exported_and_erased_and_the_books_stay_as_they_are() {
     assert!(exported["orders"][0]["events"].as_array().is_some_and(|events| events.len() >= 3), "{exported}");
     assert_eq!(exported["orders"][0]["payment"]["status"], "APPROVED");
     assert_eq!(exported["failedMessages"].as_array().map(Vec::len), Some(2));
+    let (body, edited) =
+        (&exported["failedMessages"][0]["body"], &exported["failedMessages"][0]["editedBody"]);
+    assert!(body.as_str().is_some_and(|body| body.starts_with("not an event")), "{exported}");
+    assert_eq!(*edited, format!("edited, of {USER}"));
     assert_eq!(exported["storedAnswers"].as_array().map(Vec::len), Some(1));
     assert_eq!(exported["storedAnswers"][0]["orderId"], answered.id.to_string());
 

@@ -88,9 +88,9 @@ async fn erase_messages(connection: &mut PgConnection, user: UserId) -> Result<u
         "UPDATE failed_messages
          SET body = decode(replace(encode(body, 'hex'), encode(convert_to($1, 'UTF8'), 'hex'),
                                    encode(convert_to($2, 'UTF8'), 'hex')), 'hex'),
-             edited_body = decode(replace(encode(edited_body, 'hex'), encode(convert_to($1, 'UTF8'), 'hex'),
-                                          encode(convert_to($2, 'UTF8'), 'hex')), 'hex')
-         WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position(convert_to($1, 'UTF8') IN edited_body) > 0",
+             original_body = decode(replace(encode(original_body, 'hex'), encode(convert_to($1, 'UTF8'), 'hex'),
+                                            encode(convert_to($2, 'UTF8'), 'hex')), 'hex')
+         WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position(convert_to($1, 'UTF8') IN original_body) > 0",
     );
     let erased = erased.bind(user.to_string()).bind(tombstone().to_string());
     Ok(erased.execute(connection).await?.rows_affected())

@@ -90,9 +90,10 @@ async fn failed_messages(
     user_id: UserId,
 ) -> Result<Vec<FailedMessage>, sqlx::Error> {
     let messages = sqlx::query_as::<_, FailedMessage>(
-        "SELECT id, queue, encode(body, 'escape') AS body, encode(edited_body, 'escape') AS edited_body
+        "SELECT id, queue, encode(coalesce(original_body, body), 'escape') AS body,
+                CASE WHEN original_body IS NOT NULL THEN encode(body, 'escape') END AS edited_body
          FROM failed_messages
-         WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position(convert_to($1, 'UTF8') IN edited_body) > 0
+         WHERE position(convert_to($1, 'UTF8') IN body) > 0 OR position(convert_to($1, 'UTF8') IN original_body) > 0
          ORDER BY first_seen, id",
     );
     messages.bind(user_id.to_string()).fetch_all(connection).await

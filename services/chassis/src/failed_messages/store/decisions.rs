@@ -124,7 +124,7 @@ pub(crate) struct Original {
 /// What a message came with; `None` if there is no such message.
 pub(crate) async fn original(pool: &PgPool, id: Uuid) -> Result<Option<Original>, StoreError> {
     let original = sqlx::query_as::<_, Original>(
-        "SELECT queue, user_id, message_id, body FROM failed_messages WHERE id = $1",
+        "SELECT queue, user_id, message_id, coalesce(original_body, body) AS body FROM failed_messages WHERE id = $1",
     );
     Ok(original.bind(id).fetch_optional(pool).await?)
 }
@@ -139,7 +139,8 @@ pub(crate) struct Edit<'a> {
     pub(crate) subject: Subject,
 }
 
-/// Gives a message another body; it must wait for a decision. The one that it came with stays beside it.
+/// Gives a message another body; it must wait for a decision. The one that it came with stays beside it: a service of the version
+/// before handles what is in `body`.
 pub(crate) async fn edit(pool: &PgPool, edit: Edit<'_>) -> Result<Decision, StoreError> {
     let Edit { id, actor, reason, body, subject } = edit;
     let mut transaction = pool.begin().await?;
@@ -148,7 +149,9 @@ pub(crate) async fn edit(pool: &PgPool, edit: Edit<'_>) -> Result<Decision, Stor
     }
     sqlx::query(
         "UPDATE failed_messages
-         SET edited_body = $2, order_id = coalesce($3, order_id), amount = coalesce($4, amount) WHERE id = $1",
+         SET original_body = coalesce(original_body, body), body = $2, order_id = coalesce($3, order_id),
+             amount = coalesce($4, amount)
+         WHERE id = $1",
     )
     .bind(id)
     .bind(body.as_bytes())

@@ -120,7 +120,7 @@ struct DetailsRow {
     message: Row,
     headers: Value,
     body: Vec<u8>,
-    edited_body: Option<Vec<u8>>,
+    original_body: Option<Vec<u8>>,
 }
 
 fn text(body: &[u8]) -> String {
@@ -134,18 +134,22 @@ pub(crate) async fn find(
 ) -> Result<Option<FailedMessageDetails<Word, Word>>, StoreError> {
     let row = sqlx::query_as::<_, DetailsRow>(
         "SELECT id, queue, exchange, routing_key, status, reason, attempts, first_seen, last_seen,
-                event_type, message_id, correlation_id, trace_context, cause, order_id, amount, headers, body, edited_body
+                event_type, message_id, correlation_id, trace_context, cause, order_id, amount, headers, body, original_body
          FROM failed_messages WHERE id = $1",
     )
     .bind(id)
     .fetch_optional(pool)
     .await?;
-    let Some(DetailsRow { message, headers, body, edited_body }) = row else { return Ok(None) };
+    let Some(DetailsRow { message, headers, body, original_body }) = row else { return Ok(None) };
+    let (came, edited) = match original_body {
+        Some(original) => (original, Some(body)),
+        None => (body, None),
+    };
     Ok(Some(FailedMessageDetails {
         message: shown(message),
         headers,
-        body: text(&body),
-        edited_body: edited_body.as_deref().map(text),
+        body: text(&came),
+        edited_body: edited.as_deref().map(text),
         audit: audit::of_message(pool, id).await?,
     }))
 }

@@ -22,7 +22,6 @@ pub(crate) struct Turn {
     pub(crate) correlation_id: Option<String>,
     #[sqlx(json)]
     pub(crate) trace_context: TraceContext,
-    /// The one that an operator gave it, else the one that it came with.
     pub(crate) body: Vec<u8>,
     /// When another replica may take it, should this one die.
     leased_until: Timestamp,
@@ -41,7 +40,7 @@ pub(crate) async fn take(pool: &PgPool) -> Result<Option<Turn>, StoreError> {
                                          AND begun_at IS NOT NULL AND replays.status IN ('PAUSED', 'STOPPED'))
                      ORDER BY replay_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING id, queue, exchange, routing_key, user_id, correlation_id, trace_context,
-                   coalesce(edited_body, body) AS body, replay_at AS leased_until",
+                   body, replay_at AS leased_until",
     );
     Ok(turn.fetch_optional(pool).await?)
 }
@@ -53,7 +52,7 @@ pub(super) async fn take_open(connection: &mut PgConnection, id: Uuid) -> Result
          SET status = 'REPLAYING', replay_at = date_trunc('milliseconds', now()) + interval '1 minute'
          WHERE id = $1 AND status = 'FAILED'
          RETURNING id, queue, exchange, routing_key, user_id, correlation_id, trace_context,
-                   coalesce(edited_body, body) AS body, replay_at AS leased_until",
+                   body, replay_at AS leased_until",
     );
     Ok(turn.bind(id).fetch_optional(connection).await?)
 }
