@@ -25,13 +25,16 @@ pub(crate) async fn unfinished(pool: &PgPool) -> Result<Vec<Unfinished>, StoreEr
     Ok(unfinished.fetch_all(pool).await?)
 }
 
-/// Goes on to the next wave where every message of a wave has an outcome. Returns for how many replays.
+/// Goes on to the first wave with a message that has no outcome. Returns for how many replays. Two replicas at once come to the
+/// same wave: which one it is follows from the messages alone.
 pub(crate) async fn next_waves(pool: &PgPool) -> Result<u64, StoreError> {
     let next = sqlx::query(
-        "UPDATE replays SET wave = wave + 1
-         WHERE finished_at IS NULL AND status = 'RUNNING' AND wave < waves
-           AND NOT EXISTS (SELECT FROM replay_members
-                           WHERE replay_id = replays.id AND replay_members.wave = replays.wave AND outcome IS NULL)",
+        "UPDATE replays
+         SET wave = (SELECT min(waiting.wave) FROM replay_members AS waiting
+                     WHERE waiting.replay_id = replays.id AND waiting.outcome IS NULL)
+         WHERE finished_at IS NULL AND status = 'RUNNING'
+           AND wave < (SELECT min(waiting.wave) FROM replay_members AS waiting
+                       WHERE waiting.replay_id = replays.id AND waiting.outcome IS NULL)",
     );
     Ok(next.execute(pool).await?.rows_affected())
 }
