@@ -170,15 +170,16 @@ async fn next_of(connection: &mut PgConnection, replay: Uuid, wave: i64) -> Resu
     Ok(message.bind(replay).bind(wave).fetch_optional(connection).await?)
 }
 
-/// Notes that a member is in a replica's hands, and in its message's audit who wanted that.
+/// Notes that a member is in a replica's hands, and the first time in its message's audit who wanted that.
 async fn begin(connection: &mut PgConnection, replay: Uuid, message: Uuid) -> Result<(), StoreError> {
     sqlx::query(
         "WITH begun AS (
              UPDATE replay_members SET begun_at = now()
              WHERE replay_id = $1 AND failed_message_id = $2 AND outcome IS NULL
+             RETURNING not_before
          )
          INSERT INTO failed_message_audit (failed_message_id, action, actor, note)
-         SELECT $2, $3, actor, reason FROM replays WHERE id = $1",
+         SELECT $2, $3, actor, reason FROM replays, begun WHERE id = $1 AND not_before = '-infinity'",
     )
     .bind(replay)
     .bind(message)
@@ -200,12 +201,17 @@ async fn pace(connection: &mut PgConnection, replay: Uuid) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Lets a member that was begun wait for a minute.
+/// Lets a member that was begun wait for a minute; of a replay that was cancelled meanwhile, nothing waits.
 pub(super) async fn put_off(
     connection: &mut PgConnection,
     membership: &Membership,
     message: Uuid,
 ) -> Result<(), StoreError> {
+    if membership.status == <&str>::from(ReplayStatus::Cancelled) {
+        let (skipped, reason) = (ReplayOutcome::Skipped, Some("the replay was cancelled"));
+        conclude(connection, membership.replay_id, message, skipped, reason).await?;
+        return Ok(());
+    }
     sqlx::query(
         "UPDATE replay_members SET begun_at = NULL, not_before = now() + interval '1 minute'
          WHERE replay_id = $1 AND failed_message_id = $2 AND outcome IS NULL",
