@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::topology::Queue;
 use opentelemetry::KeyValue;
@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::tasks::{TaskContext, Tasks};
 use crate::telemetry::METER;
 
-/// How often messages whose turn has come are looked for.
+/// How often messages whose turn has come are looked for; while there is always one, how often the other replays go on.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 static REPLAYS: LazyLock<Counter<u64>> = LazyLock::new(|| {
@@ -65,8 +65,9 @@ impl<A: Aggregate> Replayer<A> {
 
     async fn run(self, task: TaskContext) {
         task.health.up();
+        let mut went_on = Instant::now();
         while !task.stopping.is_cancelled()
-            && let Ok(pause) = self.pass(&task).await
+            && let Ok(pause) = self.pass(&task, &mut went_on).await
         {
             if let Some(pause) = pause {
                 task.unless_stopping(tokio::time::sleep(pause)).await;
@@ -75,8 +76,8 @@ impl<A: Aggregate> Replayer<A> {
     }
 
     /// Handles the next message whose own turn has come, and the next of each replay. Returns how long to wait if there was
-    /// nothing to do.
-    async fn pass(&self, task: &TaskContext) -> Result<Option<Duration>, Stopping> {
+    /// nothing to do. `went_on` is when replays were last let go on.
+    async fn pass(&self, task: &TaskContext, went_on: &mut Instant) -> Result<Option<Duration>, Stopping> {
         let pool = self.applier.pool();
         let mut pause = INTERVAL;
         let mut found = false;
@@ -97,13 +98,14 @@ impl<A: Aggregate> Replayer<A> {
             }
             found = true;
         }
-        if !found && !unfinished.is_empty() {
-            found = self.go_on(task).await?;
+        if !unfinished.is_empty() && (!found || went_on.elapsed() >= INTERVAL) {
+            found |= self.go_on(task).await?;
+            *went_on = Instant::now();
         }
         Ok((!found).then_some(pause))
     }
 
-    /// Lets replays go on where nothing can be taken: to their next wave, or to their end. Returns whether any does.
+    /// Lets replays go on of whose wave nothing can be taken: to their next wave, or to their end. Returns whether any does.
     async fn go_on(&self, task: &TaskContext) -> Result<bool, Stopping> {
         let pool = self.applier.pool();
         let mut settled = false;
