@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::http::{at_least_one, only_open, reason_of};
-use super::store::{self, Change, Decision, WAITING};
+use super::store::{self, Beginning, Change, Decision, MAX_MEMBERS, WAITING};
 use crate::http::{self, Request, Response, Routes, route};
 
 /// Most waves before the one with all that remain.
@@ -37,13 +37,19 @@ async fn list(pool: PgPool, request: Request) -> Result<Response, Problem> {
 
 async fn begin(pool: PgPool, request: Request) -> Result<Response, Problem> {
     let new = read(&request).await?;
-    let Some(id) = store::begin(&pool, &new, request.actor()).await? else {
-        return Err(Problem::new(
+    match store::begin(&pool, &new, request.actor()).await? {
+        Beginning::Begun(id) => answer(&pool, StatusCode::CREATED, id).await,
+        Beginning::NoMessage => Err(Problem::new(
             ProblemType::StateConflict,
             "No message fits that waits for a decision and is in no other replay.",
-        ));
-    };
-    answer(&pool, StatusCode::CREATED, id).await
+        )),
+        Beginning::TooMany(matching) => {
+            let rule = format!(
+                "means {matching} messages, and a replay has at most {MAX_MEMBERS}: by cause, queue or time there are fewer"
+            );
+            Err(Problem::invalid(vec![InvalidMember::new("filter", rule)]))
+        }
+    }
 }
 
 async fn preview(pool: PgPool, request: Request) -> Result<Response, Problem> {

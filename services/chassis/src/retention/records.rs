@@ -134,7 +134,8 @@ fn failed_messages() -> Statement {
     )
 }
 
-/// A replay may have very many members, so a batch looks at one replay at a time.
+/// A replay may have very many members, so a batch looks at one replay at a time, deletes a part of its members, and looks at it
+/// again until it has none; then the replay goes.
 fn replays() -> Statement {
     sqlx::query_as::<_, Batch>(
         "WITH old AS (
@@ -143,14 +144,20 @@ fn replays() -> Statement {
              ORDER BY created_at FETCH FIRST (least($3, 1)) ROWS WITH TIES
          ), unneeded AS (
              SELECT id FROM old WHERE finished_at < now() - $1::interval
+         ), part AS (
+             SELECT replay_id, position FROM replay_members JOIN unneeded ON replay_id = unneeded.id WHERE $4 LIMIT $3
          ), members AS (
-             DELETE FROM replay_members USING unneeded WHERE $4 AND replay_id = unneeded.id
+             DELETE FROM replay_members USING part
+             WHERE replay_members.replay_id = part.replay_id AND replay_members.position = part.position
+         ), emptied AS (
+             SELECT id FROM unneeded WHERE (SELECT count(*) FROM part) < $3
          ), decisions AS (
-             DELETE FROM replay_decisions USING unneeded WHERE $4 AND replay_id = unneeded.id
+             DELETE FROM replay_decisions USING emptied WHERE $4 AND replay_id = emptied.id
          ), deleted AS (
-             DELETE FROM replays USING unneeded WHERE $4 AND replays.id = unneeded.id
+             DELETE FROM replays USING emptied WHERE $4 AND replays.id = emptied.id
          )
-         SELECT (SELECT max(created_at) FROM old) AS last, (SELECT count(*) FROM unneeded) AS rows",
+         SELECT CASE WHEN (SELECT count(*) FROM part) < $3 THEN (SELECT max(created_at) FROM old) ELSE $2 END AS last,
+                (SELECT count(*) FROM emptied) AS rows",
     )
 }
 

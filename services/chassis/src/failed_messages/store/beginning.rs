@@ -16,6 +16,19 @@ use crate::database::StoreError;
 /// Most messages that a preview shows.
 const SAMPLE: i64 = 10;
 
+/// Most messages of a replay: they are added within a request.
+pub(crate) const MAX_MEMBERS: i64 = 100_000;
+
+/// What became of the wish for a replay.
+pub(crate) enum Beginning {
+    /// It has begun.
+    Begun(Uuid),
+    /// There is no message for it.
+    NoMessage,
+    /// It would be about so many, which is too many.
+    TooMany(i64),
+}
+
 /// The filter, of messages that wait for a decision.
 pub(super) fn open(filter: &FailedMessageFilter) -> FailedMessageFilter {
     FailedMessageFilter { status: Some(FailedMessageStatus::Failed), ..filter.clone() }
@@ -35,8 +48,8 @@ fn waves(last_of_waves: &[i64], members: i64) -> i64 {
     1 + last_of_waves.iter().map(|last| i64::from(*last < members)).sum::<i64>()
 }
 
-/// Begins a replay; `None` if there is no message for it.
-pub(crate) async fn begin(pool: &PgPool, new: &NewReplay, actor: &str) -> Result<Option<Uuid>, StoreError> {
+/// Begins a replay.
+pub(crate) async fn begin(pool: &PgPool, new: &NewReplay, actor: &str) -> Result<Beginning, StoreError> {
     let id = Uuid::now_v7();
     let last_of_waves = last_of_waves(&new.canary);
     let mut transaction = pool.begin().await?;
@@ -44,15 +57,34 @@ pub(crate) async fn begin(pool: &PgPool, new: &NewReplay, actor: &str) -> Result
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('paysaga replays', 0))")
         .execute(&mut *transaction)
         .await?;
-    let members = add_members(&mut transaction, id, &open(&new.filter), &last_of_waves).await?;
+    let filter = open(&new.filter);
+    let matching = count(&mut transaction, &filter).await?;
+    if matching > MAX_MEMBERS {
+        return Ok(Beginning::TooMany(matching));
+    }
+    let members = add_members(&mut transaction, id, &filter, &last_of_waves).await?;
     if members == 0 {
-        return Ok(None);
+        return Ok(Beginning::NoMessage);
     }
     insert(&mut transaction, id, new, actor, members, waves(&last_of_waves, members)).await?;
     let begun = Decided { action: "BEGUN", actor, reason: &new.reason };
     replay_decisions::insert(&mut transaction, id, begun).await?;
     transaction.commit().await?;
-    Ok(Some(id))
+    Ok(Beginning::Begun(id))
+}
+
+/// How many messages the filter means that are in no other replay.
+async fn count(connection: &mut PgConnection, filter: &FailedMessageFilter) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar_with::<_, i64, _>(
+        concat!(
+            "SELECT count(*) FROM failed_messages WHERE ",
+            matches_filter!(),
+            " AND ",
+            is_in_no_replay!()
+        ),
+        arguments(filter)?,
+    );
+    Ok(count.fetch_one(connection).await?)
 }
 
 /// Makes the messages that the filter means the replay's, and returns how many they are.
@@ -71,11 +103,11 @@ async fn add_members(
             matches_filter!(),
             " AND ",
             is_in_no_replay!(),
-            ") AS chosen"
+            " ORDER BY first_seen, id LIMIT $10) AS chosen"
         ),
         arguments(filter)?,
     );
-    let added = added.bind(id).bind(last_of_waves).execute(connection).await?;
+    let added = added.bind(id).bind(last_of_waves).bind(MAX_MEMBERS).execute(connection).await?;
     Ok(i64::try_from(added.rows_affected()).unwrap_or(i64::MAX))
 }
 

@@ -21,7 +21,7 @@ mod replay_decisions;
 mod replays;
 mod turns;
 
-pub(super) use beginning::{begin, preview};
+pub(super) use beginning::{Beginning, MAX_MEMBERS, begin, preview};
 pub(super) use causes::causes;
 pub(super) use dead_letters::{hold, insert};
 pub(super) use decisions::{
