@@ -32,6 +32,7 @@ use contracts::topology::Queue;
 use contracts::{OrderId, Word};
 use lapin::message::Delivery;
 use sqlx::PgPool;
+use tracing::warn;
 
 pub(crate) use causes::Causes;
 pub(crate) use http::{Context, routes};
@@ -40,7 +41,7 @@ use crate::aggregate::{Aggregate, Applier, Stored};
 use crate::broker::Broker;
 use crate::cadence::Cadence;
 use crate::consumer::{Progress, Subscription};
-use crate::database::StoreError;
+use crate::database::{FailureKind, StoreError};
 use crate::health::Health;
 use crate::load::Stage;
 use crate::tasks::Tasks;
@@ -66,7 +67,15 @@ async fn subject_of<A: Aggregate>(applier: &Applier<A>, body: &[u8]) -> Result<S
     let subject = Subject::of(body);
     let (Some(order), None) = (subject.order_id, subject.amount) else { return Ok(subject) };
     let mut connection = applier.pool().acquire().await?;
-    let known = applier.aggregate().load(&mut connection, &[order]).await?.into_iter().next();
+    let known = match applier.aggregate().load(&mut connection, &[order]).await {
+        Ok(rows) => rows.into_iter().next(),
+        // A damaged row may be what the message failed for.
+        Err(error) if error.kind() == FailureKind::Permanent => {
+            warn!(%error, order.id = %order, "what the order of a failed message comes to can't be read");
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let amount = known.and_then(|(_, stored)| match stored {
         Stored::Known(entity) => Some(A::amount(&entity)),
         Stored::Newer => None,
