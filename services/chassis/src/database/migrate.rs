@@ -148,7 +148,8 @@ async fn run(
         migrator.run(&mut connection).await?;
     }
     crash_here!("during-migration");
-    if owner.is_some() {
+    // A newer version has granted what its tables need, which this one would take away.
+    if owner.is_some() && !is_newer(&mut connection, migrations).await? {
         let role = format!("\"{}\"", own.get_username().replace('"', "\"\""));
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(AssertSqlSafe(grants.replace(":service", &role))).execute(&mut *transaction).await?;
@@ -190,6 +191,15 @@ async fn verify(mut connection: PgConnection, migrations: &Migrator) -> Result<(
         0 => Err(SchemaError::NotGranted),
         missing => Err(SchemaError::Outdated(missing)),
     }
+}
+
+/// Whether migrations are applied that this program does not know.
+async fn is_newer(connection: &mut PgConnection, migrations: &Migrator) -> Result<bool, sqlx::Error> {
+    let known: Vec<i64> = migrations.iter().map(|migration| migration.version).collect();
+    let newer = sqlx::query_scalar::<_, bool>(
+        "SELECT EXISTS (SELECT FROM _sqlx_migrations WHERE version <> ALL ($1::bigint[]))",
+    );
+    newer.bind(known).fetch_one(connection).await
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
