@@ -57,6 +57,12 @@ impl GatewayError {
         self.status() == Some(StatusCode::SERVICE_UNAVAILABLE.as_u16())
     }
 
+    /// Whether the same request may be answered in a moment: there was no answer, or something is away behind who gave it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.status().is_none_or(|status| matches!(status, 502..=504))
+    }
+
     /// The status of the answer, or `no answer`: to count errors by.
     #[must_use]
     pub fn answer(&self) -> String {
@@ -153,6 +159,20 @@ mod tests {
             Problem::new(ProblemType::Unauthenticated, "An API key is needed: Authorization: Bearer <key>.");
         let error = refused(StatusCode::UNAUTHORIZED, &serde_json::to_string(&problem).unwrap());
         assert!(error.to_string().ends_with("--api-key-file."), "{error}");
+    }
+
+    #[test]
+    fn what_is_refused_for_good_does_not_pass() {
+        let url: GatewayUrl = "http://127.0.0.1:3000".parse().unwrap();
+        assert!(
+            GatewayError::ConnectionRefused(url.clone()).may_pass() && GatewayError::TimedOut(url).may_pass()
+        );
+        for (status, passes) in
+            [(401, false), (403, false), (500, false), (502, true), (503, true), (504, true)]
+        {
+            let error = refused(StatusCode::from_u16(status).unwrap(), "");
+            assert_eq!(error.may_pass(), passes, "{status}");
+        }
     }
 
     #[test]

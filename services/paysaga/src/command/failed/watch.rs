@@ -79,7 +79,7 @@ async fn until_one_ended(
                 }
             }
             Ok(None) => bail!("the {service} service has no replay {id} any more"),
-            Err(error) if unanswered == PATIENCE => return Err(error.into()),
+            Err(error) if unanswered == PATIENCE || !error.may_pass() => return Err(error.into()),
             Err(_) => unanswered += 1,
         }
         tokio::time::sleep(INTERVAL).await;
