@@ -11,6 +11,9 @@ use crate::database::StoreError;
 /// Hours that a trend goes back.
 const HOURS: usize = 24;
 
+/// What is older counts as so many hours ago.
+const HOURS_AGO: f64 = 24.0;
+
 #[derive(FromRow)]
 struct Row {
     cause: String,
@@ -24,7 +27,8 @@ struct Row {
     sample: Option<String>,
 }
 
-/// Of a cause: how many of its messages failed last in one hour, and how many of those since its last replay began.
+/// Of a cause: how many of its messages failed last in one hour, and how many of those since its last replay began. Before the trend
+/// begins, it is as if all were one hour.
 #[derive(FromRow)]
 struct Hour {
     cause: String,
@@ -59,19 +63,29 @@ pub(crate) async fn causes(pool: &PgPool) -> Result<Vec<FailureCause>, StoreErro
          FROM causes ORDER BY open DESC, cause, queue, event_type",
     );
     let rows = rows.fetch_all(pool).await?;
+    let causes: Vec<_> = rows.iter().map(|row| row.cause.as_str()).collect();
+    let queues: Vec<_> = rows.iter().map(|row| row.queue.as_str()).collect();
+    let event_types: Vec<_> = rows.iter().map(|row| row.event_type.as_deref()).collect();
     let hours = sqlx::query_as::<_, Hour>(
         "SELECT cause, queue, event_type, ago, count(*) AS failed,
                 count(*) FILTER (WHERE last_seen >= coalesce(began, '-infinity')) AS new
          FROM (SELECT failure.cause, failure.queue, failure.event_type, last_seen, began,
-                      greatest(floor(extract(epoch FROM now() - last_seen)::float8 / 3600), 0)::bigint AS ago
-               FROM open_failures AS failure
+                      least(greatest(floor(extract(epoch FROM now() - last_seen)::float8 / 3600), 0), $4::float8)::bigint AS ago
+               FROM UNNEST($1::text[], $2::text[], $3::text[]) AS shown (cause, queue, event_type)
+               JOIN open_failures AS failure
+                 ON failure.cause = shown.cause AND failure.queue = shown.queue
+                    AND failure.event_type IS NOT DISTINCT FROM shown.event_type
                LEFT JOIN (SELECT of_replay.cause, of_replay.queue, of_replay.event_type, max(created_at) AS began
                           FROM replays, jsonb_to_recordset(causes) AS of_replay (cause text, queue text, event_type text)
                           GROUP BY of_replay.cause, of_replay.queue, of_replay.event_type) AS replayed
                  ON replayed.cause = failure.cause AND replayed.queue = failure.queue
                     AND replayed.event_type IS NOT DISTINCT FROM failure.event_type) AS failed
          GROUP BY cause, queue, event_type, ago",
-    );
+    )
+    .bind(causes)
+    .bind(queues)
+    .bind(event_types)
+    .bind(HOURS_AGO);
     let mut trends: HashMap<_, (Vec<u64>, u64)> = HashMap::new();
     for Hour { cause, queue, event_type, ago, failed, new } in hours.fetch_all(pool).await? {
         let (trend, all_new) =
