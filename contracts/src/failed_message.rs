@@ -166,6 +166,24 @@ pub struct FailedMessageFilter {
     pub to: Option<Timestamp>,
 }
 
+impl FailedMessageFilter {
+    /// What this version knows of a filter that a newer one may have stored.
+    #[must_use]
+    pub fn as_far_as_known(members: Map<String, Value>) -> Self {
+        let read = |members: Map<String, Value>| serde_json::from_value::<Self>(Value::Object(members));
+        let is_known =
+            |(name, value): &(String, Value)| read(Map::from_iter([(name.clone(), value.clone())])).is_ok();
+        read(members.into_iter().filter(is_known).collect()).unwrap_or_default()
+    }
+}
+
+/// Reads a filter as far as this version knows it.
+pub(crate) fn as_far_as_known<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<FailedMessageFilter, D::Error> {
+    Map::deserialize(deserializer).map(FailedMessageFilter::as_far_as_known)
+}
+
 /// `POST /failed-messages/replay`: handle all messages again that the filter means. Only those with status `FAILED`
 /// are; a `status` in the filter is refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -212,4 +230,21 @@ pub struct ReplayAccepted {
 pub struct DiscardRequest {
     /// Why the message is given up.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_only_a_newer_version_knows_of_a_filter_is_left_out() {
+        let stored = json!({"queue": "q", "status": "QUARANTINED", "tenant": {"id": 7}, "from": "2026-01-02T03:04:05Z"});
+        let Value::Object(stored) = stored else { unreachable!("it is an object") };
+        let known = FailedMessageFilter::as_far_as_known(stored);
+        let from = "2026-01-02T03:04:05Z".parse().ok();
+        assert_eq!(known, FailedMessageFilter { queue: Some("q".to_owned()), from, ..Default::default() });
+        assert!(known.from.is_some());
+    }
 }

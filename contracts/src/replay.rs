@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
-use crate::failed_message::{FailedMessage, FailedMessageFilter, FailedMessageStatus, object};
+use crate::failed_message::{
+    FailedMessage, FailedMessageFilter, FailedMessageStatus, as_far_as_known, object,
+};
 use crate::{Money, MoneyTotal, OrderId, Timestamp};
 
 /// Failed messages that have the same cause.
@@ -120,6 +122,7 @@ pub struct Replay<Status = ReplayStatus> {
     /// Why.
     pub reason: String,
     /// Which messages it was begun for.
+    #[serde(deserialize_with = "as_far_as_known")]
     pub filter: FailedMessageFilter,
     /// How many messages each of the first waves has.
     pub canary: Vec<u32>,

@@ -4,6 +4,7 @@ use contracts::failed_message::FailedMessageFilter;
 use contracts::page::{Page, PageMeta, PageRequest};
 use contracts::replay::{Replay, ReplayMember, ReplayOutcome, ReplayOutcomes, ReplayStatus};
 use contracts::{Money, OrderId, Timestamp, Word};
+use serde_json::{Map, Value};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ struct Row {
     actor: String,
     reason: String,
     #[sqlx(json)]
-    filter: FailedMessageFilter,
+    filter: Map<String, Value>,
     canary: Vec<i64>,
     wave: i64,
     waves: i64,
@@ -43,7 +44,7 @@ impl From<Row> for Replay<Word> {
             status: row.status,
             actor: row.actor,
             reason: row.reason,
-            filter: row.filter,
+            filter: FailedMessageFilter::as_far_as_known(row.filter),
             canary: row.canary.into_iter().map(number).collect(),
             wave: number(row.wave),
             waves: number(row.waves),
