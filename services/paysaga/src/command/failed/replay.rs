@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
+use anyhow::bail;
 use clap::Args;
+use contracts::failed_message::FailedMessageFilter;
 use contracts::replay::NewReplay;
 use uuid::Uuid;
 
@@ -35,7 +37,7 @@ pub(super) struct Replay {
 /// How many messages are handled again.
 #[derive(Debug, Args)]
 struct How {
-    /// Why they will be handled this time
+    /// Why they will be handled this time. --reason says why; the filter by text is --reason-contains
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["id", "dry_run"])]
     reason: Option<String>,
     /// How many messages each of the first waves has, such as 1,10,100; all that remain are the last wave. A wave begins when the
@@ -73,6 +75,7 @@ impl Replay {
             stop_after: self.how.stop_after,
             rate_per_second: self.how.rate,
         };
+        self.refuse_a_filter_for_a_reason(gateway, &new).await?;
         let mut begun = Vec::new();
         for service in self.which.services() {
             let preview = gateway.preview_replay(service, &new).await?;
@@ -92,5 +95,24 @@ impl Replay {
             begun.push(Watched { service, id });
         }
         if self.how.watch { watch::until_ended(gateway, progress, &begun).await } else { Ok(()) }
+    }
+
+    /// `--reason` was the filter by text once. Where it would filter, it may be meant so, and far more would be handled than meant.
+    async fn refuse_a_filter_for_a_reason(&self, gateway: &Gateway, new: &NewReplay) -> anyhow::Result<()> {
+        if self.how.reason.is_none() || new.filter.reason.is_some() {
+            return Ok(());
+        }
+        let filter = FailedMessageFilter { reason: self.how.reason.clone(), ..new.filter.clone() };
+        let filtered = NewReplay { filter, ..new.clone() };
+        for service in self.which.services() {
+            let matching = gateway.preview_replay(service, &filtered).await?.matching;
+            if matching > 0 {
+                bail!(
+                    "{matching} messages of the {service} service have failed with a reason that contains the text of --reason, which says \
+                     why they will be handled and filters nothing; the filter is --reason-contains"
+                );
+            }
+        }
+        Ok(())
     }
 }
