@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::store;
-use crate::database::{StoreError, in_time};
+use crate::database::StoreError;
 use crate::tasks::Tasks;
 
 /// For how long after they were asked for they are counted again and again.
@@ -22,6 +22,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Longer than PostgreSQL lets the two statements of a count take: a database host that vanished is not waited for.
 const LONGEST_COUNT: Duration = Duration::from_secs(130);
+
+/// How long the first to ask waits: less than the gateway's `REQUEST_TIMEOUT` of 5 s.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
 /// The causes as they were counted last. Cheap to clone.
 #[derive(Clone)]
@@ -74,11 +77,8 @@ impl Causes {
     pub(super) async fn latest(&self) -> Result<FailureCauses, StoreError> {
         self.asked.send_replace(Some(Instant::now()));
         let mut latest = self.latest.subscribe();
-        in_time(async {
-            let latest = latest.wait_for(Option::is_some).await.ok().and_then(|latest| latest.clone());
-            latest.ok_or(StoreError::Timeout)
-        })
-        .await
+        let counted = tokio::time::timeout(LONGEST_WAIT, latest.wait_for(Option::is_some)).await;
+        counted.ok().and_then(|latest| latest.ok()?.clone()).ok_or(StoreError::Timeout)
     }
 
     async fn count(&self) -> Result<FailureCauses, StoreError> {
