@@ -1,6 +1,7 @@
 //! Migrations beside a service that is at work: they keep nothing waiting, and begin again where they were interrupted.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use chassis::tasks::TaskContext;
 use chassis::transport::Transport;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
-use tests::infrastructure::{new_database, new_name};
+use tests::infrastructure::{new_database, new_name, new_service_database};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -26,12 +27,16 @@ fn migrator(migrations: &[(&'static str, bool)]) -> &'static Migrator {
 }
 
 async fn bring_up_to_date(url: &str, migrator: &'static Migrator) {
-    let environment = Environment::new([("DATABASE_URL".into(), url.into())]);
+    let schema = Schema { migrations: migrator, grants: "" };
+    bring_about(schema, [("DATABASE_URL".into(), url.into())]).await;
+}
+
+async fn bring_about<const N: usize>(schema: Schema, environment: [(OsString, OsString); N]) {
+    let environment = Environment::new(environment);
     let config =
         DatabaseConfig::from_environment(&Transport::default(), &environment, &mut Problems::default())
             .expect("it is complete");
     let task = TaskContext { health: Health::default().part("schema"), stopping: CancellationToken::new() };
-    let schema = Schema { migrations: migrator, grants: "" };
     migrate(&config, "test", &schema, false, &task).await.expect("the schema can be changed");
 }
 
@@ -89,6 +94,32 @@ async fn an_index_that_was_left_unfinished_is_built_anew() {
         "SELECT indisvalid FROM pg_index WHERE indexrelid = 'kept_n'::regclass",
     );
     assert!(valid.fetch_one(&mut connection).await.expect("there is one"));
+}
+
+#[tokio::test]
+async fn what_a_newer_version_has_granted_an_older_one_leaves_alone() {
+    let database = new_service_database(&new_name()).await;
+    let bring_up = async |migrations: &[_], grants| {
+        let urls = [
+            ("DATABASE_URL".into(), database.service_url.clone().into()),
+            ("MIGRATION_DATABASE_URL".into(), database.owner_url.clone().into()),
+        ];
+        bring_about(Schema { migrations: migrator(migrations), grants }, urls).await;
+    };
+    let may_insert = async |table: &str| {
+        let mut connection = connect(&database.service_url).await;
+        let may = sqlx::query_scalar::<_, bool>("SELECT has_table_privilege($1, 'INSERT')").bind(table);
+        may.fetch_one(&mut connection).await.expect("there is such a table")
+    };
+    let older = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :service; GRANT INSERT ON kept TO :service";
+    let newer =
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :service; GRANT INSERT ON kept, added TO :service";
+    bring_up(&[TABLE], older).await;
+    assert!(may_insert("kept").await);
+    bring_up(&[TABLE, ("CREATE TABLE added (n integer)", false)], newer).await;
+    assert!(may_insert("added").await);
+    bring_up(&[TABLE], older).await;
+    assert!(may_insert("kept").await && may_insert("added").await);
 }
 
 /// On a table that exists, an ordinary `CREATE INDEX` lets nothing be written until it is done.

@@ -45,6 +45,21 @@ async fn a_nul_in_a_text_is_no_reason_to_reject_a_message() {
     stack.api.failed_messages_are(Queue::OrderCreate, 1).await;
 }
 
+/// The row is what it fails for.
+#[tokio::test]
+async fn a_message_about_an_order_that_can_not_be_read_is_stored() {
+    let stack = Stack::start().await;
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    stack.drain_every_queue().await;
+    let damaged = sqlx::query("UPDATE orders SET total = 'NaN' WHERE id = $1").bind(id);
+    damaged.execute(&stack.order_database).await.expect("the database answers");
+    let approved = PaymentApproved { order_id: id, transaction_id: "t-1".to_owned() };
+    stack.amqp.publish_event(&Envelope::now(approved, None)).await;
+    let failed = stack.api.failed_messages_are(Queue::OrderPaymentResult, 1).await;
+    assert_eq!((failed[0].order_id, failed[0].amount), (Some(id), None));
+}
+
 /// The header is valid but for the NUL.
 fn nul_in_the_trace() -> FieldTable {
     let mut headers = FieldTable::default();

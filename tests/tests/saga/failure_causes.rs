@@ -146,6 +146,9 @@ async fn a_message_is_mended_and_the_body_that_it_came_with_is_kept() {
     assert_eq!(edited.code, Some(0), "{edited:?}");
     let details = stack.api.failed_message(Queue::OrderPaymentResult, id).await;
     assert_eq!((details.body.as_str(), details.edited_body.as_deref()), (&*bad, Some(&*good)));
+    // A service of the version before knows of this column alone.
+    let stored = sqlx::query_scalar::<_, Vec<u8>>("SELECT body FROM failed_messages WHERE id = $1").bind(id);
+    assert_eq!(stored.fetch_one(&stack.order_database).await.expect("it is there"), good.as_bytes());
     let entry = details.audit.last().expect("there is one");
     assert_eq!((entry.action, entry.actor.as_str()), (AuditAction::Edited, "anonymous"));
     assert_eq!(entry.note.as_deref(), Some("a member had another name"));

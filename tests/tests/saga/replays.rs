@@ -1,6 +1,6 @@
 //! Replays: many failed messages are handled again by an operation that lasts.
 
-use contracts::failed_message::FailedMessageStatus;
+use contracts::failed_message::{AuditAction, FailedMessageStatus};
 use contracts::replay::{NewReplay, Replay, ReplayOutcome, ReplayStatus};
 use contracts::topology::{Queue, Service};
 use contracts::{OrderId, OrderStatus};
@@ -206,6 +206,120 @@ async fn what_only_a_newer_version_can_handle_waits_in_its_wave() {
     execute(&stack.order_database, "UPDATE replay_members SET not_before = now()").await;
     let ended = stack.api.replay_becomes(Service::Order, id, ReplayStatus::Completed).await;
     assert_eq!((ended.wave, ended.outcomes.handled), (2, 3));
+    // It was taken twice, and asked for once.
+    let message = stack.api.replay_members(Service::Order, id).await[1].failed_message_id;
+    let audit = stack.api.failed_message(Queue::OrderPaymentResult, message).await.audit;
+    let asked = audit.iter().filter(|entry| entry.action == AuditAction::ReplayRequested).count();
+    assert_eq!(asked, 1, "{audit:?}");
+}
+
+#[tokio::test]
+async fn what_is_in_hand_when_it_is_cancelled_and_can_not_be_handled_yet_is_skipped() {
+    let stack = without_payments().await;
+    let orders = stack.fail_too_early(1).await;
+    stack.place_late(&orders).await;
+    execute(&stack.order_database, "ALTER TABLE orders DROP CONSTRAINT orders_status_check").await;
+    execute(&stack.order_database, "UPDATE orders SET status = 'ON_HOLD'").await;
+    let id = stack.api.begin_replay(Service::Order, &replay_of_all()).await.id;
+    eventually("it is put off", async || {
+        let put_off = "SELECT count(*) FROM replay_members WHERE not_before > now()";
+        let put_off: i64 =
+            sqlx::query_scalar(put_off).fetch_one(&stack.order_database).await.expect("the database answers");
+        if put_off == 1 { Ok(()) } else { Err(put_off) }
+    })
+    .await;
+    // A replica has it in its hands.
+    execute(
+        &stack.order_database,
+        "UPDATE replay_members SET begun_at = now();
+         UPDATE failed_messages SET status = 'REPLAYING', replay_at = now() + interval '1 hour'",
+    )
+    .await;
+    assert_eq!(stack.api.change_replay(Service::Order, id, "cancel").await.status(), StatusCode::OK);
+    assert_eq!(stack.api.replay_outcomes(Service::Order, id).await, [None]);
+    execute(&stack.order_database, "UPDATE failed_messages SET replay_at = now()").await;
+    outcome_becomes(&stack.api, id, 1, ReplayOutcome::Skipped).await;
+    eventually("it has ended", async || match stack.api.replay(Service::Order, id).await {
+        Replay { finished_at: Some(_), status: ReplayStatus::Cancelled, .. } => Ok(()),
+        replay => Err(format!("{replay:?}")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replica_that_waits_for_another_one_to_begin_a_wave_does_not_begin_the_next() {
+    let stack = without_payments().await;
+    let canary = NewReplay { canary: vec![1, 1], ..replay_of_all() };
+    insert_unreadable(&stack.order_database, "some", 3).await;
+    let id = stack
+        .api
+        .begin_replay(Service::Order, &NewReplay { stop_after: 9, rate_per_second: Some(1), ..canary })
+        .await
+        .id;
+    // None of its messages can be taken.
+    let mut transaction = stack.order_database.begin().await.expect("a transaction");
+    let held = "UPDATE replays SET wave = 1, next_at = now() + interval '1 hour', handled = 0, failed_again = 0;
+                UPDATE replay_members SET outcome = NULL, at = NULL, reason = NULL, begun_at = NULL, not_before = 'infinity'";
+    sqlx::raw_sql(held).execute(&mut *transaction).await.expect("the database answers");
+    transaction.commit().await.expect("the database answers");
+    passes(&stack, async || ()).await;
+    let mut another = stack.order_database.begin().await.expect("a transaction");
+    sqlx::raw_sql("SELECT FROM replays FOR UPDATE")
+        .execute(&mut *another)
+        .await
+        .expect("the database answers");
+    execute(
+        &stack.order_database,
+        "UPDATE replay_members SET outcome = 'HANDLED', at = now() WHERE wave = 1",
+    )
+    .await;
+    eventually("the service waits for the lock", async || {
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+                            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE replays%SET wave%')",
+        )
+        .fetch_one(&stack.order_database)
+        .await
+        .expect("the database answers");
+        if waiting { Ok(()) } else { Err("it does not") }
+    })
+    .await;
+    let begins = sqlx::raw_sql("UPDATE replays SET wave = 2, handled = 1");
+    begins.execute(&mut *another).await.expect("the database answers");
+    another.commit().await.expect("the database answers");
+    passes(&stack, async || ()).await;
+    assert_eq!(stack.api.replay(Service::Order, id).await.wave, 2);
+}
+
+#[tokio::test]
+async fn a_busy_replay_keeps_no_other_from_its_waves_and_its_end() {
+    let stack = without_payments().await;
+    insert_unreadable(&stack.order_database, "many", 5000).await;
+    let mut replay = NewReplay { stop_after: u32::MAX, ..replay_of_all() };
+    replay.filter.cause = Some("many".to_owned());
+    let busy = stack.api.begin_replay(Service::Order, &replay).await.id;
+    insert_unreadable(&stack.order_database, "few", 2).await;
+    replay.filter.cause = Some("few".to_owned());
+    replay.canary = vec![1];
+    let short = stack.api.begin_replay(Service::Order, &replay).await.id;
+    stack.api.replay_becomes(Service::Order, short, ReplayStatus::CompletedWithFailures).await;
+    assert!(stack.api.replay(Service::Order, busy).await.outcomes.waiting > 0, "the other one was too short");
+}
+
+#[tokio::test]
+async fn a_replay_of_too_many_messages_is_refused_with_their_number() {
+    let stack = without_payments().await;
+    insert_unreadable(&stack.order_database, "too many", 100_001).await;
+    let answer = problem(stack.api.post_replay(Service::Order, &replay_of_all()).await).await;
+    assert_eq!((answer.status, answer.errors[0].member.as_str()), (400, "filter"));
+    assert!(answer.errors[0].detail.contains("means 100001 messages"), "{answer:?}");
+    execute(
+        &stack.order_database,
+        "DELETE FROM failed_messages WHERE id = (SELECT id FROM failed_messages LIMIT 1)",
+    )
+    .await;
+    let paced = NewReplay { rate_per_second: Some(1), ..replay_of_all() };
+    assert_eq!(stack.api.begin_replay(Service::Order, &paced).await.outcomes.members, 100_000);
 }
 
 #[tokio::test]
@@ -280,6 +394,11 @@ async fn the_operators_command_begins_watches_and_ends_replays() {
     assert!(refused.stderr.contains("409") && refused.stderr.contains("STOPPED"), "{refused:?}");
     let cancelled = stack.paysaga(&["failed", "replays", "cancel", id, "--reason", "enough"]).await;
     assert_eq!(cancelled.stdout, format!("the replay {id} is CANCELLED\n"), "{cancelled:?}");
+
+    // It was the filter by text once.
+    let meant_so = stack.paysaga(&["failed", "replay", "--all", "--reason", "not an event envelope"]).await;
+    assert_eq!(meant_so.code, Some(1), "{meant_so:?}");
+    assert!(meant_so.stderr.contains("the filter is --reason-contains"), "{meant_so:?}");
 }
 
 #[tokio::test]
@@ -376,6 +495,19 @@ async fn passes<T>(stack: &Stack, look: impl AsyncFnOnce() -> T) -> T {
     let seen = look().await;
     execute(&stack.order_database, &format!("DELETE FROM failed_messages WHERE id = '{id}'")).await;
     seen
+}
+
+/// So many messages with this cause, which no consumer can read.
+async fn insert_unreadable(database: &PgPool, cause: &str, count: u32) {
+    execute(
+        database,
+        &format!(
+            "INSERT INTO failed_messages (id, queue, exchange, routing_key, trace_context, headers, body, reason, cause)
+             SELECT gen_random_uuid(), 'order.payment-result.queue', '', '', '{{}}', '{{}}', 'not json', '{cause}', '{cause}'
+             FROM generate_series(1, {count})"
+        ),
+    )
+    .await;
 }
 
 async fn execute(database: &PgPool, statement: &str) {

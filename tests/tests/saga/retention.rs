@@ -83,9 +83,9 @@ async fn a_service_deletes_by_itself_and_never_what_waits_for_a_decision() {
          FROM (VALUES ('ended', 'COMPLETED', 1, now() - interval '99 days'), ('ended yesterday', 'COMPLETED', 1, now() - interval '1 day'),
                       ('held', 'PAUSED', 0, NULL)) AS new (name, status, handled, finished_at);
          INSERT INTO replay_members (replay_id, position, failed_message_id, wave, outcome, at)
-         SELECT id, 1, md5(CASE WHEN status = 'PAUSED' THEN 'open' ELSE 'replayed' END)::uuid, 1,
+         SELECT id, position, md5(CASE WHEN status = 'PAUSED' THEN 'open' ELSE 'replayed' END)::uuid, 1,
                 CASE WHEN status = 'COMPLETED' THEN 'HANDLED' END, CASE WHEN status = 'COMPLETED' THEN created_at END
-         FROM replays;
+         FROM replays, generate_series(1, CASE WHEN reason = 'ended' THEN 1200 ELSE 1 END) AS position;
          INSERT INTO replay_decisions (replay_id, action, actor, reason) SELECT id, 'BEGUN', 'me', 'a test' FROM replays",
     )
     .await;
