@@ -111,7 +111,7 @@ async fn what_a_newer_version_has_granted_an_older_one_leaves_alone() {
         let may = sqlx::query_scalar::<_, bool>("SELECT has_table_privilege($1, 'INSERT')").bind(table);
         may.fetch_one(&mut connection).await.expect("there is such a table")
     };
-    let older = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :service; GRANT INSERT ON kept TO :service";
+    let older = "GRANT USAGE ON SCHEMA public TO :service; REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :service; GRANT INSERT ON kept TO :service";
     let newer =
         "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM :service; GRANT INSERT ON kept, added TO :service";
     bring_up(&[TABLE], older).await;
