@@ -20,6 +20,9 @@ const BOOKS_BALANCE: &str = "books-balance";
 pub struct Judge {
     /// What changed less than this long ago may still change.
     pub grace: Duration,
+    /// The payment service may be this late with what it has to do. While the provider does not answer, its steps are due and not
+    /// taken, which alerts of their own report.
+    pub patience: Duration,
     /// Whether the provider's books can be read.
     pub provider_known: bool,
 }
@@ -75,7 +78,7 @@ impl Judge {
             Err(_) if is_fresh => Verdict::InFlight,
             // An order may wait for its provider for an hour: it is not late before its deadline or its retry is, where those
             // are known.
-            Err(mismatch) if mismatch.invariant == ALL_SETTLED && records.goes_on_by_itself(self.grace) => {
+            Err(mismatch) if mismatch.invariant == ALL_SETTLED && self.goes_on_by_itself(records) => {
                 Verdict::InFlight
             }
             Err(mismatch) => Verdict::Wrong(mismatch),
@@ -104,6 +107,10 @@ impl Judge {
             }),
             charged,
         ]
+    }
+
+    fn goes_on_by_itself(self, records: &SagaRecords) -> bool {
+        records.deadline_is_to_come(self.grace) || records.payment_goes_on(self.patience)
     }
 
     /// Succeeds if nothing is left to happen and every invariant holds.
@@ -148,7 +155,8 @@ fn compare_statuses(order: &OrderRecord, payment: Option<&PaymentRecord>) -> Res
     let is_being_refunded = payment.is_some_and(|payment| payment.next_step.as_deref() == Some("REFUND"));
     let (invariant, what) = match (order.status, status) {
         (order, payment) if final_states_agree(order, payment) && !is_being_refunded => return Ok(()),
-        (_, Some(P::Processing)) | (O::PendingPayment | O::Cancelled, _) => {
+        // A payment that failed as its order did is here while a charge that turned up late goes back.
+        (_, Some(P::Processing)) | (O::PendingPayment | O::Cancelled, _) | (O::Failed, Some(P::Failed)) => {
             (ALL_SETTLED, expected_next(order, payment))
         }
         (order, payment) => {
@@ -252,8 +260,10 @@ mod tests {
     use crate::{Money, OrderId, PaymentId};
 
     const OLD: Duration = Duration::from_mins(1);
-    const JUDGE: Judge = Judge { grace: Duration::from_secs(30), provider_known: true };
+    const JUDGE: Judge =
+        Judge { grace: Duration::from_secs(30), patience: Duration::from_secs(30), provider_known: true };
     const WITHOUT_GRACE: Judge = Judge { grace: Duration::ZERO, ..JUDGE };
+    const PATIENT: Judge = Judge { patience: Duration::from_hours(1), ..JUDGE };
 
     fn records(
         order: OrderStatus,
@@ -385,6 +395,54 @@ mod tests {
         let mut ended = records(OrderStatus::Cancelled, Some(PaymentStatus::Cancelled), None);
         ended.payment.as_mut().unwrap().next_step = Some("LOOKUP".to_owned());
         assert_eq!(JUDGE.judge(&ended), Verdict::Settled);
+    }
+
+    #[test]
+    fn a_refund_that_is_owed_while_the_breaker_is_open_is_in_flight() {
+        use OrderStatus as O;
+        use PaymentStatus as P;
+        let approved = Some(("APPROVED", false));
+        let minutes = Duration::from_mins;
+        for (order, payment, step) in [
+            (O::Cancelled, P::Approved, "REFUND"),
+            (O::Cancelled, P::Processing, "LOOKUP"),
+            (O::Cancelled, P::Cancelled, "REFUND"),
+            (O::Failed, P::Failed, "REFUND"),
+        ] {
+            let mut owed = records(order, Some(payment), approved);
+            owed.payment.as_mut().unwrap().next_step = Some(step.to_owned());
+            let mut overdue = |minutes| {
+                owed.payment.as_mut().unwrap().step_overdue = Some(minutes);
+                owed.clone()
+            };
+            assert_eq!(PATIENT.judge(&overdue(minutes(59))), Verdict::InFlight, "{order} {payment}");
+            assert_eq!(finding(PATIENT, &overdue(minutes(61))).invariant, "all-settled");
+            assert_eq!(
+                broken(&overdue(minutes(59))),
+                "all-settled",
+                "paysaga check waits as long as it is told"
+            );
+        }
+        let mut unread = records(O::Cancelled, Some(P::Approved), approved);
+        assert_eq!(PATIENT.judge(&unread), Verdict::InFlight, "order.cancelled has not been consumed");
+        unread.order.as_mut().unwrap().age = minutes(61);
+        assert_eq!(finding(PATIENT, &unread).invariant, "all-settled");
+    }
+
+    #[test]
+    fn no_patience_is_had_with_money_that_is_where_it_does_not_belong() {
+        use OrderStatus as O;
+        use PaymentStatus as P;
+        let approved = Some(("APPROVED", false));
+        let held = records(O::Cancelled, Some(P::Cancelled), approved);
+        assert_eq!(finding(PATIENT, &held).invariant, "no-money-held");
+        let mut paid = records(O::Paid, Some(P::Approved), approved);
+        paid.payment.as_mut().unwrap().next_step = Some("REFUND".to_owned());
+        paid.payment.as_mut().unwrap().step_overdue = Some(Duration::ZERO);
+        assert_eq!(finding(PATIENT, &paid).invariant, "pairs-agree");
+        let mut overcharged = records(O::Cancelled, Some(P::Approved), approved);
+        overcharged.payment.as_mut().unwrap().amount = "10".parse().unwrap();
+        assert_eq!(finding(PATIENT, &overcharged).invariant, "books-balance");
     }
 
     #[test]

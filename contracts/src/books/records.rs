@@ -80,12 +80,21 @@ pub struct SagaRecords {
 }
 
 impl SagaRecords {
-    /// Whether one of the services goes on by itself at a known time, which is ahead or has passed less than `grace` ago.
+    /// Whether the order's deadline is ahead, or has passed less than `grace` ago.
     #[must_use]
-    pub fn goes_on_by_itself(&self, grace: Duration) -> bool {
-        let deadline = self.order.as_ref().and_then(|order| order.overdue);
-        let step = self.payment.as_ref().and_then(|payment| payment.step_overdue);
-        [deadline, step].into_iter().flatten().any(|overdue| overdue <= grace)
+    pub fn deadline_is_to_come(&self, grace: Duration) -> bool {
+        self.order.as_ref().and_then(|order| order.overdue).is_some_and(|overdue| overdue <= grace)
+    }
+
+    /// Whether the payment service has something to do that is due less than `patience` ago: its next step, or a cancellation that
+    /// it has not consumed.
+    #[must_use]
+    pub fn payment_goes_on(&self, patience: Duration) -> bool {
+        let Some(payment) = &self.payment else { return false };
+        let cancelled = self.order.as_ref().filter(|order| order.status == OrderStatus::Cancelled);
+        let is_unread = payment.status == PaymentStatus::Approved && payment.next_step.is_none();
+        payment.step_overdue.is_some_and(|overdue| overdue <= patience)
+            || cancelled.is_some_and(|order| is_unread && order.age < patience)
     }
 
     /// Whether the provider has money that the customer has not got back in any way.

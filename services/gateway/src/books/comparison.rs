@@ -1,6 +1,7 @@
 //! Compares what both services have about some orders.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use contracts::books::Disagreement;
 use contracts::books::exchange::{OrderRows, PaymentRows};
@@ -10,6 +11,9 @@ use contracts::{OrderId, Timestamp};
 
 use super::services::{Failure, Services};
 use super::settling::GRACE;
+
+/// How late the payment service may be. An outage of the provider, or of the broker, is not the books' business before.
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// What was found about one order.
 pub(super) struct Compared {
@@ -90,7 +94,7 @@ fn read(orders: OrderRows, PaymentRows { payments, provider_known }: PaymentRows
             (Err(_), Some(_)) => {}
         }
     }
-    Read { records, judge: Judge { grace: GRACE, provider_known } }
+    Read { records, judge: Judge { grace: GRACE, patience: PATIENCE, provider_known } }
 }
 
 impl Read {

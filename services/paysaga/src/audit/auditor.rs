@@ -26,7 +26,7 @@ impl Auditor {
         let held = provider_known.then_some(MoneyTotal::ZERO);
         let refused_refunds = refunds_known.then_some(0);
         let report = Report { held, refused_refunds, ..Report::default() };
-        Self { judge: Judge { grace, provider_known }, report }
+        Self { judge: Judge { grace, patience: grace, provider_known }, report }
     }
 
     /// What the records are judged by.
