@@ -72,7 +72,7 @@ async fn want_pass(context: Context, request: Request) -> Result<Response, Probl
     }
     let is_new = books::want_pass(&context.connections).await?;
     if !is_new {
-        return Err(Problem::new(ProblemType::StateConflict, "A full pass is under way."));
+        return Err(Problem::new(ProblemType::StateConflict, "A full pass is under way, or wanted already."));
     }
     Ok(http::json(StatusCode::ACCEPTED, &PassRequest { reason }))
 }
