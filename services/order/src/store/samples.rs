@@ -50,7 +50,7 @@ pub(crate) async fn insert(pool: &PgPool, sample: &Sample<OrderCounts>) -> Resul
 pub(crate) struct Row {
     pub(crate) replica: Uuid,
     pub(crate) at: OffsetDateTime,
-    /// It was added within the last 30 seconds.
+    /// Its ten seconds, which began at `at`, ended within the last 30.
     pub(crate) is_recent: bool,
     pub(crate) placed: i64,
     pub(crate) paid: i64,

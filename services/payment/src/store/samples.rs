@@ -49,7 +49,7 @@ pub(crate) async fn insert(pool: &PgPool, sample: &Sample<PaymentCounts>) -> Res
 pub(crate) struct Row {
     pub(crate) replica: Uuid,
     pub(crate) at: OffsetDateTime,
-    /// It was added within the last 30 seconds.
+    /// Its ten seconds, which began at `at`, ended within the last 30.
     pub(crate) is_recent: bool,
     pub(crate) answered: i64,
     pub(crate) unanswered: i64,
