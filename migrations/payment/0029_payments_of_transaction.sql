@@ -1,3 +1,5 @@
 -- no-transaction
--- Payments by the provider's reference. Most get theirs with the answer to the charge, which is then written once.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS payments_of_transaction ON payments (transaction_id) WHERE transaction_id IS NOT NULL;
+-- Payments by the provider's reference. It may be of any length, and an entry of a btree may not: above 2 704 bytes the write that
+-- records a charge would fail.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS payments_of_transaction ON payments USING hash (transaction_id)
+    WHERE transaction_id IS NOT NULL;
