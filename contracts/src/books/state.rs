@@ -21,7 +21,7 @@ pub struct BooksState {
     /// Behind the last step whose order was compared after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<EventCursor>,
-    /// What had become visible until then was compared.
+    /// What was recorded and committed until then was compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared_until: Option<Timestamp>,
     /// Orders that are compared again when they have had time to settle.
@@ -90,6 +90,15 @@ impl BooksState {
             self.disagreements.insert(0, found);
         }
         has_room
+    }
+
+    /// Counts a disagreement for which there was no room. A pass under way counts it too: it counts anew what there was before it, and
+    /// may have been past this order.
+    pub fn count_further(&mut self) {
+        self.further += 1;
+        if let Some(pass) = &mut self.pass {
+            pass.further += 1;
+        }
     }
 
     /// Forgets what is known about an order, which agrees.

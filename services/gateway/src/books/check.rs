@@ -202,10 +202,7 @@ impl Open {
                 }
                 Finding::Wrong(_, disagreement) => {
                     if !self.state.add(*disagreement) {
-                        self.state.further += 1;
-                        if let Some(pass) = &mut self.state.pass {
-                            pass.further += 1;
-                        }
+                        self.state.count_further();
                     }
                 }
                 Finding::Newer(_) => {}
@@ -215,7 +212,10 @@ impl Open {
 
     /// Begins a full pass if it is time for one. What changes while it goes on is compared beside it, since its cursor is older.
     fn begin_pass(&mut self, interval: Duration) {
-        let is_due = self.state.last_pass.as_ref().is_none_or(|last| last.started_at + interval <= self.now);
+        let is_due =
+            self.state.last_pass.as_ref().is_none_or(|last| {
+                last.started_at.checked_add(interval).is_some_and(|next| next <= self.now)
+            });
         if self.state.pass.is_none() && self.state.cursor.is_some() && (is_due || self.pass_wanted) {
             self.state.pass = Some(PassState::new(self.now));
         }

@@ -166,4 +166,16 @@ mod tests {
         assert_eq!(cut(&mut both.0, &mut both.1), None);
         assert_eq!((both.0.orders.len(), both.1.payments.len()), (3, 4));
     }
+
+    #[test]
+    fn a_disagreement_that_lost_its_room_during_a_pass_is_counted_after_it() {
+        let mut state = BooksState { further: 7, ..BooksState::default() };
+        state.pass = Some(PassState::new(Timestamp::now()));
+        state.count_further();
+        assert_eq!(state.further, 8);
+        finish(&mut state);
+        assert_eq!(state.further, 1, "what there was before the pass is counted anew");
+        state.count_further();
+        assert_eq!(state.further, 2);
+    }
 }

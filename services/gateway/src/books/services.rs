@@ -100,7 +100,7 @@ impl Services {
             let request = StoreRequest { holder: self.holder, state: &*state };
             let question = Question::with_body(Method::PUT, "/books", &request)?;
             if question.body.len() > LARGEST_STATE && state.disagreements.pop().is_some() {
-                state.further += 1;
+                state.count_further();
                 continue;
             }
             return self.ask(&self.order, "order", question, Kind::Change).await;
