@@ -1,11 +1,12 @@
 //! Shows the overview until the operator has seen enough.
 
 use std::env;
+use std::pin::pin;
 use std::time::Duration;
 
 use contracts::overview::Overview;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::terminal::{Command, TakenTerminal, commands};
 use super::view::{Screen, draw};
@@ -23,19 +24,22 @@ pub async fn watch(gateway: &Gateway) -> anyhow::Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let mut taken = TakenTerminal::take()?;
     let mut commands = commands();
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Beside the loop: a key leaves the request that is under way alone.
+    let mut next = pin!(ask(gateway, ticks()));
     loop {
         taken.terminal().draw(|frame| draw(&screen, frame))?;
-        let step = async {
-            ticks.tick().await;
-            gateway.overview().await
-        };
         tokio::select! {
-            answer = step, if !screen.is_paused => screen.show(answer),
+            (answer, ticks) = &mut next, if !screen.is_paused => {
+                screen.show(answer);
+                next.set(ask(gateway, ticks));
+            }
             command = commands.recv() => match command {
                 None | Some(Command::Quit) => return Ok(()),
-                Some(Command::Pause) => screen.is_paused = !screen.is_paused,
+                Some(Command::Pause) => {
+                    screen.is_paused = !screen.is_paused;
+                    // What was asked before the pause would be as old as that.
+                    next.set(ask(gateway, ticks()));
+                }
                 Some(Command::Help) => screen.shows_help = !screen.shows_help,
                 Some(Command::Redraw) => {}
             },
@@ -44,6 +48,18 @@ pub async fn watch(gateway: &Gateway) -> anyhow::Result<()> {
             _ = hangup.recv() => return Ok(()),
         }
     }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Asks when it is time to.
+async fn ask(gateway: &Gateway, mut ticks: Interval) -> (Result<Overview, GatewayError>, Interval) {
+    ticks.tick().await;
+    (gateway.overview().await, ticks)
 }
 
 impl Screen {
