@@ -27,7 +27,7 @@
     BOOKS_FULL_PASS = {
       type = types.duration;
       default = "24h";
-      description = "How often all orders and payments are compared, counted from the beginning of the last time. What changes is compared all the time.";
+      description = "How often all orders and payments are compared, counted from the beginning of the last time: `1m` to `366d`. What changes is compared all the time.";
     };
     AUTHENTICATION = {
       type = types.switch;

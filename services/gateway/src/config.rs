@@ -1,5 +1,6 @@
 //! What the gateway reads from its environment.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chassis::broker::{BrokerConfig, BrokerVariables};
@@ -14,6 +15,9 @@ use crate::cors::CorsConfig;
 use crate::proxies::TrustedProxies;
 use crate::shares::Limits;
 
+/// How often all may be compared: not pass after pass, and at least once a year.
+const FULL_PASS: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(366 * 24);
+
 chassis::variables! {
     /// The gateway's own variables.
     pub struct GatewayVariables {
@@ -27,7 +31,7 @@ chassis::variables! {
         payment_service_url = "http://127.0.0.1:3002",
         /// How long a query may take, retries included, in milliseconds.
         request_timeout = "5000",
-        /// How often all orders and payments are compared, counted from the beginning of the last time. What changes is compared all the time.
+        /// How often all orders and payments are compared, counted from the beginning of the last time: `1m` to `366d`. What changes is compared all the time.
         books_full_pass = "24h",
         /// What it presents to order and payment, as their `SERVICE_TOKEN`.
         service_token: secret,
@@ -114,7 +118,7 @@ impl Config {
         }
         let service_token = http::token(own.service_token(), problems);
         let request_timeout = own.request_timeout().duration(problems);
-        let books_full_pass = own.books_full_pass().duration(problems);
+        let books_full_pass = Self::books_full_pass(&own, problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
         let access = Self::access(&own, problems);
         let rate = own.rate_limit().parse_with(problems, |text| {
@@ -141,6 +145,15 @@ impl Config {
             limits: Limits { rate: rate?, concurrency: concurrency? as usize, streams: streams? as usize },
             proxies,
         })
+    }
+
+    fn books_full_pass(own: &GatewayVariables, problems: &mut Problems) -> Option<Duration> {
+        let interval = own.books_full_pass().duration(problems)?;
+        if FULL_PASS.contains(&interval) {
+            return Some(interval);
+        }
+        problems.add("BOOKS_FULL_PASS", "must be a time from 1m to 366d");
+        None
     }
 
     /// Keys, or `AUTHENTICATION=off`. An address on loopback is no reason to leave them out: a proxy on the same host may
@@ -185,6 +198,23 @@ mod tests {
             let lines = problems(&[address, proxied]);
             assert!(lines.len() == 1 && lines[0].starts_with("API_KEYS_FILE: is missing"), "{lines:?}");
             assert!(problems(&[address, proxied, ("AUTHENTICATION", "off")]).is_empty());
+        }
+    }
+
+    #[test]
+    fn all_is_compared_once_in_a_minute_at_most_and_once_in_a_year_at_least() {
+        let problems = |interval| {
+            problems(&[
+                ("AUTHENTICATION", "off"),
+                ("ALLOW_PLAINTEXT", "amqp,http"),
+                ("BOOKS_FULL_PASS", interval),
+            ])
+        };
+        for interval in ["1m", "24h", "366d"] {
+            assert_eq!(problems(interval), [""; 0], "{interval}");
+        }
+        for interval in ["0", "59s", "367d", "20000years"] {
+            assert_eq!(problems(interval), ["BOOKS_FULL_PASS: must be a time from 1m to 366d"], "{interval}");
         }
     }
 
