@@ -77,7 +77,8 @@ pub struct ChangedOrders {
     pub cursor: EventCursor,
     /// Whether there are more.
     pub more: bool,
-    /// When that was, by the database's clock.
+    /// Which steps that is all of: those recorded and committed until then, by the database's clock. It stands still while a transaction in progress
+    /// keeps those behind it from being read.
     pub read_at: Timestamp,
 }
 

@@ -141,6 +141,7 @@ struct OrdersOfSteps {
     /// The last step's; none if there is no step.
     transaction: Option<String>,
     position: Option<i64>,
+    /// Now; or when the first step was recorded that was not read, because it is behind the page or behind a transaction in progress.
     read_at: Timestamp,
 }
 
@@ -156,6 +157,7 @@ pub(crate) async fn changed_orders(
         Some(after) => after,
         None => last(&mut connection, &OwnerFilter::Any).await?.unwrap_or(EventCursor::BEGINNING),
     };
+    // `coalesce` beside the columns would be evaluated after the rows' owners, and so for every row from the first on.
     let found = sqlx::query_as::<_, OrdersOfSteps>(
         "WITH page AS (
              SELECT transaction, position, order_id FROM order_events
@@ -165,10 +167,19 @@ pub(crate) async fn changed_orders(
              LIMIT $3
          ), last_step AS (
              SELECT transaction, position FROM page ORDER BY transaction DESC, position DESC LIMIT 1
+         ), read_until AS (
+             SELECT coalesce((SELECT transaction FROM last_step), $1::text::xid8) AS transaction,
+                    coalesce((SELECT position FROM last_step), $2) AS position
+         ), next_step AS (
+             SELECT recorded_at FROM order_events
+             WHERE (transaction, position) > ((SELECT transaction FROM read_until), (SELECT position FROM read_until))
+             ORDER BY transaction, position
+             LIMIT 1
          )
          SELECT ARRAY(SELECT DISTINCT order_id FROM page) AS orders, (SELECT count(*) FROM page) AS steps,
                 (SELECT transaction::text FROM last_step) AS transaction,
-                (SELECT position FROM last_step) AS position, now() AS read_at",
+                (SELECT position FROM last_step) AS position,
+                least(now(), (SELECT recorded_at FROM next_step)) AS read_at",
     );
     let found = found.bind(after.transaction.to_string()).bind(after.position).bind(i64::from(limit));
     let OrdersOfSteps { orders, steps, transaction, position, read_at } =
