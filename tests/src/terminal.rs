@@ -76,10 +76,16 @@ impl InTerminal {
         String::from_utf8_lossy(&self.written.lock().expect("no writer panics")).into_owned()
     }
 
+    /// All that stands on the screen.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        screen(&self.written())
+    }
+
     /// Waits until something stands on the screen, and returns all that stands there.
     pub async fn shows(&self, text: &str) -> String {
         eventually(&format!("the screen shows {text:?}"), async || {
-            let screen = screen(&self.written());
+            let screen = self.screen();
             if screen.contains(text) { Ok(screen) } else { Err(screen) }
         })
         .await

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use contracts::books::exchange::ChangedOrders;
 use contracts::books::{Books, BooksVerdict, Disagreement};
 use contracts::{OrderId, OrderStatus, PaymentStatus};
 use http::{Method, StatusCode};
+use reqwest::Response;
 use serde_json::json;
 use sqlx::PgPool;
-use tests::api::{problem, refused};
+use tests::api::{Api, problem, refused};
 use tests::api_keys::{APP, KeyFile, OPERATOR};
 use tests::{Stack, eventually};
 use tokio::time::sleep;
@@ -35,6 +37,26 @@ async fn books_become(stack: &Stack, what: &str, is_so: impl Fn(&Books) -> bool)
     }
 }
 
+/// The same, while everything is compared again and again.
+async fn passes_find(stack: &Stack, what: &str, is_so: impl Fn(&Books) -> bool) -> Books {
+    let deadline = Instant::now() + SETTLED;
+    loop {
+        // 409 while one is under way or wanted.
+        begin_pass(&stack.api, "a test").await;
+        let found = books(stack).await;
+        if is_so(&found) {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: {found:?}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn begin_pass(api: &Api, reason: &str) -> Response {
+    let request = api.request(Method::POST, &format!("{PATH}/pass")).json(&json!({"reason": reason}));
+    request.send().await.expect("an answer")
+}
+
 async fn execute(database: &PgPool, sql: &'static str) {
     sqlx::query(sql).execute(database).await.expect("the database answers");
 }
@@ -55,7 +77,7 @@ fn of(found: &Disagreement) -> (Option<OrderId>, &str, [Option<&str>; 3]) {
 #[tokio::test]
 async fn the_books_balance_after_sagas_of_every_outcome_and_a_row_changed_by_hand_is_found_until_it_is_mended()
  {
-    let stack = Stack::with().gateway_env("BOOKS_FULL_PASS", "1s").start().await;
+    let stack = Stack::start().await;
     let mut paid = None;
     for (total, status) in
         [("10.01", OrderStatus::Paid), ("20.02", OrderStatus::Cancelled), ("30.03", OrderStatus::Failed)]
@@ -67,7 +89,7 @@ async fn the_books_balance_after_sagas_of_every_outcome_and_a_row_changed_by_han
     stack.drain_every_queue().await;
     stack.outboxes_empty().await;
     long_ago(&stack).await;
-    let balanced = books_become(&stack, "all are compared", |books| {
+    let balanced = passes_find(&stack, "all are compared", |books| {
         books.last_pass.as_ref().is_some_and(|pass| (pass.orders, pass.in_flight) == (4, 0))
     })
     .await;
@@ -80,7 +102,7 @@ async fn the_books_balance_after_sagas_of_every_outcome_and_a_row_changed_by_han
 
     let by_hand = "UPDATE payments SET amount = 10 WHERE status = 'APPROVED'";
     execute(&stack.payment_database, by_hand).await;
-    let found = books_become(&stack, "it is found", |books| !books.disagreements.is_empty()).await;
+    let found = passes_find(&stack, "it is found", |books| !books.disagreements.is_empty()).await;
     assert_eq!((found.verdict, found.disagreement_count), (BooksVerdict::Disagree, 1));
     let disagreement = &found.disagreements[0];
     assert_eq!(of(disagreement), (paid, "amount", [Some("10.01"), Some("10"), Some("10.01")]));
@@ -90,7 +112,7 @@ async fn the_books_balance_after_sagas_of_every_outcome_and_a_row_changed_by_han
     let charge = "UPDATE provider_simulator.charges SET refunded_at = now() WHERE amount = 10.01";
     execute(&stack.payment_database, "UPDATE payments SET amount = 10.01 WHERE status = 'APPROVED'").await;
     execute(&stack.payment_database, charge).await;
-    let found = books_become(&stack, "the charge is found", |books| {
+    let found = passes_find(&stack, "the charge is found", |books| {
         books.disagreements.iter().any(|found| found.member == "charge")
             && books.last_pass.as_ref().is_some_and(|pass| pass.held != Some(pass.paid))
     })
@@ -107,7 +129,7 @@ async fn the_books_balance_after_sagas_of_every_outcome_and_a_row_changed_by_han
 
     let mended = "UPDATE provider_simulator.charges SET refunded_at = NULL WHERE amount = 10.01";
     execute(&stack.payment_database, mended).await;
-    let balanced = books_become(&stack, "it is mended", |books| books.disagreements.is_empty()).await;
+    let balanced = passes_find(&stack, "it is mended", |books| books.disagreements.is_empty()).await;
     assert_eq!(balanced.verdict, BooksVerdict::Balanced);
     gauge_shows(&stack, "0").await;
 }
@@ -145,16 +167,12 @@ async fn an_order_whose_payment_says_otherwise_is_found_by_its_change_without_a_
 
 #[tokio::test]
 async fn an_order_that_waits_for_its_provider_is_in_flight() {
-    let stack = Stack::with()
-        .gateway_env("BOOKS_FULL_PASS", "1s")
-        .env("PROVIDER_TIMEOUT", "1h")
-        .env("PROVIDER_LATENCY_MS", "3600000")
-        .start()
-        .await;
+    let stack =
+        Stack::with().env("PROVIDER_TIMEOUT", "1h").env("PROVIDER_LATENCY_MS", "3600000").start().await;
     let id = stack.api.place("10.01").await;
     stack.api.charge_begins(id).await;
     long_ago(&stack).await;
-    let waiting = books_become(&stack, "a pass has seen it", |books| {
+    let waiting = passes_find(&stack, "a pass has seen it", |books| {
         books.last_pass.as_ref().is_some_and(|pass| pass.orders == 1)
     })
     .await;
@@ -168,7 +186,7 @@ async fn an_order_that_waits_for_its_provider_is_in_flight() {
         "UPDATE orders SET status = 'FAILED', updated_at = now() - interval '1 hour'",
     )
     .await;
-    let found = books_become(&stack, "it is wrong", |books| books.disagreement_count > 0).await;
+    let found = passes_find(&stack, "it is wrong", |books| books.disagreement_count > 0).await;
     assert_eq!(of(&found.disagreements[0]), (Some(id), "status", [Some("FAILED"), None, Some("no charge")]));
 }
 
@@ -193,7 +211,7 @@ async fn one_gateway_compares_and_another_takes_over_when_it_is_killed() {
     assert_eq!(holder(&stack).await, first, "it keeps the lease");
     stack.gateway.kill().await;
     stack.gateway = second;
-    stack.api = tests::api::Api::new(stack.gateway.url());
+    stack.api = Api::new(stack.gateway.url());
     let changed = "UPDATE payments SET amount = 10 WHERE status = 'APPROVED'";
     execute(&stack.payment_database, changed).await;
     let found = books_become(&stack, "the second compares what the first had read", |books| {
@@ -215,15 +233,12 @@ async fn an_operator_has_everything_compared_and_the_audit_knows_why() {
         books.last_pass.is_some() && books.pass.is_none()
     })
     .await;
-    let begin = |api: &tests::api::Api, reason: &str| {
-        api.request(Method::POST, &format!("{PATH}/pass")).json(&json!({"reason": reason})).send()
-    };
-    assert_eq!(begin(&viewer, "I may not").await.expect("an answer").status(), StatusCode::FORBIDDEN);
-    let without = begin(&stack.api, " ").await.expect("an answer");
+    assert_eq!(begin_pass(&viewer, "I may not").await.status(), StatusCode::FORBIDDEN);
+    let without = begin_pass(&stack.api, " ").await;
     assert_eq!(refused(without, StatusCode::BAD_REQUEST, "no reason").await, ["reason"]);
-    let accepted = begin(&stack.api, "the statement was corrected").await.expect("an answer");
+    let accepted = begin_pass(&stack.api, "the statement was corrected").await;
     assert_eq!(accepted.status(), StatusCode::ACCEPTED);
-    let again = problem(begin(&stack.api, "once more").await.expect("an answer")).await;
+    let again = problem(begin_pass(&stack.api, "once more").await).await;
     assert_eq!((again.status, again.detail.as_str()), (409, "A full pass is under way, or wanted already."));
     let started = |books: &Books| books.last_pass.as_ref().map(|pass| pass.started_at);
     books_become(&stack, "another pass has ended", |books| started(books) > started(&first)).await;
@@ -246,4 +261,26 @@ async fn nothing_is_known_while_the_order_service_is_away() {
     assert_eq!(books(&stack).await.verdict, BooksVerdict::Balanced);
     stack.order.stop().await;
     assert_eq!(books(&stack).await.verdict, BooksVerdict::Unknown);
+}
+
+#[tokio::test]
+async fn a_transaction_in_progress_keeps_what_is_behind_it_from_being_compared_and_the_time_says_so() {
+    let stack = Stack::start().await;
+    let start: ChangedOrders = stack.order.read("/books/changes").await;
+    let mut held = stack.order_database.begin().await.expect("the database answers");
+    // It has an id from its first write on.
+    sqlx::query("SELECT pg_current_xact_id()").execute(&mut *held).await.expect("the database answers");
+    let id = stack.api.place("10.01").await;
+    stack.api.order_becomes(id, OrderStatus::Paid).await;
+    let recorded = stack.api.timeline(id).events[0].recorded_at;
+    let path = format!("/books/changes?after={}", start.cursor);
+    let frozen: ChangedOrders = stack.order.read(&path).await;
+    assert_eq!((&*frozen.orders, frozen.cursor, frozen.read_at), (&[][..], start.cursor, recorded));
+    held.rollback().await.expect("the database answers");
+    eventually("it is read", async || {
+        let read: ChangedOrders = stack.order.read(&path).await;
+        let all = read.orders == [id] && !read.more && read.cursor > start.cursor;
+        if all && read.read_at > recorded { Ok(()) } else { Err(format!("{read:?}")) }
+    })
+    .await;
 }

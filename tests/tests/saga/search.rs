@@ -4,6 +4,7 @@ use contracts::search::{FoundBy, FoundOrder, SearchResults};
 use contracts::{IdempotencyKey, OrderId, OrderStatus, PaymentId};
 use http::StatusCode;
 use reqwest::Url;
+use sqlx::{Connection, PgConnection};
 use tests::Stack;
 use tests::api::{USER, accepted, header, order, refused};
 use tests::service::{SERVICE_TOKEN, ServiceProcess};
@@ -78,6 +79,29 @@ async fn of_many_orders_with_one_correlation_id_the_latest_are_found() {
     let found = search(&stack.order, "nightly").await;
     let latest: Vec<String> = (31..=50).rev().map(|n| format!("00000000-0000-0000-0000-{n:012}")).collect();
     assert_eq!(found.iter().map(|order| order.order_id.to_string()).collect::<Vec<_>>(), latest);
+}
+
+#[tokio::test]
+async fn the_providers_reference_may_be_long_and_is_found_by_its_index() {
+    let stack = Stack::start().await;
+    let order = stack.api.place("10.01").await;
+    stack.api.order_becomes(order, OrderStatus::Paid).await;
+    // Ten kilobytes that no compression makes an entry of a btree of.
+    sqlx::query(
+        "UPDATE payments SET transaction_id = (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 320) AS n)",
+    )
+    .execute(&stack.payment_database)
+    .await
+    .expect("it is stored");
+    let url = &stack.payment.environment()["DATABASE_URL"];
+    let mut service = PgConnection::connect(url).await.expect("a connection");
+    sqlx::query("SET enable_seqscan = off").execute(&mut service).await.expect("the database answers");
+    let plan = sqlx::query_scalar::<_, String>(
+        "EXPLAIN SELECT order_id FROM payments WHERE transaction_id = 'sim_1' LIMIT 20",
+    );
+    let plan = plan.fetch_all(&mut service).await.expect("the database answers").join("\n");
+    assert!(plan.contains("payments_of_transaction"), "{plan}");
+    assert!(plan.contains("paysaga.owners"), "row-level security is on: {plan}");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use contracts::OrderStatus;
 use contracts::overview::Overview;
 use rustix::process::Signal;
-use tests::Stack;
 use tests::programs::{Environment, environment};
+use tests::{Stack, eventually};
 
 /// The color of the last hour, as it is set.
 const CYAN: &str = "38;5;6";
@@ -40,6 +40,23 @@ async fn the_overview_is_seen_in_a_terminal_which_is_given_back() {
     top.shows("Payments (").await;
     stack.gateway.stop().await;
     top.shows("none since:").await;
+    top.types("q");
+    assert!(top.ends_and_gives_the_terminal_back().await.success());
+}
+
+#[tokio::test]
+async fn keys_do_not_keep_an_answer_that_takes_its_time_from_being_seen() {
+    let stack = Stack::start().await;
+    let mut top = stack.paysaga_in_terminal(&["top"], Environment::new());
+    top.shows("Payments (1 replica)").await;
+    // From now on the gateway waits two seconds for it.
+    stack.payment.signal(Signal::STOP);
+    eventually("the answer is seen", async || {
+        top.types("??");
+        if top.screen().contains("the payment service does not answer") { Ok(()) } else { Err(top.screen()) }
+    })
+    .await;
+    stack.payment.signal(Signal::CONT);
     top.types("q");
     assert!(top.ends_and_gives_the_terminal_back().await.success());
 }
