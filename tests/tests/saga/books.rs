@@ -272,7 +272,7 @@ async fn a_transaction_in_progress_keeps_what_is_behind_it_from_being_compared_a
     sqlx::query("SELECT pg_current_xact_id()").execute(&mut *held).await.expect("the database answers");
     let id = stack.api.place("10.01").await;
     stack.api.order_becomes(id, OrderStatus::Paid).await;
-    let recorded = stack.api.timeline(id).events[0].recorded_at;
+    let recorded = stack.api.timeline(id).await.events[0].recorded_at;
     let path = format!("/books/changes?after={}", start.cursor);
     let frozen: ChangedOrders = stack.order.read(&path).await;
     assert_eq!((&*frozen.orders, frozen.cursor, frozen.read_at), (&[][..], start.cursor, recorded));
