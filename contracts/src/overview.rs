@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::books::BooksSummary;
 
 /// Seconds that a sample stands for.
 pub const SAMPLE_SECONDS: u32 = 10;
@@ -28,6 +29,9 @@ pub struct Overview {
     /// The payment service's; absent while that does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentOverview>,
+    /// The books; absent while the order service, which keeps them, does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub books: Option<BooksSummary>,
 }
 
 /// What every service has.

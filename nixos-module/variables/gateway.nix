@@ -6,6 +6,7 @@
     HTTPS_CERTIFICATE = "The certificate that clients see, and any between it and an authority's (PEM). With this and the next the gateway speaks HTTPS; without, a proxy in front of it does. Both are read again when they change.";
     HTTPS_KEY = "The private key of that certificate (PEM).";
     API_KEYS = "File of API keys, as `paysaga key` writes it; a change is in force within a second. Required, unless `AUTHENTICATION` is `off`.";
+    CONSOLE_SESSION_SECRET = "What the console's sessions are sealed with: 32 characters at least, the same on every gateway that serves the same address. Without it each gateway makes its own when it starts, and its sessions end with it.";
   };
 
   settings = {
@@ -61,6 +62,35 @@
     CORS_ORIGINS = {
       type = types.separated types.origin;
       description = "Web origins whose pages may call the gateway, separated by commas; `*` for all. None by default.";
+    };
+    CONSOLE = {
+      type = types.enum [
+        "on"
+        "read-only"
+        "off"
+      ];
+      default = "on";
+      description = "The operators' pages under `/console`: `on`, `read-only` (they show all and change nothing), or `off`.";
+    };
+    ENVIRONMENT_NAME = {
+      type = types.str;
+      description = "The name of the environment, such as `production`, which each of the console's pages shows.";
+    };
+    ENVIRONMENT_COLOUR = {
+      type = types.enum [
+        "grey"
+        "green"
+        "blue"
+        "purple"
+        "orange"
+        "red"
+      ];
+      default = "grey";
+      description = "The colour of the environment's name: `grey`, `green`, `blue`, `purple`, `orange` or `red`.";
+    };
+    JAEGER_URL = {
+      type = types.url;
+      description = "Where Jaeger's pages are, for links from an order to its trace.";
     };
   };
 }

@@ -44,6 +44,29 @@ pub struct Books {
     pub disagreement_count: u64,
 }
 
+/// The books in a line, as the overview has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BooksSummary {
+    /// Whether they balance.
+    pub verdict: BooksVerdict,
+    /// What changed until then was compared, but for what is in flight; absent before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_until: Option<Timestamp>,
+    /// Orders that are compared again when they have had time to settle.
+    pub in_flight: u64,
+    /// How many do not fit.
+    pub disagreements: u64,
+}
+
+impl From<&Books> for BooksSummary {
+    fn from(books: &Books) -> Self {
+        let Books { verdict, compared_until, in_flight, disagreement_count: disagreements, .. } = *books;
+        Self { verdict, compared_until, in_flight, disagreements }
+    }
+}
+
 /// Whether the books balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -83,18 +83,41 @@ impl Access {
     pub(crate) fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Unidentified> {
         match self {
             Self::Open(caller) => Ok(Caller { address: from, ..caller.clone() }),
+            Self::Keys(_) => match presented_key(headers) {
+                Some(key) => self.presented(key, from),
+                None => Err(Self::stranger(from)),
+            },
+        }
+    }
+
+    /// The caller who presents this key from this address.
+    pub(crate) fn presented(&self, key: &str, from: IpAddr) -> Result<Caller, Unidentified> {
+        match self {
+            Self::Open(caller) => Ok(Caller { address: from, ..caller.clone() }),
             Self::Keys(keys) => {
                 let keys = keys.read().unwrap_or_else(PoisonError::into_inner);
-                match presented_key(headers) {
-                    Some(key) => keys.find(key, from).map_err(|refusal| refusal.of(Some(key), from)),
-                    None => Err(Refusal::from(Refused::Missing).of(None, from)),
-                }
+                keys.find(key, from).map_err(|refusal| refusal.of(Some(key), from))
             }
         }
     }
-}
 
-impl Access {
+    /// The caller who presented this key before, if it is still valid and may be used from this address.
+    pub(crate) fn holder(&self, name: &Owner, key_id: Option<&str>, from: IpAddr) -> Option<Caller> {
+        match self {
+            Self::Open(caller) => {
+                Some(Caller { address: from, ..caller.clone() }).filter(|_| key_id.is_none())
+            }
+            Self::Keys(keys) => {
+                keys.read().unwrap_or_else(PoisonError::into_inner).holder(name, key_id?, from)
+            }
+        }
+    }
+
+    /// A caller who presented nothing.
+    pub(crate) fn stranger(from: IpAddr) -> Unidentified {
+        Refusal::from(Refused::Missing).of(None, from)
+    }
+
     /// Whether a caller who was identified before would still be, by the same key, and may do this.
     pub(crate) fn still_permits(&self, caller: &Caller, scope: Scope) -> bool {
         match self {

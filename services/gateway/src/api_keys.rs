@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use chassis::http::Caller;
 use chassis::telemetry::METER;
-use contracts::Timestamp;
 use contracts::api_key::{self, KeyDigest, KnownKey, Scope};
+use contracts::{Owner, Timestamp};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Gauge;
 use subtle::ConstantTimeEq;
@@ -111,6 +111,18 @@ impl ApiKeys {
         let entry = self.0.iter().find(|entry| is_same(&entry.caller));
         entry.is_some_and(|Entry { key, caller: known, .. }| {
             known.scopes.contains(&scope) && !key.is_expired(now) && key.may_come_from(caller.address)
+        })
+    }
+
+    /// The caller whose key has this id, if it is valid and may be used from this address.
+    pub(crate) fn holder(&self, name: &Owner, key_id: &str, from: IpAddr) -> Option<Caller> {
+        let is_same = |known: &Caller| known.name == *name && known.key_id.as_deref() == Some(key_id);
+        let entry = self.0.iter().find(|entry| is_same(&entry.caller))?;
+        let now = Timestamp::now();
+        let is_valid = !entry.key.is_expired(now) && entry.key.may_come_from(from);
+        is_valid.then(|| {
+            entry.note_use(now);
+            Caller { address: from, ..entry.caller.clone() }
         })
     }
 

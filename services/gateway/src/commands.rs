@@ -110,13 +110,30 @@ pub(crate) async fn change(gateway: Arc<Gateway>, request: Request) -> Result<Re
     cancel_order(&gateway, &request, order_id, key).await
 }
 
+/// Has an order cancelled for an operator, who says why.
+pub(crate) async fn cancel_for_operator(
+    gateway: &Gateway,
+    request: &Request,
+    order_id: OrderId,
+    reason: &str,
+) -> Result<(), Problem> {
+    let mut attempt = Attempt::new(&gateway.audit, audit::cancellation(request, order_id));
+    attempt.because(reason);
+    let admitted = gateway.admission.admit(&access::caller(request)?.name).await;
+    let requested = match admitted {
+        Ok(()) => request_cancellation(gateway, request, order_id, EventId::new()).await,
+        Err(problem) => Err(problem),
+    };
+    attempt.answered(requested.as_ref().err().map_or(202, |problem| problem.status));
+    requested
+}
+
 async fn cancel_order(
     gateway: &Gateway,
     request: &Request,
     order_id: OrderId,
     key: Option<String>,
 ) -> Result<Response, Problem> {
-    let owner = Some(access::may_cancel(request)?);
     let caller = access::caller(request)?;
     gateway.admission.admit(&caller.name).await?;
     let claim = key.map(|key| IdempotencyClaim {
@@ -129,16 +146,27 @@ async fn cancel_order(
     let answer = match begun {
         Begun::Answered(_, answer) => answer,
         Begun::Execution(execution) => {
-            let event = OrderCancelRequested { order_id, owner };
             let attempt = Attempt::new(&gateway.audit, audit::cancellation(request, order_id));
-            let published = publish(gateway, event_id, event, &request.correlation_id).await;
-            attempt.answered(published.as_ref().err().map_or(202, |problem| problem.status));
-            // The record for the audit has told who asked for it.
-            debug!(accepted = published.is_ok(), "cancellation requested");
-            execution.finish(published.map(|()| Answer::accepted())).await?
+            let requested = request_cancellation(gateway, request, order_id, event_id).await;
+            attempt.answered(requested.as_ref().err().map_or(202, |problem| problem.status));
+            execution.finish(requested.map(|()| Answer::accepted())).await?
         }
     };
     Ok(answer.into_response(&CancelOrderAccepted::from(order_id)))
+}
+
+/// Asks for a cancellation of what the caller may cancel.
+async fn request_cancellation(
+    gateway: &Gateway,
+    request: &Request,
+    order_id: OrderId,
+    event_id: EventId,
+) -> Result<(), Problem> {
+    let event = OrderCancelRequested { order_id, owner: Some(access::may_cancel(request)?) };
+    let published = publish(gateway, event_id, event, &request.correlation_id).await;
+    // The record for the audit has told who asked for it.
+    debug!(accepted = published.is_ok(), "cancellation requested");
+    published
 }
 
 /// The order that the body asks for, and its idempotency key, or everything that is wrong with either.

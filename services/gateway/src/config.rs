@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::access::AccessConfig;
+use crate::console::{ConsoleConfig, ConsoleVariables};
 use crate::cors::CorsConfig;
 use crate::proxies::TrustedProxies;
 use crate::shares::Limits;
@@ -61,6 +62,7 @@ chassis::variables! {
 /// Every variable of the gateway, for `--help`.
 pub const VARIABLES: &[&[Variable]] = &[
     GatewayVariables::VARIABLES,
+    ConsoleVariables::VARIABLES,
     HttpVariables::VARIABLES,
     TransportVariables::VARIABLES,
     BrokerVariables::VARIABLES,
@@ -88,6 +90,8 @@ pub struct Config {
     pub books_full_pass: Duration,
     /// How callers are identified.
     pub access: AccessConfig,
+    /// The operators' pages.
+    pub(crate) console: ConsoleConfig,
     /// Which web pages may call.
     pub cors: Option<CorsConfig>,
     /// What a caller may use.
@@ -121,6 +125,8 @@ impl Config {
         let books_full_pass = Self::books_full_pass(&own, problems);
         let cors = own.cors_origins().optional(problems, CorsConfig::parse);
         let access = Self::access(&own, problems);
+        let console: Option<ConsoleVariables> = environment.read(problems);
+        let console = console.and_then(|console| ConsoleConfig::from_variables(&console, problems));
         let rate = own.rate_limit().parse_with(problems, |text| {
             text.parse().map_err(|_| "must be a number of requests a second, at least 1".to_owned())
         });
@@ -141,6 +147,7 @@ impl Config {
             request_timeout: request_timeout?,
             books_full_pass: books_full_pass?,
             access: access?,
+            console: console?,
             cors: cors?,
             limits: Limits { rate: rate?, concurrency: concurrency? as usize, streams: streams? as usize },
             proxies,

@@ -1,6 +1,7 @@
 //! The gateway's HTTP routes, each with its description, and what stands before them.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, Method, header};
@@ -9,18 +10,19 @@ use contracts::api_key::Scope;
 use contracts::{Problem, ProblemType};
 use tracing::error;
 use warp::filters::BoxedFilter;
+use warp::filters::path::FullPath;
 use warp::reject::Rejection;
 use warp::{Filter, Reply};
 
 use crate::access::{self, NotAccepted};
-use crate::audit::Audit;
+use crate::console::Console;
 use crate::cors::CorsConfig;
 use crate::openapi::operations::{
     self, books as books_operations, investigation, operators, orders, payments, replays,
 };
 use crate::openapi::{Described, Group, Operation};
-use crate::shares::{OverLimit, Place, Shares};
-use crate::{Gateway, admin, books, commands, documents, overview, queries};
+use crate::shares::{OverLimit, Place};
+use crate::{Gateway, admin, books, commands, console, documents, overview, queries};
 
 /// Every route, with what it does and the scope that it needs.
 pub(crate) fn table() -> Vec<Group<Arc<Gateway>>> {
@@ -112,7 +114,7 @@ fn admin_read() -> Vec<Described<Arc<Gateway>>> {
             route(Method::GET, "/api/admin/{service}/failed-messages/{id}", admin::failed_messages),
             operators::failed_message(),
         ),
-        served(route(Method::GET, "/api/admin/books", books::find), books_operations::find()),
+        served(route(Method::GET, "/api/admin/books", books::answer), books_operations::find()),
         served(route(Method::GET, "/api/admin/payment/refunds", admin::refunds), operators::refunds()),
         served(
             route(Method::GET, "/api/admin/payment/refunds/{paymentId}", admin::refunds),
@@ -192,42 +194,56 @@ pub(crate) fn served<S>(route: Route<S>, operation: Operation) -> Described<S> {
     Described { route, operation }
 }
 
-/// The routes with their state, and what each requires of a key.
+/// The routes with their state, and what each requires of a key. The console's need none: they have sessions.
 pub(crate) fn routes(gateway: &Arc<Gateway>) -> Routes {
-    table().into_iter().fold(Routes::new((), []), |routes, Group { scope, routes: group }| {
+    let of_api = table().into_iter().fold(Routes::new((), []), |routes, Group { scope, routes: group }| {
         let group = Routes::new(Arc::clone(gateway), group.into_iter().map(|described| described.route));
         routes.merge(match scope {
             Some(scope) => group.require(access::require(scope, &gateway.audit)),
             None => group,
         })
-    })
+    });
+    of_api.merge(console::routes(gateway))
 }
 
 /// The templates of the routes that need no key.
-fn open_routes() -> Vec<&'static str> {
+fn open_routes(gateway: &Arc<Gateway>) -> Vec<&'static str> {
     let open = table().into_iter().filter(|group| group.scope.is_none());
-    open.flat_map(|group| group.routes).map(|described| described.route.template()).collect()
+    let open = open.flat_map(|group| group.routes).map(|described| described.route.template());
+    open.chain(console::routes(gateway).templates()).collect()
 }
 
 /// Puts authentication and each caller's share around the routes, and CORS around all: a preflight request carries no key, and a web page may
 /// read why its request was refused.
 pub(crate) fn protect(
+    gateway: &Arc<Gateway>,
     routes: BoxedFilter<(Response,)>,
-    audit: &Arc<Audit>,
-    shares: &Arc<Shares>,
     cors: Option<&CorsConfig>,
     speaks_https: bool,
 ) -> BoxedFilter<(Response,)> {
+    let Gateway { audit, shares, .. } = &**gateway;
     let served = shares.enter().and(routes).map(Place::leave);
     let authenticated =
-        access::require_caller(audit, open_routes()).and(served).recover(refuse).unify().boxed();
+        access::require_caller(audit, open_routes(gateway)).and(served).recover(refuse).unify().boxed();
     let protected = match cors {
         Some(cors) => {
-            authenticated.with(cors.filter()).map(Reply::into_response).recover(refuse).unify().boxed()
+            let of_pages = authenticated.clone();
+            let of_api = authenticated.with(cors.filter()).map(Reply::into_response).recover(refuse).unify();
+            // The console's own pages send their origin too, and no other may use it: its forms see to that.
+            is_for_console().and(of_pages).or(of_api).unify().boxed()
         }
         None => authenticated,
     };
     if speaks_https { protected.map(https_from_now_on).boxed() } else { protected }
+}
+
+/// Takes requests for the console alone.
+fn is_for_console() -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {
+    warp::path::full()
+        .and_then(|path: FullPath| {
+            ready(if Console::has(path.as_str()) { Ok(()) } else { Err(warp::reject()) })
+        })
+        .untuple_one()
 }
 
 /// A browser that was here once does not come without TLS again (RFC 6797).

@@ -21,6 +21,7 @@ mod bulkhead;
 mod changes;
 mod commands;
 pub mod config;
+mod console;
 mod cors;
 mod documents;
 mod etag;
@@ -55,6 +56,7 @@ use crate::admission::Admission;
 use crate::audit::Audit;
 use crate::changes::Changes;
 use crate::config::Config;
+use crate::console::Console;
 use crate::idempotency::IdempotencyKeys;
 use crate::outcome::Places;
 use crate::overview::Overviews;
@@ -80,6 +82,7 @@ struct Gateway {
     /// What streams read of all orders.
     feed: SharedPages,
     access: Arc<Access>,
+    console: Arc<Console>,
     /// What operators look at first.
     overviews: Overviews,
     /// Cancelled when the gateway is told to stop.
@@ -111,14 +114,13 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
     let audit = Audit::start(Arc::clone(&order), &delivery);
     books::start(Arc::clone(&order), Arc::clone(&payment), config.books_full_pass, &intake);
     let shares = Shares::new(config.limits);
-    let of_callers = Arc::clone(&shares);
     let publish_timeout = config.broker.publish_timeout();
     let (of_keys, waiting) = (Arc::clone(&order), Arc::clone(&shares));
     let keys = IdempotencyKeys::new(of_keys, waiting, publish_timeout, delivery, stopping.clone());
     let changes = Changes::start(Arc::clone(&order), &connections);
     let access = Arc::new(Access::start(config.access, &audit, &intake));
-    let of_strangers = Arc::clone(&audit);
-    let identified = Arc::clone(&access);
+    let console = Arc::new(Console::new(config.console));
+    let (identified, visited) = (Arc::clone(&access), Arc::clone(&console));
     let waits = Places::default();
     let feed = streams::start();
     let gateway = Arc::new(Gateway {
@@ -134,14 +136,21 @@ pub async fn start(config: Config, lifecycle: Lifecycle) -> Result<(), StartErro
         waits,
         feed,
         access,
+        console,
         overviews: Overviews::default(),
         stopping,
     });
+    let protected = Arc::clone(&gateway);
     server
-        .identify(move |headers, peer| identified.caller(headers, config.proxies.client(headers, peer)))
-        .wrap(move |routes| {
-            http::protect(routes, &of_strangers, &of_callers, config.cors.as_ref(), speaks_https)
+        .identify(move |path, headers, peer| {
+            let from = config.proxies.client(headers, peer);
+            if Console::has(path) {
+                visited.caller(&identified, headers, from)
+            } else {
+                identified.caller(headers, from)
+            }
         })
+        .wrap(move |routes| http::protect(&protected, routes, config.cors.as_ref(), speaks_https))
         .serve(http::routes(&gateway), &health, &intake, &connections);
     Ok(())
 }

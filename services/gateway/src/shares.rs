@@ -19,8 +19,10 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::Filter;
+use warp::filters::path::FullPath;
 use warp::reject::{Reject, Rejection};
 
+use crate::console::Console;
 use crate::refusals::Refusals;
 
 /// How many requests with `Prefer: wait` of one caller may wait for their orders. More are answered at once.
@@ -56,6 +58,8 @@ pub(crate) struct Shares {
     limits: Limits,
     /// What all callers without a key have together, for what needs none.
     strangers: Arc<Share>,
+    /// What those have together who sign in to the console: a flood of strangers is not to keep operators out.
+    signing_in: Arc<Share>,
     /// By name, and by the rate of the key.
     callers: Mutex<HashMap<(Owner, NonZeroU32), Arc<Share>>>,
 }
@@ -102,8 +106,9 @@ impl Reject for OverLimit {}
 
 impl Shares {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        let strangers = Arc::new(Share::new(STRANGERS, &limits));
-        Arc::new(Self { limits, strangers, callers: Mutex::default() })
+        let together = || Arc::new(Share::new(STRANGERS, &limits));
+        let (strangers, signing_in) = (together(), together());
+        Arc::new(Self { limits, strangers, signing_in, callers: Mutex::default() })
     }
 
     /// Takes a place for each request, or rejects it.
@@ -111,18 +116,21 @@ impl Shares {
         self: &Arc<Self>,
     ) -> impl Filter<Extract = (Place,), Error = Rejection> + Clone + Send + Sync + 'static {
         let shares = Arc::clone(self);
-        warp::ext::optional::<Caller>().and_then(move |caller: Option<Caller>| {
-            let share = match caller {
-                Some(caller) => shares.of(&caller),
-                None => Some(Arc::clone(&shares.strangers)),
-            };
-            async move {
-                match share {
-                    Some(share) => share.enter().await.map_err(warp::reject::custom),
-                    None => Ok(Place { _under_way: None, rate_limit: None }),
+        warp::ext::optional::<Caller>().and(warp::path::full()).and_then(
+            move |caller: Option<Caller>, path: FullPath| {
+                let share = match caller {
+                    Some(caller) => shares.of(&caller),
+                    None if Console::has(path.as_str()) => Some(Arc::clone(&shares.signing_in)),
+                    None => Some(Arc::clone(&shares.strangers)),
+                };
+                async move {
+                    match share {
+                        Some(share) => share.enter().await.map_err(warp::reject::custom),
+                        None => Ok(Place { _under_way: None, rate_limit: None }),
+                    }
                 }
-            }
-        })
+            },
+        )
     }
 
     /// Whether one more request of a caller may wait for its order; as long as what is returned is held.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use chassis::http::{CorrelationId, OWNER};
+use chassis::http::{CorrelationId, OWNER, Request};
 use chassis::telemetry::{TRACE_ONLY, TraceContext, is_recorded, mark_failed, mark_server_error};
 use chassis::transport::Current;
 use contracts::list;
@@ -79,6 +79,29 @@ pub(crate) struct UpstreamRequest<'a> {
     pub(crate) actor: Option<&'a str>,
     /// Where it belongs, if it is not to be seen in the trace.
     pub(crate) beside_trace: Option<&'a TraceContext>,
+}
+
+/// Who asks for something that is read for several.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) correlation_id: &'a CorrelationId,
+    /// Where it belongs, if it is not to be seen in the trace.
+    pub(crate) beside_trace: Option<&'a TraceContext>,
+}
+
+impl<'a> Asker<'a> {
+    /// A request, in whose trace it is seen.
+    pub(crate) const fn of(request: &'a Request) -> Self {
+        Self { correlation_id: &request.correlation_id, beside_trace: None }
+    }
+
+    /// Asks for the things of all clients at a path.
+    pub(crate) fn get(self, path: &'static str) -> UpstreamRequest<'a> {
+        let Self { correlation_id, beside_trace } = self;
+        let get = UpstreamRequest::get(path, path.to_owned(), OwnerFilter::Any, correlation_id);
+        let kind = if beside_trace.is_some() { Kind::Stream } else { Kind::One };
+        UpstreamRequest { kind, beside_trace, ..get }
+    }
 }
 
 impl<'a> UpstreamRequest<'a> {

@@ -35,8 +35,9 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// Finds out who sent a request, from its headers and the address that it came from.
-pub(super) type Identify = Arc<dyn Fn(&HeaderMap, IpAddr) -> Result<Caller, Unidentified> + Send + Sync>;
+/// Finds out who sent a request, from its path, its headers and the address that it came from.
+pub(super) type Identify =
+    Arc<dyn Fn(&str, &HeaderMap, IpAddr) -> Result<Caller, Unidentified> + Send + Sync>;
 
 /// What every request passes through.
 pub(super) struct Exchange {
@@ -69,7 +70,8 @@ impl Exchange {
         let template = matched.template();
         let method = known_method(request.method());
         let correlation_id = CorrelationId::of(request.headers());
-        let caller = self.identify.as_ref().map(|identify| identify(request.headers(), client.address));
+        let path = request.uri().path();
+        let caller = self.identify.as_ref().map(|identify| identify(path, request.headers(), client.address));
         let is_stranger = matches!(caller, Some(Err(_)));
         let span = server_span(&request, method, template, &correlation_id, is_stranger);
         let trace = TraceContext::of(&span);

@@ -26,9 +26,9 @@ impl<T: Clone> Recent<T> {
         {
             return Ok(found.clone());
         }
-        let began = Instant::now();
         let found = read.await?;
-        *last = Some((began, found.clone()));
+        // From its end on: those who wait for a slow read take what it brought, and don't read once more each.
+        *last = Some((Instant::now(), found.clone()));
         Ok(found)
     }
 }

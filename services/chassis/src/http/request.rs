@@ -1,6 +1,7 @@
 //! A request as a handler sees it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use contracts::list::{INVALID_CURSOR, List, ListRequest};
@@ -16,7 +17,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reject::Rejection;
 
-use super::{Body, Caller, CorrelationId, Owned};
+use super::{Body, Caller, CorrelationId, Owned, Unidentified};
 
 /// A request as a handler sees it.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct Request {
     pub correlation_id: CorrelationId,
     /// Who sent it, if that is known.
     pub caller: Option<Caller>,
+    /// Where it comes from, if it is asked who sends requests.
+    pub address: Option<IpAddr>,
     parameters: Parameters,
 }
 
@@ -67,6 +70,16 @@ impl Request {
             Span::current().record("order.id", display(id));
         }
         Ok(id.into())
+    }
+
+    /// The path as it was asked for, without a slash at its end.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let segments = self.template.split('/').map(|segment| match parameter_name(segment) {
+            Some(name) => self.parameter(name),
+            None => segment,
+        });
+        segments.collect::<Vec<_>>().join("/")
     }
 
     /// `template` with this request's ids in the places of the same names; 400 if one is no UUID.
@@ -149,18 +162,35 @@ impl Request {
             .and(warp::header::headers_cloned())
             .and(warp::ext::get::<CorrelationId>())
             .and(warp::ext::optional::<Caller>())
+            .and(warp::ext::optional::<Unidentified>())
             .and(warp::ext::get::<Body>())
-            .map(move |parameters, query, headers, correlation_id, caller, body| Self {
-                method: method.clone(),
-                template,
-                query,
-                headers,
-                body,
-                correlation_id,
-                caller,
-                parameters,
-            })
+            .map(
+                move |parameters,
+                      query,
+                      headers,
+                      correlation_id,
+                      caller: Option<Caller>,
+                      unidentified,
+                      body| Self {
+                    address: caller
+                        .as_ref()
+                        .map(|caller| caller.address)
+                        .or_else(|| address_of(unidentified)),
+                    method: method.clone(),
+                    template,
+                    query,
+                    headers,
+                    body,
+                    correlation_id,
+                    caller,
+                    parameters,
+                },
+            )
     }
+}
+
+fn address_of(unidentified: Option<Unidentified>) -> Option<IpAddr> {
+    unidentified.map(|unidentified| unidentified.address)
 }
 
 fn only(method: Method) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync {

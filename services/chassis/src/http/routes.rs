@@ -79,6 +79,11 @@ impl Routes {
         self
     }
 
+    /// The templates of their paths.
+    pub fn templates(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|entry| entry.template)
+    }
+
     /// Lets `check` decide about each request before its handler gets it.
     #[must_use]
     pub fn require(

@@ -66,12 +66,12 @@ impl Server {
         self
     }
 
-    /// Finds out who sent a request from its headers and the address that it came from, once; filters and handlers read the
+    /// Finds out who sent a request from its path, its headers and the address that it came from, once; filters and handlers read the
     /// [`Caller`], or why it is [`Unidentified`].
     #[must_use]
     pub fn identify(
         mut self,
-        identify: impl Fn(&HeaderMap, IpAddr) -> Result<Caller, Unidentified> + Send + Sync + 'static,
+        identify: impl Fn(&str, &HeaderMap, IpAddr) -> Result<Caller, Unidentified> + Send + Sync + 'static,
     ) -> Self {
         self.identify = Some(Arc::new(identify));
         self

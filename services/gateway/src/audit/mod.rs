@@ -26,7 +26,8 @@ pub(crate) use self::attempt::Attempt;
 use self::delivery::Delivery;
 pub(crate) use self::keys::{changes, loaded};
 pub(crate) use self::record::{
-    admin_operation, authentication_failed, authorization_denied, cancellation, reason_in,
+    admin_operation, authentication_failed, authorization_denied, cancellation, console_refused,
+    console_session, reason_in,
 };
 use self::repetitions::Repetitions;
 use crate::upstream::Upstream;

@@ -1,6 +1,6 @@
 //! What the records of requests say.
 
-use chassis::http::{CorrelationId, Request, Unidentified};
+use chassis::http::{Caller, CorrelationId, Request, Unidentified};
 use contracts::OrderId;
 use contracts::api_key::{Scope, without_keys};
 use contracts::audit_record::{AuditRecord, RecordedAction};
@@ -61,13 +61,33 @@ pub(crate) fn reason_in(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Decision>(body).ok().map(|decision| decision.reason)
 }
 
+/// A session of the console that began or ended.
+pub(crate) fn console_session(
+    action: RecordedAction,
+    caller: &Caller,
+    correlation_id: &CorrelationId,
+) -> AuditRecord {
+    of_caller(action, Some(caller), correlation_id)
+}
+
+/// A key that was presented to the console and may not read what operators read.
+pub(crate) fn console_refused(caller: &Caller, correlation_id: &CorrelationId) -> AuditRecord {
+    let record = of_caller(RecordedAction::AuthorizationDenied, Some(caller), correlation_id);
+    let subject = Some("POST /console/sign-in".to_owned());
+    let missing = format!("lacks the scope {}", Scope::AdminRead);
+    AuditRecord { subject, outcome: Some(403), ..record }.because(&missing)
+}
+
 fn of_request(action: RecordedAction, request: &Request) -> AuditRecord {
-    let caller = request.caller.as_ref();
+    of_caller(action, request.caller.as_ref(), &request.correlation_id)
+}
+
+fn of_caller(action: RecordedAction, caller: Option<&Caller>, correlation_id: &CorrelationId) -> AuditRecord {
     AuditRecord {
         actor: caller.map(|caller| caller.name.as_str().to_owned()),
         key_id: caller.and_then(|caller| caller.key_id.as_deref()).map(str::to_owned),
         address: caller.map(|caller| caller.address.to_string()),
-        correlation_id: Some(without_keys(&request.correlation_id.0)),
+        correlation_id: Some(without_keys(&correlation_id.0)),
         ..AuditRecord::now(action)
     }
 }

@@ -19,16 +19,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::StatusCode;
-use chassis::http::{self, CorrelationId, Request, Response};
+use chassis::http::{self, Request, Response};
 use chassis::tasks::Tasks;
 use contracts::books::exchange::KeptBooks;
 use contracts::books::{Books, BooksState};
-use contracts::{OwnerFilter, Problem, Timestamp};
+use contracts::{Problem, Timestamp};
 
 use self::check::Check;
 use self::services::Services;
 use crate::audit::{self, Attempt};
-use crate::upstream::{Upstream, UpstreamRequest};
+use crate::upstream::{Asker, Upstream};
 use crate::{Gateway, admin};
 
 /// Checks until the tasks stop. Everything is compared once in `full_pass`.
@@ -41,21 +41,23 @@ pub(crate) fn start(order: Arc<Upstream>, payment: Arc<Upstream>, full_pass: Dur
 }
 
 /// What the running check has found, whichever gateway does it. Unknown while the order service is away or of an older version.
-pub(crate) async fn read(gateway: &Gateway, correlation_id: &CorrelationId) -> Books {
-    let route = "/books";
-    let request = UpstreamRequest::get(route, route.to_owned(), OwnerFilter::Any, correlation_id);
-    let answer = gateway.order.send(&request).await.ok().filter(|answer| answer.status == StatusCode::OK);
-    let kept = answer.and_then(|answer| serde_json::from_slice::<KeptBooks>(&answer.body).ok());
-    match kept {
-        Some(KeptBooks { state, at, .. }) => state.books(at),
-        None => BooksState::default().books(Timestamp::now()),
-    }
+pub(crate) async fn read(gateway: &Gateway, asker: Asker<'_>) -> Books {
+    let found = find(gateway, asker).await;
+    found.unwrap_or_else(|| BooksState::default().books(Timestamp::now()))
+}
+
+/// The same; none while the order service is away or of an older version.
+pub(crate) async fn find(gateway: &Gateway, asker: Asker<'_>) -> Option<Books> {
+    let answer =
+        gateway.order.send(&asker.get("/books")).await.ok().filter(|answer| answer.status == StatusCode::OK);
+    let KeptBooks { state, at, .. } = serde_json::from_slice::<KeptBooks>(&answer?.body).ok()?;
+    Some(state.books(at))
 }
 
 /// Answers an operator with what the running check has found.
-pub(crate) async fn find(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn answer(gateway: Arc<Gateway>, request: Request) -> Result<Response, Problem> {
     let attempt = Attempt::new(&gateway.audit, audit::admin_operation(&request));
-    let books = read(&gateway, &request.correlation_id).await;
+    let books = read(&gateway, Asker::of(&request)).await;
     attempt.answered(StatusCode::OK.as_u16());
     Ok(http::json(StatusCode::OK, &books))
 }

@@ -146,10 +146,10 @@ struct Stream<S> {
 }
 
 /// Counted while a stream is open.
-struct Open;
+pub(crate) struct Open;
 
 impl Open {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         OPEN.add(1, &[]);
         Self
     }

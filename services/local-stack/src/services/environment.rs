@@ -65,6 +65,8 @@ pub(crate) struct Connections {
     pub(crate) service_token: Password,
     /// Where traces go, if anywhere.
     pub(crate) otlp_url: Option<String>,
+    /// Where Jaeger's pages are, if there is one.
+    pub(crate) jaeger_url: Option<String>,
 }
 
 /// The variables that configure a service.
@@ -90,6 +92,12 @@ pub(crate) fn configuration(
         ]),
         Service::Order => variables.extend(connections.order_database.variables()),
         Service::Payment => variables.extend(connections.payment_database.variables()),
+    }
+    if env::var_os("ENVIRONMENT_NAME").is_none() && service == Service::Gateway {
+        variables.push(("ENVIRONMENT_NAME", "this machine".to_owned()));
+    }
+    if let Some(jaeger) = connections.jaeger_url.as_ref().filter(|_| service == Service::Gateway) {
+        variables.push(("JAEGER_URL", jaeger.clone()));
     }
     if let Some(otlp) = &connections.otlp_url {
         let callers_attributes =
@@ -129,17 +137,21 @@ impl DatabaseUrls {
 
 /// The variables of our own environment that services get too; everything else stays out, so that what runs does
 /// not depend on the terminal it was started from.
-pub(crate) fn passed_through() -> Vec<(OsString, OsString)> {
-    env::vars_os().filter(|(name, _)| is_passed_through(name)).collect()
+pub(crate) fn passed_through(service: Service) -> Vec<(OsString, OsString)> {
+    env::vars_os().filter(|(name, _)| is_passed_through(service, name)).collect()
 }
 
-fn is_passed_through(name: &OsStr) -> bool {
+fn is_passed_through(service: Service, name: &OsStr) -> bool {
     const NAMES: [&str; 6] = ["HOME", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "RUST_LOG", "SAGA_TIMEOUT"];
     const PREFIXES: [&str; 3] = ["PROVIDER_", "RETENTION_", "OTEL_"];
+    // One of them is a secret.
+    const OF_GATEWAY: [&str; 2] = ["CONSOLE", "ENVIRONMENT_"];
     // One name for three services would make them one in every trace.
     const KEPT_BACK: &str = "OTEL_SERVICE_NAME";
     name.to_str().is_some_and(|name| {
-        name != KEPT_BACK && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let is_of_gateway = service == Service::Gateway && begins(&OF_GATEWAY);
+        name != KEPT_BACK && (NAMES.contains(&name) || begins(&PREFIXES) || is_of_gateway)
     })
 }
 
@@ -164,6 +176,7 @@ mod tests {
             api_keys_file: PathBuf::from("/data/api-keys"),
             service_token: serde_json::from_str("\"token\"").unwrap(),
             otlp_url: otlp_url.map(str::to_owned),
+            jaeger_url: None,
         };
         let management_ports = Ports { gateway: 4000, order: 4001, payment: 4002 };
         configuration(service, ports, management_ports, &connections)
@@ -232,14 +245,18 @@ mod tests {
             "RETENTION_TIMELINE",
             "RUST_LOG",
             "SAGA_TIMEOUT",
+            "CONSOLE",
+            "CONSOLE_SESSION_SECRET",
+            "ENVIRONMENT_COLOUR",
             "TZ",
             "OTEL_TRACES_SAMPLER",
         ] {
-            assert!(is_passed_through(OsStr::new(name)), "{name}");
+            assert!(is_passed_through(Service::Gateway, OsStr::new(name)), "{name}");
         }
         for name in ["AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "PORT", "MY_PROVIDER_KEY", "OTEL_SERVICE_NAME"]
         {
-            assert!(!is_passed_through(OsStr::new(name)), "{name}");
+            assert!(!is_passed_through(Service::Gateway, OsStr::new(name)), "{name}");
         }
+        assert!(!is_passed_through(Service::Order, OsStr::new("CONSOLE_SESSION_SECRET")));
     }
 }

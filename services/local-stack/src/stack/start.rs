@@ -42,6 +42,7 @@ impl Stack {
             api_keys_file: self.key.keys_file(),
             service_token: Password::load_or_create(&directory.gateway().join("service-token"))?,
             otlp_url: jaeger.as_ref().map(Jaeger::otlp_url),
+            jaeger_url: jaeger.as_ref().map(Jaeger::url),
         };
         self.start_services(&connections)?;
         let http = http::client()?;
@@ -75,7 +76,7 @@ impl Stack {
                 .directory
                 .launcher()
                 .program(service.name(), program, services::STOP_POLICY, None)
-                .envs(environment::passed_through())
+                .envs(environment::passed_through(*service))
                 .envs(environment::configuration(*service, ports, management_ports, connections))
                 .spawn(&self.directory.log(service.name()))?;
             self.services.push((*service, process));

@@ -23,8 +23,8 @@ use crate::progress::Progress;
 /// payment and gateway. Everything stops on Ctrl-C (at once on a second one), and when any part ends by itself.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Of the caller's environment the services get PROVIDER_*, RETENTION_*, SAGA_TIMEOUT, RUST_LOG, OTEL_* but \
-                        OTEL_SERVICE_NAME, HOME, TZ, SSL_CERT_FILE, SSL_CERT_DIR and PATH.\n\n\
+    after_help = "Of the caller's environment the services get PROVIDER_*, RETENTION_*, SAGA_TIMEOUT, CONSOLE*, ENVIRONMENT_*, RUST_LOG, \
+                        OTEL_* but OTEL_SERVICE_NAME, HOME, TZ, SSL_CERT_FILE, SSL_CERT_DIR and PATH.\n\n\
                         Traces go to OTEL_EXPORTER_OTLP_ENDPOINT if it is set, and to a private Jaeger otherwise, which keeps \
                         them for three days, over restarts too; with --ephemeral, until it stops.\n\n\
                         Logs are in log/ of the directory, those of the run before in log.previous/."
@@ -155,6 +155,7 @@ fn welcome(addresses: &Addresses, traces: &Traces, took: Duration) -> String {
         format!("paysaga is up ({:.1} s)", took.as_secs_f32()),
         String::new(),
         format!("  gateway     http://127.0.0.1:{gateway}/api"),
+        format!("  console     http://127.0.0.1:{gateway}/console  (sign in with the API key)"),
         format!("  order       http://127.0.0.1:{order}"),
         format!("  payment     http://127.0.0.1:{payment}"),
         format!(

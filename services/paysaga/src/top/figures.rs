@@ -1,6 +1,7 @@
 //! What the overview says, as rows of text.
 
 use contracts::Timestamp;
+use contracts::books::BooksVerdict;
 use contracts::overview::{
     OrderOverview, OrderSample, Overview, PaymentOverview, PaymentSample, SAMPLE_SECONDS, Waiting,
 };
@@ -49,12 +50,27 @@ impl Row {
     }
 }
 
-/// Both services.
-pub(super) fn sections(overview: &Overview) -> [Section; 2] {
+/// Both services, and the books.
+pub(super) fn sections(overview: &Overview) -> [Section; 3] {
     let order = overview.order.as_ref().map(|order| (&order.waiting, of_orders(order, overview.at)));
     let payment =
         overview.payment.as_ref().map(|payment| (&payment.waiting, of_payments(payment, overview.at)));
-    [section("Orders", "order", order), section("Payments", "payment", payment)]
+    [section("Orders", "order", order), section("Payments", "payment", payment), of_books(overview)]
+}
+
+fn of_books(overview: &Overview) -> Section {
+    let Some(books) = &overview.books else {
+        return Section { title: "Books: the order service does not answer".to_owned(), rows: Vec::new() };
+    };
+    let verdict = match books.verdict {
+        BooksVerdict::Balanced => "they balance".to_owned(),
+        BooksVerdict::Disagree => format!("{} do not agree", count(books.disagreements, "order")),
+        BooksVerdict::Unknown => UNKNOWN.to_owned(),
+    };
+    let until = books.compared_until.map(|until| format!(", compared until {}", clock(until)));
+    let value = format!("{verdict}{}, {} in flight", until.unwrap_or_default(), books.in_flight);
+    let row = Row::new("verdict", value).alert_if(books.verdict == BooksVerdict::Disagree);
+    Section { title: "Books".to_owned(), rows: vec![row] }
 }
 
 fn section(name: &str, service: &str, part: Option<(&Waiting, Vec<Row>)>) -> Section {

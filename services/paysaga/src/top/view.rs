@@ -124,6 +124,7 @@ pub fn text(gateway: &GatewayUrl, overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use contracts::Timestamp;
+    use contracts::books::{BooksSummary, BooksVerdict};
     use contracts::overview::{
         OrderOverview, OrderSample, PaymentOverview, PaymentSample, QueueLength, Waiting,
     };
@@ -185,6 +186,12 @@ mod tests {
                 due: 5,
                 refused_refunds: 0,
                 samples: vec![payments],
+            }),
+            books: Some(BooksSummary {
+                verdict: BooksVerdict::Balanced,
+                compared_until: Some(at("2026-01-02T03:03:34Z")),
+                in_flight: 4,
+                disagreements: 0,
             }),
         }
     }
@@ -270,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_said_in_words() {
-        let away = Overview { at: at("2026-01-02T03:04:05Z"), order: None, payment: None };
+        let away = Overview { at: at("2026-01-02T03:04:05Z"), order: None, payment: None, books: None };
         let rows_of = |screen: &Screen| rows(screen, 80, 24).join("\n");
         let text = rows_of(&screen(Some(away)));
         assert!(text.contains("! Orders: the order service does not answer"), "{text}");
