@@ -17,6 +17,9 @@ pub struct Browser {
     driver: Child,
 }
 
+/// The name of the member that holds an element's id (<https://www.w3.org/TR/webdriver2/#elements>).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
 /// The key that leads to the next element (<https://www.w3.org/TR/webdriver2/#keyboard-actions>).
 pub const TAB: char = '\u{e004}';
 
@@ -34,7 +37,13 @@ impl Browser {
         let driver = command.spawn().expect("chromedriver can be run");
         let client = Client::new();
         let sessions = format!("http://127.0.0.1:{port}/session");
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=1300,1000",
+        ];
         let wanted =
             json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
         let id = eventually("the browser is there", async || {
@@ -64,6 +73,68 @@ impl Browser {
     /// What a script returns in the page.
     pub async fn run(&self, script: &str) -> Value {
         self.ask("execute/sync", &json!({ "script": script, "args": [] })).await
+    }
+
+    /// What a script in the page calls its last argument with.
+    pub async fn run_async(&self, script: &str) -> Value {
+        self.ask("execute/async", &json!({ "script": script, "args": [] })).await
+    }
+
+    /// Has pages ask for dark or light colours, as its user would.
+    pub async fn prefers(&self, colours: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": colours }]);
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
+        self.ask("goog/cdp/execute", &command).await;
+    }
+
+    /// Clicks the only element that is seen, fits a selector, and has this text in it.
+    pub async fn click(&self, selector: &str, text: &str) {
+        let element = self.element(selector, text).await;
+        self.ask(&format!("element/{element}/click"), &json!({})).await;
+    }
+
+    /// Types into the only field that is seen and fits a selector, in place of what it holds.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let element = self.element(selector, "").await;
+        self.ask(&format!("element/{element}/clear"), &json!({})).await;
+        self.ask(&format!("element/{element}/value"), &json!({ "text": text })).await;
+    }
+
+    /// The text of the page's body, as it is seen, without its empty lines.
+    pub async fn text(&self) -> String {
+        let text = self.run("return document.body.innerText").await;
+        let lines = text.as_str().expect("a text").lines().map(str::trim);
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until the page says all of this, without loading it again.
+    pub async fn says(&self, words: &[&str]) -> String {
+        eventually(&format!("the page says {words:?}"), async || {
+            let text = self.text().await;
+            if words.iter().all(|word| text.contains(word)) { Ok(text) } else { Err(text) }
+        })
+        .await
+    }
+
+    /// The address of the page.
+    pub async fn address(&self) -> String {
+        self.run("return location.href").await.as_str().expect("an address").to_owned()
+    }
+
+    async fn element(&self, selector: &str, text: &str) -> String {
+        let script = "const [selector, text] = arguments;
+            const all = [...document.querySelectorAll(selector)].filter((found) => found.checkVisibility());
+            return all.filter((found) => found.textContent.includes(text));";
+        eventually(&format!("{selector} with {text:?} is there"), async || {
+            let found =
+                self.ask("execute/sync", &json!({ "script": script, "args": [selector, text] })).await;
+            let found = found.as_array().cloned().unwrap_or_default();
+            match &found[..] {
+                [only] => Ok(only[ELEMENT].as_str().expect("an element").to_owned()),
+                others => Err(format!("there are {}: {}", others.len(), self.text().await)),
+            }
+        })
+        .await
     }
 
     /// Ends it.

@@ -7,6 +7,7 @@
 //! service         a service as a child process
 //! api             the gateway, as a client sees it
 //! api_keys        the keys that callers present
+//! console         the operators' pages, as a browser without scripts sees them
 //! event_source    a client of streams
 //! raw_http        HTTP byte by byte
 //! replays         messages that fail, and what becomes of replays
@@ -29,6 +30,7 @@ pub mod api;
 pub mod api_keys;
 pub mod browser;
 pub mod call;
+pub mod console;
 pub mod description;
 pub mod event_source;
 pub mod faults;

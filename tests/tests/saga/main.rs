@@ -16,6 +16,8 @@ mod business_metrics;
 mod cancellation;
 mod compose;
 mod connections;
+mod console;
+mod console_in_a_browser;
 mod correlation;
 mod dead_letters;
 mod deadline;
