@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# screenshots.sh PAYSAGA: takes the pictures of the README anew, into docs/pictures, with the programs beside PAYSAGA. `./dev screenshots`
-# runs this.
+# screenshots.sh PAYSAGA: takes the pictures of README.md and docs/CONSOLE.md anew, into docs/pictures, with the programs beside PAYSAGA.
+# `./dev screenshots` runs this.
 #
 # They are of a stack of their own, with Jaeger and Prometheus: an order that is paid and one that is cancelled afterwards, as Jaeger
 # shows their traces, and the dashboard of the sagas over some minutes of orders. The dashboard is Grafana's page where there is a Grafana
-# (packaging/observe.sh), else its panels as packaging/dashboards.py draws them; the README's caption is to say which.
+# (packaging/observe.sh), else its panels as packaging/dashboards.py draws them; the README's caption is to say which. Then something
+# breaks: an order whose provider does not answer, and messages that can't be handled, as the console shows them.
 #
-# Needs chromium and chromedriver, python3, and what observe.sh needs. Takes 4 minutes, and removes everything but the pictures.
+# Needs chromium and chromedriver, python3, and what observe.sh needs. Takes 5 minutes, and removes everything but the pictures.
 set -euo pipefail
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 pictures=$root/docs/pictures
@@ -35,6 +36,8 @@ main() {
   take_dashboard
   take_trace approved trace-paid
   take_trace cancelled-after-paid trace-cancelled
+  break_something
+  take_console
 }
 
 say() { printf '%s\n' "$*" >&2; }
@@ -123,7 +126,7 @@ start_browser() {
 
 # tell WHAT JSON: one command of the protocol; prints its value.
 tell() {
-  curl --silent --show-error --header 'content-type: application/json' --data "$2" "$driver/$1" |
+  curl --silent --show-error --header 'content-type: application/json' --data @- "$driver/$1" <<<"$2" |
     jq 'if (.value | type == "object" and has("error")) then error(.value.message) else .value end'
 }
 
@@ -195,6 +198,73 @@ take_dashboard() {
     resize "$(run 'return document.documentElement.scrollHeight')"
   fi
   take dashboard
+}
+
+# --- The console ------------------------------------------------------------------------------------------------------
+
+gateway() { jq --raw-output .gateway_url "$PAYSAGA_HOME/stack.json"; }
+
+# ask PATH [JSON]: asks the gateway as the stack's operator.
+ask() {
+  local body=()
+  [[ -z ${2:-} ]] || body=(--header 'content-type: application/json' --data "$2")
+  curl --silent --show-error --header "@$PAYSAGA_HOME/gateway/authorization" "${body[@]}" "$(gateway)$1"
+}
+
+# publish COUNT KEY BODY: messages that no consumer can take, from a publisher who is none of the services.
+publish() {
+  local management password number
+  management=$(sed -n 's/^  RabbitMQ *\(http[^ ]*\).*/\1/p' "$work/up.log")
+  password=$(<"$PAYSAGA_HOME/rabbitmq/password")
+  for ((number = 0; number < $1; number++)); do
+    jq --null-input --arg key "$2" --arg body "${3//NUMBER/$number}" \
+      '{properties: {delivery_mode: 2}, routing_key: $key, payload: $body, payload_encoding: "string"}' |
+      curl --silent --show-error --fail --output /dev/null --config <(printf 'user = "paysaga:%s"' "$password") \
+        --header 'content-type: application/json' --data @- "$management/api/exchanges/%2F/${2%%.*}s.exchange/publish"
+  done
+}
+
+# Messages that fail for three causes, while orders come.
+break_something() {
+  say 'Breaking something'
+  # So that there is something to be seen of now.
+  "$paysaga" bench --rate 10 --duration 60s --kinds approved,declined,failed >"$work/bench.log" 2>&1 &
+  processes+=($!)
+  publish 23 order.created 'not JSON, number NUMBER'
+  publish 5 order.cancel.requested '{"order": NUMBER}'
+  publish 2 payment.approved 'nor is this'
+  until_so 30 'the messages are not stored' are_stored 23
+  ask /api/admin/payment/failed-messages/replays '{"reason": "the publisher was mended", "canary": [1, 10]}' |
+    jq --raw-output .id >"$work/replay"
+  until_so 60 'the replay does not stop' has_stopped "$(<"$work/replay")"
+}
+
+are_stored() { (($(ask '/api/admin/payment/failed-messages?limit=1' | jq .meta.total) >= $1)); }
+has_stopped() { [[ $(ask "/api/admin/payment/failed-messages/replays/$1" | jq --raw-output .status) == STOPPED ]]; }
+
+take_console() {
+  open "$(gateway)/console/sign-in"
+  # The key goes by way of a file: command lines can be seen.
+  sed 's/^authorization: Bearer //I' "$PAYSAGA_HOME/gateway/authorization" >"$work/key"
+  tell execute/sync "$(jq --null-input --rawfile key "$work/key" \
+    '{script: "document.getElementById(\"key\").value = arguments[0].trim(); document.querySelector(\"form\").submit()", args: [$key]}')" >/dev/null
+  take_page /console console-overview
+  # Its answer is lost, and waited for.
+  stuck=$(ask /api/orders '{"userId": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "total": 149.04}' | jq --raw-output .orderId)
+  take_page "/console/orders/$stuck" console-order
+  take_page /console/failed console-failed
+  take_page "/console/replays/payment/$(<"$work/replay")" console-replay
+}
+
+# take_page PATH NAME: a page of the console, as it is a moment after it was opened.
+take_page() {
+  resize 900
+  open "$(gateway)$1"
+  sleep 3 # the next version of its live part
+  local height
+  height=$(run 'return document.documentElement.scrollHeight')
+  resize $((height < 1400 ? height : 1400))
+  take "$2"
 }
 
 main "$@"
